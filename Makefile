@@ -1,0 +1,40 @@
+# make demo: set up and run the main job.  make test: set up and run the tests.  Both can be repeated.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup demo test lint clean
+
+help:
+	@echo "make demo    set up, then search, train, measure and plot on this machine (minutes)"
+	@echo "make test    set up, then run the tests"
+	@echo "make lint    set up, then ruff, mypy and the import contracts"
+	@echo "make setup   only make $(VENV) and install"
+	@echo "make clean   remove $(VENV) and caches (runs/ stays)"
+
+setup: $(STAMP)
+
+$(STAMP): requirements.txt setup.py
+	@$(PYTHON) -c 'import sys' 2>/dev/null || { echo "make: '$(PYTHON)' was not found: install Python 3.11, 3.12 or 3.13, or run make PYTHON=/path/to/python"; exit 2; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else "make: %s is Python %d.%d; mnas needs 3.11, 3.12 or 3.13 (TensorFlow has no wheel for others): install one of them and run make PYTHON=python3.13" % (sys.executable, v[0], v[1]))'
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "make: $(PYTHON) lacks its venv module: on Debian and Ubuntu run 'apt-get install python3-venv', then make again"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/mnas demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info

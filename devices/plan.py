@@ -1,0 +1,48 @@
+"""How to measure: warm-up, bursts, shuffled passes, a reference against drift, deadlines. Measures nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from devices.errors import BadSettings
+from devices.measurement import ModelFile
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a set of models is measured: `passes` times over all of them, in a new random order each time.
+
+    A burst (one model in one pass) ends when both `min_runs` and `min_time_s` are reached.
+
+    Attributes:
+        passes: times every model is visited, 1 or more.
+        warmup_runs: runs before each burst that are not counted.
+        min_runs: runs of a burst, preempted ones included.
+        min_time_s: least duration of a burst in seconds.
+        per_operator: also collect per-operator times (slows a run by up to 10 %, so those runs are separate).
+        reference: a model measured between bursts, so that drift of the machine shows.
+        deadline_s: longest time one model may take in one pass, loading included.
+        seed: of the order of models and of their random inputs.
+    """
+
+    passes: int = 1
+    warmup_runs: int = 3
+    min_runs: int = 30
+    min_time_s: float = 0.0
+    per_operator: bool = False
+    reference: ModelFile | None = None
+    deadline_s: float = 60.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value, least in (
+            ("passes", self.passes, 1),
+            ("warmup_runs", self.warmup_runs, 0),
+            ("min_runs", self.min_runs, 1),
+        ):
+            if value < least:
+                raise BadSettings(f"{name} is {value}; it must be {least} or more")
+        if self.min_time_s < 0:
+            raise BadSettings(f"min_time_s is {self.min_time_s}; it must be 0 or more")
+        if not self.deadline_s > 0:
+            raise BadSettings(f"deadline_s is {self.deadline_s}; it must be more than 0")

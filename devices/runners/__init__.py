@@ -1,0 +1,1 @@
+"""What measures on a device: one module per runner."""

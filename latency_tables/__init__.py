@@ -1,0 +1,1 @@
+"""One device's per-operator latencies: operators, tables, predictions. Knows nothing of training or search."""

@@ -1,0 +1,64 @@
+"""The root of the command line: groups of commands, exit codes, and the one place where errors become messages."""
+
+from __future__ import annotations
+
+import sys
+from enum import IntEnum
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from controllers.errors import ControllersError
+from devices.errors import DevicesError, DeviceTrouble
+from latency_tables.errors import TablesError
+from mnas.errors import MnasError
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    DONE = 0
+    BAD_INPUT = 2
+    DEVICE_TROUBLE = 3
+    FAILURES = 4
+    INTERRUPTED = 130
+
+
+#: people and progress; standard output belongs to results
+errors = Console(stderr=True)
+
+app = typer.Typer(
+    name="mnas",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Measure latency on the device, search networks against it, ship the best.",
+    epilog="Exit codes: 0 done, 2 bad input, 3 device trouble, 4 finished with failures listed, 130 interrupted.",
+)
+
+
+def exit_code(error: BaseException) -> Exit:
+    """The exit code that an error of this project ends a command with."""
+    if isinstance(error, KeyboardInterrupt):
+        return Exit.INTERRUPTED
+    return Exit.DEVICE_TROUBLE if isinstance(error, DeviceTrouble) else Exit.BAD_INPUT
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    from mnas.cli import commands
+
+    commands.register(app)
+    try:
+        code = app(standalone_mode=False)
+    except (MnasError, DevicesError, TablesError, ControllersError) as error:
+        errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(exit_code(error))
+    except typer.TyperException as error:  # usage errors
+        error.show()
+        sys.exit(Exit.BAD_INPUT)
+    except (KeyboardInterrupt, typer.Abort):
+        errors.print("interrupted: everything measured so far is kept")
+        sys.exit(Exit.INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else Exit.DONE)

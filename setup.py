@@ -1,0 +1,56 @@
+"""One distribution, `mnas`, with the four import packages and the console script."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGES = ("mnas", "devices", "latency_tables", "controllers")
+
+setup(
+    name="mnas",
+    version="0.1.0",
+    description="Latency measured on the device, latency tables, and multi-objective architecture search",
+    long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
+    package_data={name: ["py.typed"] for name in PACKAGES},
+    install_requires=[
+        "ai-edge-litert>=2.2",
+        "flatbuffers>=25",
+        "matplotlib>=3.9",
+        "numpy>=1.26",
+        "optuna>=5.0,<6",
+        "pandas>=2.2",
+        "psutil>=6",
+        "rich>=13",
+        "scikit-learn>=1.5",
+        "scipy>=1.13",
+        "SQLAlchemy>=2.0",
+        "tensorflow>=2.21,<2.22",
+        "tomli-w>=1.0",
+        "typer>=0.15",
+    ],
+    extras_require={
+        "dev": [
+            "hypothesis>=6.100",
+            "import-linter>=2.1",
+            "mypy>=1.14",
+            "pandas-stubs",
+            "pytest>=8.3",
+            "pytest-timeout>=2.3",
+            "ruff>=0.9",
+            "types-psutil",
+        ],
+    },
+    entry_points={"console_scripts": ["mnas = mnas.cli:main"]},
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
