@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint pins clean
 
 help:
 	@echo "make demo    set up, then search, train, measure and plot on this machine (minutes)"
 	@echo "make test    set up, then run the tests"
 	@echo "make lint    set up, then ruff, mypy and the import contracts"
+	@echo "make pins    set up, then show that the pins resolve for every supported Python"
 	@echo "make setup   only make $(VENV) and install"
 	@echo "make clean   remove $(VENV) and caches (runs/ stays)"
 
@@ -35,6 +36,13 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+pins: $(STAMP)
+	@for version in 3.11 3.12 3.13; do \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed \
+			--python-version $$version --only-binary=:all: --target build/pins -r requirements.txt \
+			&& echo "requirements.txt resolves for Python $$version" || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info

@@ -1,4 +1,4 @@
-"""The root of the command line: groups of commands, exit codes, and the one place where errors become messages."""
+"""The root of the command line: exit codes, and the one place where errors become messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Measure latency on the device, search networks against it, ship the best.",
-    epilog="Exit codes: 0 done, 2 bad input, 3 device trouble, 4 finished with failures listed, 130 interrupted.",
+    epilog=(
+        "Exit codes: 0 done, 2 bad input, 3 device trouble, 4 finished with failures listed, 130 interrupted."
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""What commands print: JSON and tables on standard output, progress and warnings on standard error. Knows no command."""
+"""What commands print: results on standard output, progress and warnings on standard error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from mnas.cli.app import errors

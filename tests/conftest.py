@@ -1,0 +1,23 @@
+"""In CI a skipped test is a failure, unless it waits for something that CI cannot have."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+#: markers of tests that CI may skip: a phone or board, an arm64 root file system, torch
+MAY_SKIP = frozenset({"hardware", "arm64", "gp"})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    excused = any(item.get_closest_marker(name) for name in MAY_SKIP)
+    if report.skipped and os.environ.get("CI") and not excused and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI, where nothing may be missing: {report.longrepr}"
+    return report
