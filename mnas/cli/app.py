@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import IntEnum
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.markup import escape
 from controllers.errors import ControllersError
 from devices.errors import DevicesError, DeviceTrouble
 from latency_tables.errors import TablesError
+from mnas import __version__
 from mnas.errors import MnasError
 
 
@@ -38,6 +40,16 @@ app = typer.Typer(
         "Exit codes: 0 done, 2 bad input, 3 device trouble, 4 finished with failures listed, 130 interrupted."
     ),
 )
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    """Measure latency on the device, search networks against it, ship the best."""
+    if version:
+        sys.stdout.write(f"mnas {__version__}\n")
+        raise typer.Exit
 
 
 def exit_code(error: BaseException) -> Exit:

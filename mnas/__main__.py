@@ -1,0 +1,5 @@
+"""`python -m mnas`: the same command line as `mnas`."""
+
+from mnas.cli import main
+
+main()
