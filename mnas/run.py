@@ -1,0 +1,278 @@
+"""A run directory: what is kept of one search, where, and who may write to it. Trains nothing."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from mnas import __version__
+from mnas.config import RunConfig, differences
+from mnas.errors import BadInput, BadRun
+from mnas.jsonl import append_jsonl, mend, read_jsonl, write_whole
+
+__all__ = [
+    "Result",
+    "RunConfig",
+    "RunDirectory",
+    "append_jsonl",
+    "make_run",
+    "open_run",
+    "read_jsonl",
+    "read_run",
+]
+
+State = Literal["trained", "infeasible", "failed"]
+STATES: tuple[State, ...] = ("trained", "infeasible", "failed")
+
+#: what a start that was killed before it wrote its configuration may leave behind
+_DRAFTS = frozenset(
+    {"lock", "table.db", "table.db.tmp", "table.db.tmp-journal", "config.toml.tmp", "log.txt"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one proposal.
+
+    Attributes:
+        number: of the trial in the study; numbers grow, but some are missing: trials that a kill closed.
+        choices: one option index per choice of the space.
+        architecture: the text form.
+        accuracy: share 0 to 1 on the validation images; None unless trained.
+        latency_ms: predicted or measured; None only where measuring it failed.
+        state: `trained`, `infeasible` (above the cap, never trained) or `failed`.
+        seconds: time that training and validating took.
+        message: why it is infeasible or failed; None for trained ones.
+        repeats: number of the earlier result of the same architecture used again; None for a first one.
+    """
+
+    number: int
+    choices: tuple[int, ...]
+    architecture: str
+    accuracy: float | None
+    latency_ms: float | None
+    state: State
+    seconds: float
+    message: str | None = None
+    repeats: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.state not in STATES:
+            raise BadInput(f"state is {self.state!r}; allowed: {', '.join(STATES)}")
+        if self.state == "trained" and (self.accuracy is None or self.latency_ms is None):
+            raise BadInput(f"result {self.number} is trained, so it needs accuracy and latency")
+        if self.state != "trained" and self.accuracy is not None:
+            raise BadInput(f"result {self.number} is {self.state}, so it has no accuracy")
+
+    @property
+    def counts(self) -> bool:
+        """Whether this is a trained candidate that is not a repetition of an earlier one."""
+        return self.state == "trained" and self.repeats is None
+
+    @property
+    def point(self) -> tuple[float, float]:
+        """Accuracy and latency in milliseconds of a trained candidate."""
+        if self.accuracy is None or self.latency_ms is None:
+            raise BadInput(f"result {self.number} is {self.state}; only trained ones have a point")
+        return self.accuracy, self.latency_ms
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Read back what `asdict` of a result became in JSON.
+
+        Raises:
+            BadRun: fields are missing, unknown or unusable.
+        """
+        try:
+            return cls(**{**record, "choices": tuple(int(index) for index in record["choices"])})
+        except (TypeError, KeyError, ValueError, BadInput) as error:
+            raise BadRun(f"not a result of a search: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """The files of one run. `open_run` gives one to write to, `read_run` one to read."""
+
+    path: Path
+    config: RunConfig
+
+    @property
+    def config_file(self) -> Path:
+        """The frozen settings, TOML."""
+        return self.path / "config.toml"
+
+    @property
+    def journal(self) -> Path:
+        """The Optuna study's journal."""
+        return self.path / "journal.log"
+
+    @property
+    def results_file(self) -> Path:
+        """One JSON line per proposal, written before the study is told."""
+        return self.path / "results.jsonl"
+
+    @property
+    def table(self) -> Path:
+        """The run's own copy of the latency table."""
+        return self.path / "table.db"
+
+    @property
+    def models(self) -> Path:
+        """Folder of the exported models and their cards."""
+        return self.path / "models"
+
+    @property
+    def finalists(self) -> Path:
+        """One JSON line per finalist or baseline, seed and element type."""
+        return self.path / "finalists.jsonl"
+
+    @property
+    def log_file(self) -> Path:
+        """What happened, for people."""
+        return self.path / "log.txt"
+
+    def log(self, message: str) -> None:
+        """Add a line with the time to the log."""
+        stamp = datetime.now(tz=UTC).isoformat(timespec="seconds")
+        with self.log_file.open("a", encoding="utf-8") as file:
+            file.write(f"{stamp} {message}\n")
+
+    def record(self, result: Result) -> None:
+        """Add a result; it is on the disk when this returns."""
+        append_jsonl(self.results_file, asdict(result))
+
+    def results(self) -> list[Result]:
+        """Every result so far, in the order they came.
+
+        Raises:
+            BadRun: the file holds something else; the message names it.
+        """
+        try:
+            return [Result.from_record(record) for record in read_jsonl(self.results_file)]
+        except BadRun as error:
+            raise BadRun(f"{self.results_file}: {error}") from error
+
+    def trained(self) -> list[Result]:
+        """The trained candidates, each architecture once."""
+        return [result for result in self.results() if result.counts]
+
+
+def read_run(path: Path | str) -> RunDirectory:
+    """A run directory to read from, also while a search is writing to it.
+
+    Raises:
+        BadRun: there is none, or its configuration cannot be used.
+    """
+    path = Path(path)
+    file = path / "config.toml"
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadRun(
+            f"{path} is not a run directory: it has no config.toml; start one with mnas search"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadRun(f"cannot read {file}: {error}") from error
+    try:
+        return RunDirectory(path, RunConfig.from_toml(text))
+    except BadRun as error:
+        raise BadRun(f"{file}: {error}") from error
+
+
+@contextmanager
+def open_run(path: Path | str) -> Iterator[RunDirectory]:
+    """A run directory to write to, for this process alone; files that a kill tore are mended.
+
+    Raises:
+        BadRun: there is none, its configuration cannot be used, or another process holds it.
+    """
+    run = read_run(path)
+    with _held(run.path):
+        yield _mended(read_run(path))
+
+
+@contextmanager
+def make_run(path: Path | str, config: RunConfig, table: Path | None = None) -> Iterator[RunDirectory]:
+    """Like `open_run`, made if it is not there; an existing one must have the same configuration.
+
+    More trials than before are taken over. A latency table is copied into a new run.
+
+    Raises:
+        BadRun: the directory holds something else, was made with another configuration (the message names the
+            fields), or another process holds it.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise BadRun(f"{path} is a file; choose another path for the run directory")
+    foreign = sorted({entry.name for entry in path.iterdir()} - _DRAFTS) if path.is_dir() else []
+    if foreign and not (path / "config.toml").exists():
+        raise BadRun(
+            f"{path} is not a run directory, and not empty: it holds {foreign[0]}; choose another path"
+        )
+    path.mkdir(parents=True, exist_ok=True)
+    with _held(path):
+        if (path / "config.toml").exists():
+            run = read_run(path)
+            if found := differences(run.config, config):
+                raise BadRun(
+                    f"{path} was made with other settings: {'; '.join(found)}. "
+                    f"Go on with its own by mnas search -o {path}, or choose another path"
+                )
+            config = replace(run.config, trials=config.trials)
+            if config != run.config:
+                write_whole(run.config_file, config.to_toml().encode())
+        else:
+            if table is not None:
+                _copy_table(table, path / "table.db")
+            write_whole(path / "config.toml", config.to_toml().encode())
+        yield _mended(RunDirectory(path, config))
+
+
+def _mended(run: RunDirectory) -> RunDirectory:
+    run.models.mkdir(exist_ok=True)
+    for file in (run.journal, run.results_file, run.finalists):
+        if file.exists():
+            mend(file)
+    run.log(f"opened by process {os.getpid()} on {platform.node()}, mnas {__version__}")
+    return run
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Hold the directory for this process; the system lets go when the process dies, however it dies."""
+    handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
+            raise BadRun(
+                f"{path} is in use by process {holder}; wait for it, or choose another path"
+            ) from None
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _copy_table(source: Path, target: Path) -> None:
+    draft = target.with_name(target.name + ".tmp")
+    draft.unlink(missing_ok=True)
+    try:
+        with (
+            closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as old,
+            closing(sqlite3.connect(draft)) as new,
+        ):
+            old.backup(new)
+    except sqlite3.Error as error:
+        raise BadRun(f"cannot copy the latency table {source}: {error}") from error
+    draft.replace(target)
