@@ -96,7 +96,7 @@ class RunConfig:
                 raise BadInput(f"{name} is {value}; it must be a number above 0")
         if self.cap_ms is not None and self.cap_ms < self.target_ms:
             raise BadInput(
-                f"cap_ms is {self.cap_ms:g}, below target_ms {self.target_ms:g}; it must be the target or more"
+                f"cap_ms is {self.cap_ms:g}, below target_ms {self.target_ms:g}; it must not be lower"
             )
         if not 0 <= self.seed < 2**32:
             raise BadInput(f"seed is {self.seed}; it must lie between 0 and {2**32 - 1}")
