@@ -38,8 +38,8 @@ class Lowered:
 class Segment:
     """A run of operators that continues what stands before it, and whose output is its last operator's.
 
-    Sources count from the segment's own first node, so that -1 is the segment's input. Shifted by the number of
-    nodes before it, -1 becomes the node before it, or stays the network's input where there is none.
+    Sources count from the segment's own first node, so that -1 is the segment's input. Shifted by the number
+    of nodes before it, -1 becomes the node before it, or stays the network's input where there is none.
     """
 
     nodes: tuple[Node, ...]
@@ -158,12 +158,13 @@ class _Layer:
             normalised=norm,
         )
 
-    def squeeze_excite(self, width: int, activation: str) -> None:
+    def squeeze_excite(self, squeezed: int, activation: str) -> None:
         """Scale the channels of what was added last by a gate computed from their means."""
         scaled = self.last
-        filters = self.shape(scaled)[-1]
-        self.add("squeeze_mean", "mean", (1, 1, 1, filters))
-        self.convolve("squeeze", width, 1, 1, activation, norm=False)
+        _, height, width, filters = self.shape(scaled)
+        if height * width > 1:  # the mean of one pixel is that pixel; the converter drops it
+            self.add("squeeze_mean", "mean", (1, 1, 1, filters))
+        self.convolve("squeeze", squeezed, 1, 1, activation, norm=False)
         self.convolve("excite", filters, 1, 1, None, norm=False)
         self.add("gate", "logistic", (1, 1, 1, filters))
         self.add("scale", "mul", self.shape(scaled), sources=(scaled, self.last))
