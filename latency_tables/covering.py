@@ -1,0 +1,62 @@
+"""Few networks that together contain every operator: the greedy set cover. Knows keys, not their meaning."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Collection, Hashable, Sequence
+from typing import TypeVar
+
+from latency_tables.errors import TablesError
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def cover(networks: Sequence[Collection[Key]], wanted: Collection[Key], times: int = 1) -> list[int]:
+    """Indices of few networks such that every wanted key occurs in at least `times` of them.
+
+    Greedy: each step takes the network with most keys still wanted (the first of equals), then networks that
+    later ones made superfluous are left out again. At most `1 + ln(n)` times as many as the fewest possible,
+    n being the number of keys of the largest network (Chvatal 1979).
+
+    Raises:
+        TablesError: a wanted key occurs in fewer than `times` networks; the message names some.
+    """
+    sets = [frozenset(network) for network in networks]
+    left = dict.fromkeys(wanted, times)
+    counts = Counter(key for keys in sets for key in keys)
+    rare = [str(key) for key in left if counts[key] < times]
+    if rare:
+        shown = ", ".join(rare[:5]) + (f" and {len(rare) - 5} more" if len(rare) > 5 else "")
+        raise TablesError(f"{len(rare)} operator(s) occur in fewer than {times} of the networks: {shown}")
+
+    chosen: list[int] = []
+    # gains only shrink, so a stale one is an upper bound: re-counted when it comes to the top
+    queue = [(-sum(key in left for key in keys), index) for index, keys in enumerate(sets)]
+    heapq.heapify(queue)
+    while left:
+        _, index = heapq.heappop(queue)
+        gain = sum(key in left for key in sets[index])
+        if queue and (-gain, index) > queue[0]:
+            heapq.heappush(queue, (-gain, index))
+            continue
+        chosen.append(index)
+        for key in sets[index]:
+            if key in left:
+                left[key] -= 1
+                if not left[key]:
+                    del left[key]
+    return _without_superfluous(sets, chosen, frozenset(wanted), times)
+
+
+def _without_superfluous(
+    sets: Sequence[frozenset[Key]], chosen: Sequence[int], wanted: frozenset[Key], times: int
+) -> list[int]:
+    held = Counter(key for index in chosen for key in sets[index] & wanted)
+    kept = list(chosen)
+    for index in chosen:
+        keys = sets[index] & wanted
+        if all(held[key] > times for key in keys):
+            held.subtract(keys)
+            kept.remove(index)
+    return kept

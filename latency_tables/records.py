@@ -1,0 +1,138 @@
+"""A latency table's values as text: networks and contexts to JSON and back. Knows no database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from devices.measurement import DeviceFacts, Settings
+from latency_tables.errors import BadTable
+from latency_tables.ops import Graph, Node, OpSpec
+
+Role = Literal["cover", "anchor"]
+#: what a table was made for, in its maker's words: names and plain values, for example `{"resolution": 224}`
+Purpose = Mapping[str, str | int | float]
+#: facts of a device that may change without changing its latencies
+INCIDENTAL_FACTS = frozenset({"memory_bytes", "python_version"})
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network to measure for a table.
+
+    Attributes:
+        name: unique in its table.
+        role: `cover` networks bring operators into the table, `anchor` networks the scale.
+    """
+
+    name: str
+    graph: Graph
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a table was made for, and where it was measured: all of it frozen when the table is made."""
+
+    purpose: Purpose
+    facts: DeviceFacts
+    settings: Settings
+    seed: int = 0
+
+    def differences(self, facts: DeviceFacts, settings: Settings) -> list[str]:
+        """What keeps measurements under these conditions from joining the table, one line for each."""
+        found = []
+        for mine, other, skipped in (
+            (self.facts, facts, INCIDENTAL_FACTS),
+            (self.settings, settings, frozenset()),
+        ):
+            for field in fields(mine):
+                here, there = getattr(mine, field.name), getattr(other, field.name)
+                if field.name not in skipped and here != there:
+                    found.append(f"{field.name} is {there!r}, the table's is {here!r}")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """One stored pass of one network.
+
+    Attributes:
+        context: the measurement's context (`devices.measurement.Context`) as plain values.
+    """
+
+    network: str
+    pass_index: int
+    started_at: str
+    samples_ms: tuple[float, ...]
+    dropped: int
+    reference_ms: float | None
+    context: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFailure:
+    """Why a network could not be measured when it was last tried."""
+
+    network: str
+    pass_index: int
+    error: str
+    message: str
+    failed_at: str
+
+
+def graph_to_json(graph: Graph) -> str:
+    """A network as JSON text."""
+    return json.dumps(
+        {
+            "inputs": graph.inputs,
+            "dtype": graph.dtype,
+            "nodes": [[str(node.spec), node.sources] for node in graph.nodes],
+            "outputs": graph.outputs,
+        },
+        separators=(",", ":"),
+    )
+
+
+def graph_from_json(text: str) -> Graph:
+    """The network of `graph_to_json`."""
+    found = json.loads(text)
+    return Graph(
+        inputs=tuple(tuple(shape) for shape in found["inputs"]),
+        dtype=found["dtype"],
+        nodes=tuple(Node(OpSpec.parse(spec), tuple(sources)) for spec, sources in found["nodes"]),
+        outputs=tuple(found["outputs"]),
+    )
+
+
+def origin_to_meta(origin: Origin) -> dict[str, str]:
+    """A table's origin as rows of its `meta` table."""
+    return {
+        "purpose": json.dumps(dict(origin.purpose)),
+        "facts": json.dumps(asdict(origin.facts)),
+        "settings": json.dumps(asdict(origin.settings)),
+        "seed": json.dumps(origin.seed),
+    }
+
+
+def origin_from_meta(meta: Mapping[str, str], address: str) -> Origin:
+    """The origin of `origin_to_meta`.
+
+    Raises:
+        BadTable: rows are missing or unreadable.
+    """
+    try:
+        settings: dict[str, Any] = json.loads(meta["settings"])
+        cpus = settings.pop("cpus")
+        return Origin(
+            purpose=json.loads(meta["purpose"]),
+            facts=DeviceFacts(**json.loads(meta["facts"])),
+            settings=Settings(**settings, cpus=None if cpus is None else tuple(cpus)),
+            seed=int(json.loads(meta["seed"])),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadTable(
+            f"the latency table {address} does not say where it was measured: {error!r}"
+        ) from error
