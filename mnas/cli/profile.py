@@ -1,0 +1,249 @@
+"""`mnas profile`: what one model file costs on one device, for people and as JSON. Measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from math import floor, log10
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from devices import errors as device_errors
+from devices.doubts import Doubt, doubts_about, other_load
+from devices.errors import DevicesError, DeviceTrouble
+from devices.measurement import Failure, Measurement, ModelFile, OperatorTime, Pass, Settings, gather
+from devices.plan import Plan
+from mnas.cli.app import errors
+from mnas.cli.output import print_json, print_table, progress, warn
+from mnas.errors import BadInput
+
+if TYPE_CHECKING:
+    from latency_tables.tflite import Description
+
+
+def register(app: typer.Typer) -> None:
+    """Add `mnas profile`."""
+    app.command("profile")(profile)
+
+
+def profile(
+    model: Annotated[Path, typer.Argument(help="The .tflite file.")],
+    *,
+    device: Annotated[str, typer.Option("--device", "-d", help="Where to measure.")] = "local",
+    threads: Annotated[int, typer.Option(help="Threads of the runtime.")] = 1,
+    cpus: Annotated[
+        str | None, typer.Option(help="Cores to run on, such as 1 or 0,1; the device chooses if not given.")
+    ] = None,
+    runs: Annotated[int, typer.Option(help="Least number of runs in each pass.")] = 30,
+    min_time: Annotated[float, typer.Option(help="Least duration of each pass, in seconds.")] = 0.5,
+    passes: Annotated[int, typer.Option(help="Times the model is loaded and measured.")] = 3,
+    deadline: Annotated[float, typer.Option(help="Longest time a pass may take, in seconds.")] = 60.0,
+    per_op: Annotated[bool, typer.Option("--per-op", help="Also the time of each operator.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+) -> None:
+    """Measure one model: latency, memory, and with --per-op the time of each operator.
+
+    Example: mnas profile model.tflite --threads 1 --cpus 1 --per-op
+    """
+    from devices.registry import open_device
+    from latency_tables.tflite import describe
+
+    settings = Settings(threads=threads, cpus=_cores(cpus))
+    if min_time >= deadline:
+        raise BadInput(f"--min-time {min_time:g} must be less than --deadline {deadline:g}, both in seconds")
+    plan = Plan(passes=passes, min_runs=runs, min_time_s=min_time, per_operator=per_op, deadline_s=deadline)
+    file = ModelFile.from_path(model)
+    description = describe(file.content)
+    opened = open_device(device, settings)
+    try:
+        with progress(quiet=not errors.is_terminal) as bar:
+            task = bar.add_task(escape(f"measuring {file.name}"), total=passes)
+            measured = []
+            for outcome in opened.stream([file], plan):
+                measured.append(_or_raise(outcome))
+                bar.advance(task)
+    finally:
+        opened.close()
+    measurement = gather(file, measured)
+    doubts = doubts_about(measurement)
+    if as_json:
+        print_json(document(measurement, description, doubts))
+    else:
+        _show(measurement, description)
+    for doubt in doubts:
+        warn(doubt.message)
+
+
+def operator_times(measurement: Measurement) -> tuple[OperatorTime, ...] | None:
+    """Operators in execution order, each with the median of its passes' mean times; None where not asked for.
+
+    Raises:
+        DeviceTrouble: passes that executed different operators.
+    """
+    lists = [one.operators for one in measurement.passes if one.operators]
+    if not lists:
+        return None
+    if len({tuple(row.label for row in rows) for rows in lists}) > 1:
+        raise DeviceTrouble(f"{measurement.model} executed different operators in different passes")
+    return tuple(
+        OperatorTime(rows[0].index, rows[0].label, rows[0].delegated, median(row.mean_ms for row in rows))
+        for rows in zip(*lists, strict=True)
+    )
+
+
+def document(
+    measurement: Measurement, description: Description, doubts: Sequence[Doubt] = ()
+) -> dict[str, Any]:
+    """The fields that `docs/json.md` lists under `mnas profile`."""
+    context = measurement.context
+    operators = operator_times(measurement)
+    load = other_load(measurement)
+    total_ms = None if operators is None else sum(row.mean_ms for row in operators)
+    return {
+        "model": measurement.model,
+        "sha256": measurement.sha256,
+        "file_bytes": measurement.model_bytes,
+        "inputs": [_tensor(tensor) for tensor in description.inputs],
+        "outputs": [_tensor(tensor) for tensor in description.outputs],
+        "operators": description.operators,
+        "subgraphs": description.subgraphs,
+        "parameters": description.parameters,
+        "macs": description.macs,
+        "median_ms": measurement.median_ms,
+        "q25_ms": measurement.quantile_ms(0.25),
+        "q75_ms": measurement.quantile_ms(0.75),
+        "p95_ms": measurement.quantile_ms(0.95),
+        "spread_percent": 100 * measurement.spread,
+        "samples": len(measurement.samples_ms),
+        "dropped_samples": measurement.dropped,
+        "samples_ms": list(measurement.samples_ms),
+        "first_inference_ms": measurement.passes[0].first_inference_ms,
+        "initialisation_ms": measurement.passes[0].initialisation_ms,
+        "peak_memory_bytes": _peak(measurement),
+        "per_operator": operators and [_row(row, total_ms or 0.0) for row in operators],
+        "per_operator_sum_ms": total_ms,
+        "per_operator_explained_percent": total_ms and 100 * total_ms / measurement.median_ms,
+        "threads": context.settings.threads,
+        "cpus": context.settings.cpus and list(context.settings.cpus),
+        "passes": len(measurement.passes),
+        "started_at": context.started_at,
+        "delegate": context.delegate,
+        "delegated_operators": context.delegated_operators,
+        "executed_operators": context.total_operators,
+        "other_load_percent": None if load is None else 100 * load,
+        "device": asdict(context.facts),
+        "warnings": [asdict(doubt) for doubt in doubts],
+    }
+
+
+def _cores(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise BadInput(
+            f"--cpus {text!r}: give core numbers from 0, separated by commas, such as 0,1"
+        ) from None
+
+
+def _or_raise(outcome: Pass | Failure) -> Pass:
+    if isinstance(outcome, Pass):
+        return outcome
+    kind = getattr(device_errors, outcome.error, DeviceTrouble)
+    known = isinstance(kind, type) and issubclass(kind, DevicesError)
+    raise (kind if known else DeviceTrouble)(outcome.message)
+
+
+def _peak(measurement: Measurement) -> int | None:
+    return max((one.peak_memory_bytes for one in measurement.passes if one.peak_memory_bytes), default=None)
+
+
+def _tensor(tensor: Any) -> dict[str, Any]:
+    return {"name": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype}
+
+
+def _row(row: OperatorTime, total_ms: float) -> dict[str, Any]:
+    return {**asdict(row), "share_percent": 100 * row.mean_ms / total_ms if total_ms else None}
+
+
+def _show(measurement: Measurement, description: Description) -> None:
+    context = measurement.context
+    peak = _peak(measurement)
+    taken = context.delegated_operators
+    cores = context.settings.cpus
+    rows = [
+        (
+            "latency",
+            f"[bold]{_figure(measurement.median_ms)} ms[/] (median; quartiles "
+            f"{_figure(measurement.quantile_ms(0.25))} and {_figure(measurement.quantile_ms(0.75))}, "
+            f"p95 {_figure(measurement.quantile_ms(0.95))})",
+        ),
+        (
+            "samples",
+            f"{len(measurement.samples_ms)} in {len(measurement.passes)} passes, spread "
+            f"{measurement.spread:.1%}, {measurement.dropped} more dropped (preempted)",
+        ),
+        ("first inference", f"{_figure(measurement.passes[0].first_inference_ms)} ms"),
+        ("initialisation", f"{_figure(measurement.passes[0].initialisation_ms)} ms"),
+        ("peak memory", "unknown" if peak is None else f"{_figure(peak / 2**20)} MiB"),
+        ("file size", f"{measurement.model_bytes:,} bytes"),
+        ("MACs", "unknown" if description.macs is None else f"{description.macs:,}"),
+        ("parameters", f"{description.parameters:,}"),
+        ("inputs", escape("; ".join(_print_tensor(tensor) for tensor in description.inputs) or "none")),
+        (
+            "run by",
+            escape(f"{context.facts.runtime} {context.facts.runtime_version}, {context.delegate}")
+            + ("" if taken is None else f" ({taken} of {context.total_operators} operators)"),
+        ),
+        (
+            "on",
+            escape(f"{context.facts.address}: {context.facts.cpu_model}; threads {context.settings.threads}")
+            + ("" if cores is None else f", cores {','.join(map(str, cores))}"),
+        ),
+    ]
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for row in rows:
+        grid.add_row(*row)
+    Console().print(
+        Panel(grid, title=escape(measurement.model), title_align="left", expand=False), highlight=False
+    )
+    operators = operator_times(measurement)
+    if operators is not None:
+        _show_operators(operators, measurement.median_ms)
+
+
+def _show_operators(operators: Sequence[OperatorTime], latency_ms: float) -> None:
+    total_ms = sum(row.mean_ms for row in operators)
+    print_table(
+        f"Operators by time; their sum, {_figure(total_ms)} ms, is {total_ms / latency_ms:.1%} of the median latency",
+        ("operator", "position", "ms", "share"),
+        (
+            (
+                row.label if row.delegated else f"{row.label} (not delegated)",
+                row.index,
+                f"{row.mean_ms:.3f}",
+                f"{row.mean_ms / total_ms:.1%}" if total_ms else "-",
+            )
+            for row in sorted(operators, key=lambda row: -row.mean_ms)
+        ),
+    )
+
+
+def _print_tensor(tensor: Any) -> str:
+    return f"{'x'.join(map(str, tensor.shape)) or 'scalar'} {tensor.dtype}"
+
+
+def _figure(value: float) -> str:
+    """Three significant digits, without an exponent."""
+    digits = 2 - floor(log10(value)) if value > 0 else 0
+    return f"{value:.{min(max(digits, 0), 6)}f}"
