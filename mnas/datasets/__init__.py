@@ -1,0 +1,1 @@
+"""Image classification datasets, one reader each; `mnas.data` is their public face."""
