@@ -1,0 +1,169 @@
+"""Where an architecture's latency comes from, and the fastest a space has to offer. Trains nothing."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from mnas.architecture import Architecture
+from mnas.errors import Infeasible
+from mnas.lower import lower
+from mnas.spaces.base import Space
+
+if TYPE_CHECKING:
+    from devices.device import Device
+    from devices.plan import Plan
+    from latency_tables.store import LatencyTable
+
+#: restarts of the descent towards the fastest architecture, after the one from the first options
+RESTARTS = 4
+
+
+class LatencySource(Protocol):
+    """Knows the latency of an architecture without training it."""
+
+    @property
+    def name(self) -> str:
+        """What the figures are, for people."""
+
+    def predict_ms(self, architecture: Architecture) -> float:
+        """Latency in milliseconds, above 0."""
+
+    @property
+    def quick(self) -> bool:
+        """Whether a latency takes about a millisecond to get, so that thousands can be looked at."""
+
+
+class TableLatency:
+    """Predicts from a latency table.
+
+    Args:
+        table: of the device that counts.
+        dtype: element type to lower to, the one the table was made for.
+    """
+
+    def __init__(self, table: LatencyTable, dtype: str = "float32") -> None:
+        self._predictor = table.predictor()
+        self._table = table.address
+        self._dtype = dtype
+
+    @property
+    def name(self) -> str:
+        """The table's address."""
+        return f"{self._table} ({self._dtype})"
+
+    @property
+    def quick(self) -> bool:
+        """It is."""
+        return True
+
+    def predict_ms(self, architecture: Architecture) -> float:
+        """Predicted latency.
+
+        Raises:
+            MissingOperators: the table has no figure for some of the operators; it names them.
+        """
+        return self._predictor.predict(lower(architecture, self._dtype).graph.specs).latency_ms
+
+
+class DeviceLatency:
+    """Measures networks of random weights on a device; nothing else of this process should compute then.
+
+    Args:
+        device: open, and left open.
+        plan: how to measure.
+        dtype: element type of the network: `float32` or `int8`.
+    """
+
+    def __init__(self, device: Device, plan: Plan, dtype: str = "float32") -> None:
+        self._device = device
+        self._plan = plan
+        self._dtype = dtype
+
+    @property
+    def name(self) -> str:
+        """The device's address."""
+        return f"measured on {self._device.facts.address} ({self._dtype})"
+
+    @property
+    def quick(self) -> bool:
+        """It is not."""
+        return False
+
+    def predict_ms(self, architecture: Architecture) -> float:
+        """Measured latency: the median over passes of each pass's lower quartile, as latency tables have it.
+
+        Raises:
+            DevicesError: the device cannot measure it; the kind that the device reports.
+        """
+        from devices import errors
+        from devices.measurement import Failure, ModelFile
+        from latency_tables.predict import network_ms
+        from latency_tables.tflite import write
+
+        model = ModelFile(str(architecture)[:80], write(lower(architecture, self._dtype).graph))
+        passes = []
+        for answer in self._device.stream([model], self._plan):
+            if isinstance(answer, Failure):
+                kind = getattr(errors, answer.error, errors.DeviceTrouble)
+                raise kind(answer.message)
+            passes.append(answer.samples_ms)
+        return network_ms(passes)
+
+
+def fastest(
+    space: Space, cost: Callable[[Architecture], float], enough: float = float("-inf"), seed: int = 0
+) -> tuple[tuple[int, ...], float]:
+    """The option indices of the architecture of least cost, and that cost.
+
+    Coordinate descent: from the first options and from random ones, each choice in turn takes its cheapest
+    option until none gets cheaper. That is exact where choices add up, and close to it in spaces of stages,
+    where a stage's latency depends on its own choices and on the width before it.
+
+    Args:
+        enough: stop as soon as a cost is this or less.
+    """
+    rng = random.Random(seed)
+    sizes = [len(choice.options) for choice in space.choices]
+    best: tuple[tuple[int, ...], float] | None = None
+    for start in range(1 + RESTARTS):
+        indices = [rng.randrange(size) if start else 0 for size in sizes]
+        least = cost(space.decode(indices))
+        improved = True
+        while improved and least > enough:
+            improved = False
+            for position, size in enumerate(sizes):
+                for option in range(size):
+                    neighbour = [*indices[:position], option, *indices[position + 1 :]]
+                    if option != indices[position] and (price := cost(space.decode(neighbour))) < least:
+                        indices, least, improved = neighbour, price, True
+        if best is None or least < best[1]:
+            best = tuple(indices), least
+        if least <= enough:
+            break
+    assert best is not None
+    return best
+
+
+def require_reachable(space: Space, latency: LatencySource, target_ms: float) -> None:
+    """Check that some architecture of the space is as fast as the target.
+
+    Where latencies are measured one by one, the architecture of the fewest multiply-accumulates stands for
+    the fastest.
+
+    Raises:
+        Infeasible: none is; the message has the fastest one and its latency.
+    """
+    if latency.quick:
+        indices, _ = fastest(space, latency.predict_ms, enough=target_ms)
+    else:
+        indices, _ = fastest(space, lambda architecture: float(lower(architecture).macs))
+    architecture = space.decode(indices)
+    least_ms = latency.predict_ms(architecture)
+    if least_ms > target_ms:
+        raise Infeasible(
+            f"no architecture of {space.name} at {space.resolution} pixels reaches {target_ms:g} ms: the "
+            f"fastest takes {least_ms:.3g} ms ({latency.name}): {architecture}. Ask for that or more, or "
+            "take a lower resolution or width"
+        )
