@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from latency_tables.ops import WINDOWED, OpSpec, Shape
 
-
 _SAME_SIZE = frozenset(
     {"reshape", "quantize", "dequantize", "relu", "relu6", "softmax", "logistic", "hard_swish"}
 )

@@ -1,4 +1,4 @@
-"""How each kind of operator that can be written is stored: version, options, shape constants. Writes nothing."""
+"""How each kind of operator that we write is stored: version, options, shape constants. Writes nothing."""
 
 from __future__ import annotations
 

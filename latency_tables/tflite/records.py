@@ -83,7 +83,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operator:
-    """An operator: tensors by index (-1 for an input left out), options of kinds that have any of interest."""
+    """An operator: tensors by index (-1 for an input left out), options where we need them."""
 
     kind: str
     version: int

@@ -271,5 +271,4 @@ def _fitting(array: NDArray[Any], shape: Shape, spec: OpSpec, name: str) -> NDAr
 
 
 def _bytes(array: NDArray[Any], dtype: Any) -> list[memoryview]:
-    flat: NDArray[Any] = np.ascontiguousarray(array, dtype).reshape(-1)
-    return [memoryview(flat).cast("B")]
+    return [np.ascontiguousarray(array, dtype).reshape(-1).data.cast("B")]
