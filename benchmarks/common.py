@@ -1,4 +1,4 @@
-"""What every benchmark here shares: its options, its JSON document, its verdict and exit code. Measures nothing."""
+"""What every benchmark here shares: options, JSON document, verdict, exit code. Measures nothing."""
 
 from __future__ import annotations
 

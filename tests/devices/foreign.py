@@ -167,8 +167,8 @@ def truncated(content: bytes, points: int) -> Iterator[bytes]:
 def corrupted(content: bytes, count: int, seed: int) -> Iterator[bytes]:
     """Copies of a model with damage in the header, in offset tables or anywhere.
 
-    One third has one to four random bytes within the first 64; one third has a 32-bit word replaced by an extreme
-    value (tables are made of such words: offsets, sizes, lengths); one third has up to 16 random bytes anywhere.
+    One third has one to four random bytes within the first 64; one third has a 32-bit word (tables are
+    made of such words) replaced by an extreme value; one third has up to 16 random bytes anywhere.
     """
     rng = random.Random(seed)
     for number in range(count):

@@ -1,0 +1,92 @@
+"""Every script in benchmarks/ explains itself, runs in a tiny mode, prints JSON alone and its verdict last."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+SCRIPTS = sorted(path for path in FOLDER.glob("*.py") if path.name != "common.py")
+
+
+def _run(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(script), *arguments], capture_output=True, text=True, timeout=240, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def common() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("benchmarks_common", FOLDER / "common.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_there_are_benchmarks() -> None:
+    assert "agreement.py" in {path.name for path in SCRIPTS}
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_help_names_the_common_options(script: Path) -> None:
+    done = _run(script, "--help")
+    assert done.returncode == 0, done.stderr
+    assert "--json" in done.stdout
+    assert "--tiny" in done.stdout
+    assert "Exit codes" in done.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_tiny_run_prints_one_document_and_its_verdict_last(script: Path) -> None:
+    done = _run(script, "--tiny", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["tiny"] is True
+    assert document["met"] is None
+    assert done.stderr.splitlines()[-1] == f"verdict: -: {document['verdict']}"
+
+
+@pytest.mark.parametrize(("met", "code", "word"), [(True, 0, "met"), (False, 1, "MISSED"), (None, 0, "-")])
+def test_the_verdict_is_printed_last_and_decides_the_exit_code(
+    common: ModuleType, capsys: pytest.CaptureFixture[str], met: bool | None, code: int, word: str
+) -> None:
+    with pytest.raises(SystemExit) as ending:
+        common.finish(Namespace(json=False, tiny=False), {"ratio": 1.0}, common.Verdict(met, "1.0 of 1.1"))
+    assert ending.value.code == code
+    assert capsys.readouterr().out == f"verdict: {word}: 1.0 of 1.1\n"
+
+
+def test_json_goes_alone_to_standard_output(common: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ending:
+        common.finish(Namespace(json=True, tiny=False), {"ratio": 2.0}, common.Verdict(False, "2 of 1"))
+    printed = capsys.readouterr()
+    assert ending.value.code == 1
+    assert json.loads(printed.out) == {"ratio": 2.0, "tiny": False, "met": False, "verdict": "2 of 1"}
+    assert printed.err == "verdict: MISSED: 2 of 1\n"
+
+
+def test_a_tiny_run_is_never_judged(common: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ending:
+        common.finish(Namespace(json=False, tiny=True), {}, common.Verdict(False, "far off"))
+    assert ending.value.code == 0
+    assert "not judged" in capsys.readouterr().out
+
+
+def test_the_bootstrap_interval_holds_the_median_and_narrows(common: ModuleType) -> None:
+    few = [0.9, 1.0, 1.1, 1.2, 0.8]
+    low, high = common.bootstrap_median(few)
+    assert 0.8 <= low <= 1.0 <= high <= 1.2
+    many_low, many_high = common.bootstrap_median(few * 40)
+    assert many_high - many_low < high - low
+    assert common.bootstrap_median([2.5]) == (2.5, 2.5)
+    assert common.bootstrap_median(few, seed=1) == common.bootstrap_median(few, seed=1)
