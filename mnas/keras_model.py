@@ -19,7 +19,7 @@ def build(architecture: Architecture) -> keras.Model:
     """An untrained classifier: float32 images [n, height, width, channels] in, logits [n, classes] out.
 
     Convolutions with batch normalisation have no bias; kernels start as He et al. (2015) propose, the logits
-    near zero. Seed with `keras.utils.set_random_seed` before building. Its trainable parameters are `lower`'s.
+    near zero. Seed with `keras.utils.set_random_seed` first. Its trainable parameters are `lower`'s.
     """
     lowered = lower(architecture)
     image = keras.Input(lowered.graph.inputs[0][1:], name="image")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from mnas.architecture import Architecture
+from mnas.architecture import Architecture, Block
 from mnas.errors import BadInput
 
 Option = str | int | float
@@ -21,7 +21,9 @@ class Choice:
 
     def __post_init__(self) -> None:
         if not self.options or len(set(self.options)) != len(self.options):
-            raise BadInput(f"choice {self.name}: options {self.options} must be at least one and all different")
+            raise BadInput(
+                f"choice {self.name}: options {self.options} must be at least one and all different"
+            )
 
 
 class Space(Protocol):
@@ -41,3 +43,34 @@ class Space(Protocol):
 
     def decode(self, indices: Sequence[int]) -> Architecture:
         """The architecture of one option index per choice; raises BadInput for a wrong length or index."""
+
+
+@runtime_checkable
+class StagedSpace(Space, Protocol):
+    """A space whose networks are chains: the same stem, one block per stage, the same head.
+
+    What such a space promises makes its operators countable: a stage's block follows from the stage's own
+    choices and the filters that come in, and from nothing else.
+    """
+
+    @property
+    def frame(self) -> Architecture:
+        """The network without its stages: the stem's block, then the head's."""
+
+    @property
+    def stages(self) -> tuple[range, ...]:
+        """Per stage, in order, the positions of its choices; together they are all choices."""
+
+    def block(self, stage: int, indices: Sequence[int], filters: int) -> Block:
+        """The block of a stage, from one option index per choice *of the stage* and its input's filters."""
+
+
+def check_indices(choices: Sequence[Choice], indices: Sequence[int]) -> None:
+    """Raise BadInput unless there is one index per choice, each of an existing option."""
+    if len(indices) != len(choices):
+        raise BadInput(
+            f"{len(indices)} option indices; this space has {len(choices)} choices, one index for each"
+        )
+    for choice, index in zip(choices, indices, strict=True):
+        if not 0 <= index < len(choice.options):
+            raise BadInput(f"index {index} of choice {choice.name}; allowed: 0 to {len(choice.options) - 1}")
