@@ -13,7 +13,7 @@ from latency_tables.ops import Graph, Node, OpSpec
 
 Role = Literal["cover", "anchor"]
 #: what a table was made for, in its maker's words: names and plain values, for example `{"resolution": 224}`
-Purpose = Mapping[str, str | int | float]
+Purpose = Mapping[str, str | int | float | None]
 #: facts of a device that may change without changing its latencies
 INCIDENTAL_FACTS = frozenset({"memory_bytes", "python_version"})
 
@@ -39,7 +39,6 @@ class Origin:
     purpose: Purpose
     facts: DeviceFacts
     settings: Settings
-    seed: int = 0
 
     def differences(self, facts: DeviceFacts, settings: Settings) -> list[str]:
         """What keeps measurements under these conditions from joining the table, one line for each."""
@@ -113,7 +112,6 @@ def origin_to_meta(origin: Origin) -> dict[str, str]:
         "purpose": json.dumps(dict(origin.purpose)),
         "facts": json.dumps(asdict(origin.facts)),
         "settings": json.dumps(asdict(origin.settings)),
-        "seed": json.dumps(origin.seed),
     }
 
 
@@ -130,7 +128,6 @@ def origin_from_meta(meta: Mapping[str, str], address: str) -> Origin:
             purpose=json.loads(meta["purpose"]),
             facts=DeviceFacts(**json.loads(meta["facts"])),
             settings=Settings(**settings, cpus=None if cpus is None else tuple(cpus)),
-            seed=int(json.loads(meta["seed"])),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BadTable(

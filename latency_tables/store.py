@@ -310,6 +310,14 @@ class LatencyTable:
         """The figure of each measured operator, by its text form."""
         return estimates(self.observations())
 
+    @property
+    def ready(self) -> bool:
+        """Whether the table can predict: it has every operator, and anchors for the scale."""
+        anchors = {one.name for one in self.networks() if one.role == "anchor"}
+        return self.estimates().keys() >= set(self.operators()) and bool(
+            anchors & {name for name, _ in self.measured()}
+        )
+
     def predictor(self) -> Predictor:
         """The figures and the scale, ready for many networks; kept until the table grows.
 

@@ -1,0 +1,358 @@
+"""`mnas table`: build, show, use and validate latency tables. Opens, calls and prints."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mnas.cli.app import Exit
+from mnas.cli.output import print_json, print_table, progress, warn
+
+if TYPE_CHECKING:
+    from latency_tables.build import BuildReport, Progress
+    from latency_tables.ops import OpSpec
+    from latency_tables.predict import Prediction
+    from latency_tables.store import LatencyTable
+    from latency_tables.validate import Validation
+
+group = typer.Typer(
+    no_args_is_help=True,
+    help="Build, show, use and validate latency tables: one device's latency per operator.",
+)
+
+TableFile = Annotated[Path, typer.Argument(metavar="TABLE", help="The table's file.")]
+DeviceAddress = Annotated[str, typer.Option("--device", "-d", help="Where to measure.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no warnings.")]
+Top = Annotated[int, typer.Option(min=0, help="Operators to list.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `mnas table`."""
+    app.add_typer(group, name="table")
+
+
+@group.command()
+def build(
+    *,
+    space: Annotated[str, typer.Option(help="The search space.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The table's file, new or begun.")],
+    resolution: Annotated[int | None, typer.Option(help="Image size, pixels; else the space's own.")] = None,
+    width: Annotated[float | None, typer.Option(help="Filter multiplier; else the space's own.")] = None,
+    channels: Annotated[int, typer.Option(help="Channels of the image.")] = 3,
+    classes: Annotated[int, typer.Option(help="Classes to tell apart.")] = 1000,
+    dtype: Annotated[str, typer.Option(help="float32 or int8.")] = "float32",
+    device: DeviceAddress = "local",
+    threads: Annotated[int, typer.Option(help="Threads of the runtime.")] = 1,
+    passes: Annotated[int, typer.Option(help="Times every network is measured.")] = 3,
+    anchors: Annotated[int, typer.Option(help="Random networks that bring the scale.")] = 10,
+    seed: Annotated[int, typer.Option(help="Of the anchors and of the order of measurement.")] = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Measure every operator of a space, in networks that contain it.
+
+    What is measured is kept at once: the same command goes on where one was ended.
+
+    Example: mnas table build --space mnasnet --resolution 224 -d local -o mnasnet-224.db
+    """
+    from devices.measurement import Settings
+    from devices.registry import open_device
+    from latency_tables.build import PLAN
+    from latency_tables.build import build as build_table
+    from mnas.tables import TableRequest, open_or_create
+
+    plan = replace(PLAN, passes=passes, seed=seed)
+    request = TableRequest.for_space(
+        space,
+        resolution=resolution,
+        width=width,
+        channels=channels,
+        classes=classes,
+        dtype=dtype,
+        anchors=anchors,
+        seed=seed,
+    )
+    with (
+        closing(open_device(device, Settings(threads=threads))) as bench,
+        open_or_create(output, request, bench) as table,
+        _bar("profiling networks", quiet) as show,
+    ):
+        report = build_table(table, bench, plan, show)
+        scale = None if not table.ready else table.predictor().scale
+    if as_json:
+        print_json(build_document(output, report, scale))
+    else:
+        print_table(
+            f"Latency table {output}",
+            ("what", "figure"),
+            [
+                ("operators measured", f"{report.operators - len(report.missing)} of {report.operators}"),
+                ("networks", report.networks),
+                ("passes over them", report.passes),
+                ("measured just now", f"{report.measured} in {report.seconds:.1f} s"),
+                ("scale", "none yet" if scale is None else f"{scale:.4f}"),
+            ],
+        )
+    if not quiet:
+        for failure in report.failures:
+            warn(f"{failure.network}: {failure.message}")
+        if report.missing:
+            warn(f"{len(report.missing)} operator(s) have no figure, the first is {report.missing[0]}")
+    return Exit.FAILURES if report.failures or report.missing else Exit.DONE
+
+
+@group.command()
+def show(table: TableFile, *, top: Top = 10, as_json: Json = False) -> None:
+    """What a table was made for, where it was measured, and its figures.
+
+    Example: mnas table show mnasnet-224.db --top 20
+    """
+    from latency_tables.store import LatencyTable
+
+    with LatencyTable.open(table) as opened:
+        document = show_document(opened)
+    if as_json:
+        print_json(document)
+        return
+    figures = document.pop("operators")
+    device, kinds = document.pop("device"), document.pop("kinds")
+    failures = document.pop("failures")
+    flat = {**document.pop("purpose"), **document, **{f"device {name}": device[name] for name in device}}
+    print_table(f"Latency table {table}", ("what", "value"), [(name, _cell(flat[name])) for name in flat])
+    print_table(
+        "Operators by kind",
+        ("kind", "operators", "median spread %"),
+        [(one["kind"], one["operators"], f"{one['median_spread_percent']:.1f}") for one in kinds],
+    )
+    slowest = sorted(figures, key=lambda one: -one["latency_ms"])[:top]
+    print_table(
+        f"The {len(slowest)} slowest operators",
+        ("operator", "ms", "seen", "spread %"),
+        [
+            (one["operator"], f"{one['latency_ms']:.4f}", one["observations"], f"{one['spread_percent']:.1f}")
+            for one in slowest
+        ],
+    )
+    for failure in failures:
+        warn(f"{failure['network']}: {failure['message']}")
+
+
+@group.command()
+def predict(
+    table: TableFile,
+    model: Annotated[str, typer.Argument(help="A .tflite file, a recipe's name, or an architecture.")],
+    *,
+    top: Top = 10,
+    as_json: Json = False,
+) -> None:
+    """A network's latency by the table, and the operators that take most of it.
+
+    Example: mnas table predict mnasnet-224.db mobilenetv2
+    """
+    from latency_tables.store import LatencyTable
+    from mnas.tables import specs_for
+
+    with LatencyTable.open(table) as opened:
+        specs = specs_for(opened, model)
+        prediction = opened.predict(specs)
+    document = predict_document(table, model, specs, prediction)
+    if as_json:
+        print_json(document)
+        return
+    print_table(
+        f"{model}: {prediction.latency_ms:.3f} ms predicted",
+        ("operator", "times", "ms", "share %"),
+        [
+            (one["operator"], one["count"], f"{one['latency_ms']:.4f}", f"{one['share_percent']:.1f}")
+            for one in document["operators"][:top]
+        ],
+    )
+
+
+@group.command()
+def validate(
+    table: TableFile,
+    *,
+    device: DeviceAddress = "local",
+    networks: Annotated[int, typer.Option(min=1, help="Random networks that the table has not seen.")] = 30,
+    passes: Annotated[int, typer.Option(help="Times every network is measured.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Of the networks and of the order of measurement.")] = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Compare predicted with measured latency, on networks that the table has not seen.
+
+    Every network is measured as two instances; their difference is the noise floor, below which no prediction
+    can be told from a perfect one.
+
+    Example: mnas table validate mnasnet-224.db -d local --networks 30
+    """
+    from devices.registry import open_device
+    from latency_tables.store import LatencyTable
+    from latency_tables.validate import PLAN
+    from latency_tables.validate import validate as validate_table
+    from mnas.tables import held_out
+
+    plan = replace(PLAN, passes=passes, seed=seed)
+    with LatencyTable.open(table) as opened:
+        unseen = held_out(opened, networks, seed)
+        with (
+            closing(open_device(device, opened.origin.settings)) as bench,
+            _bar("measuring networks", quiet) as bar,
+        ):
+            result = validate_table(opened, unseen, bench, plan, bar)
+    if as_json:
+        print_json(validate_document(table, result))
+    else:
+        rank = "too few networks" if result.spearman is None else f"{result.spearman:.4f}"
+        print_table(
+            f"Latency table {table} against {result.networks} networks it has not seen",
+            ("what", "figure"),
+            [
+                ("MAPE", f"{result.mape_percent:.2f} %"),
+                ("noise floor", f"{result.noise_floor_percent:.2f} %"),
+                ("bias", f"{result.bias_percent:+.2f} %"),
+                ("within 5 %", f"{result.within_5_percent:.0f} %"),
+                ("within 10 %", f"{result.within_10_percent:.0f} %"),
+                ("Spearman", rank),
+            ],
+        )
+    if not quiet:
+        for failure in result.failures:
+            warn(f"{failure.model}: {failure.message}")
+    return Exit.FAILURES if result.failures else Exit.DONE
+
+
+def build_document(path: Path, report: BuildReport, scale: float | None) -> dict[str, Any]:
+    """The fields that `docs/json.md` lists under `mnas table build`."""
+    return {
+        "table": str(path),
+        "networks": report.networks,
+        "passes": report.passes,
+        "measured_passes": report.measured,
+        "operators": report.operators,
+        "missing_operators": list(report.missing),
+        "scale": scale,
+        "seconds": report.seconds,
+        "failures": [
+            {"network": one.network, "error": one.error, "message": one.message} for one in report.failures
+        ],
+    }
+
+
+def show_document(table: LatencyTable) -> dict[str, Any]:
+    """The fields that `docs/json.md` lists under `mnas table show`."""
+    from statistics import median
+
+    found = table.estimates()
+    names = table.networks()
+    counts = Counter(name for name, _ in table.measured())
+    spreads: dict[str, list[float]] = defaultdict(list)
+    for key, one in found.items():
+        spreads[key.split("/")[0]].append(100 * one.spread)
+    return {
+        "table": table.address,
+        "purpose": dict(table.origin.purpose),
+        "created_at": table.created_at,
+        "cover_networks": sum(one.role == "cover" for one in names),
+        "anchor_networks": sum(one.role == "anchor" for one in names),
+        "complete_passes": min((counts[one.name] for one in names), default=0),
+        "scale": table.predictor().scale if table.ready else None,
+        "missing_operators": [key for key in table.operators() if key not in found],
+        "threads": table.origin.settings.threads,
+        "device": asdict(table.origin.facts),
+        "kinds": [
+            {"kind": kind, "operators": len(values), "median_spread_percent": median(values)}
+            for kind, values in sorted(spreads.items())
+        ],
+        "operators": [
+            {
+                "operator": key,
+                "latency_ms": one.latency_ms,
+                "observations": one.observations,
+                "networks": one.networks,
+                "spread_percent": 100 * one.spread,
+            }
+            for key, one in found.items()
+        ],
+        "failures": [
+            {"network": one.network, "error": one.error, "message": one.message} for one in table.failures()
+        ],
+    }
+
+
+def predict_document(
+    path: Path, model: str, specs: Sequence[OpSpec], prediction: Prediction
+) -> dict[str, Any]:
+    """The fields that `docs/json.md` lists under `mnas table predict`; operators by their share."""
+    times: Counter[str] = Counter()
+    totals_ms: dict[str, float] = defaultdict(float)
+    for spec, latency_ms in zip(specs, prediction.operators_ms, strict=True):
+        times[str(spec)] += 1
+        totals_ms[str(spec)] += latency_ms
+    return {
+        "table": str(path),
+        "model": model,
+        "latency_ms": prediction.latency_ms,
+        "sum_ms": prediction.sum_ms,
+        "scale": prediction.scale,
+        "operators": [
+            {
+                "operator": key,
+                "count": times[key],
+                "latency_ms": total_ms,
+                "share_percent": 100 * total_ms / prediction.latency_ms,
+            }
+            for key, total_ms in sorted(totals_ms.items(), key=lambda item: -item[1])
+        ],
+    }
+
+
+def validate_document(path: Path, result: Validation) -> dict[str, Any]:
+    """The fields that `docs/json.md` lists under `mnas table validate`."""
+    return {
+        "table": str(path),
+        "mape_percent": result.mape_percent,
+        "within_5_percent": result.within_5_percent,
+        "within_10_percent": result.within_10_percent,
+        "spearman": result.spearman,
+        "noise_floor_percent": result.noise_floor_percent,
+        "bias_percent": result.bias_percent,
+        "networks": result.networks,
+        "details": [
+            {
+                "network": one.name,
+                "predicted_ms": one.predicted_ms,
+                "measured_ms": one.measured_ms,
+                "instances_ms": list(one.instances_ms),
+            }
+            for one in result.details
+        ],
+        "failures": [
+            {"network": one.model, "error": one.error, "message": one.message} for one in result.failures
+        ],
+    }
+
+
+@contextmanager
+def _bar(text: str, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    with progress(quiet) as bar:
+        task = bar.add_task(text, total=None)
+
+        def show(state: Progress) -> None:
+            bar.update(task, completed=state.done, total=state.total)
+
+        yield show
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list):
+        return f"{len(value)}" + (f", the first is {value[0]}" if value else "")
+    return "unknown" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
