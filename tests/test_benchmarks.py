@@ -1,4 +1,4 @@
-"""Every script in benchmarks/ explains itself, runs in a tiny mode, prints JSON alone and its verdict last."""
+"""Every script in benchmarks/ explains itself, runs tiny, prints JSON alone and its verdict last."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from math import floor, log10
 from pathlib import Path
@@ -16,16 +16,16 @@ from rich.panel import Panel
 from rich.table import Table
 
 from devices import errors as device_errors
-from devices.doubts import Doubt, doubts_about, other_load
 from devices.errors import DevicesError, DeviceTrouble
 from devices.measurement import Failure, Measurement, ModelFile, OperatorTime, Pass, Settings, gather
 from devices.plan import Plan
+from devices.warnings import Warning, warnings
 from mnas.cli.app import errors
 from mnas.cli.output import print_json, print_table, progress, warn
 from mnas.errors import BadInput
 
 if TYPE_CHECKING:
-    from latency_tables.tflite import Description
+    from latency_tables.tflite import Description, TensorInfo
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +43,7 @@ def profile(
     ] = None,
     runs: Annotated[int, typer.Option(help="Least number of runs in each pass.")] = 30,
     min_time: Annotated[float, typer.Option(help="Least duration of each pass, in seconds.")] = 0.5,
-    passes: Annotated[int, typer.Option(help="Times the model is loaded and measured.")] = 3,
+    passes: Annotated[int, typer.Option(help="Bursts of runs, each warmed up.")] = 3,
     deadline: Annotated[float, typer.Option(help="Longest time a pass may take, in seconds.")] = 60.0,
     per_op: Annotated[bool, typer.Option("--per-op", help="Also the time of each operator.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
@@ -72,7 +72,7 @@ def profile(
     finally:
         opened.close()
     measurement = gather(file, measured)
-    doubts = doubts_about(measurement)
+    doubts = warnings(measurement)
     if as_json:
         print_json(document(measurement, description, doubts))
     else:
@@ -99,23 +99,24 @@ def operator_times(measurement: Measurement) -> tuple[OperatorTime, ...] | None:
 
 
 def document(
-    measurement: Measurement, description: Description, doubts: Sequence[Doubt] = ()
+    measurement: Measurement, description: Description, doubts: Sequence[Warning] = ()
 ) -> dict[str, Any]:
     """The fields that `docs/json.md` lists under `mnas profile`."""
     context = measurement.context
     operators = operator_times(measurement)
-    load = other_load(measurement)
+    loads = [one.context.other_load for one in measurement.passes if one.context.other_load is not None]
     total_ms = None if operators is None else sum(row.mean_ms for row in operators)
     return {
         "model": measurement.model,
         "sha256": measurement.sha256,
         "file_bytes": measurement.model_bytes,
-        "inputs": [_tensor(tensor) for tensor in description.inputs],
-        "outputs": [_tensor(tensor) for tensor in description.outputs],
+        "inputs": [asdict(tensor) for tensor in description.inputs],
+        "outputs": [asdict(tensor) for tensor in description.outputs],
         "operators": description.operators,
         "subgraphs": description.subgraphs,
         "parameters": description.parameters,
         "macs": description.macs,
+        "macs_unknown": description.macs_unknown,
         "median_ms": measurement.median_ms,
         "q25_ms": measurement.quantile_ms(0.25),
         "q75_ms": measurement.quantile_ms(0.75),
@@ -137,7 +138,8 @@ def document(
         "delegate": context.delegate,
         "delegated_operators": context.delegated_operators,
         "executed_operators": context.total_operators,
-        "other_load_percent": None if load is None else 100 * load,
+        "other_load_percent": 100 * max(loads) if loads else None,
+        "throttled": _any(one.context.throttled for one in measurement.passes),
         "device": asdict(context.facts),
         "warnings": [asdict(doubt) for doubt in doubts],
     }
@@ -166,8 +168,9 @@ def _peak(measurement: Measurement) -> int | None:
     return max((one.peak_memory_bytes for one in measurement.passes if one.peak_memory_bytes), default=None)
 
 
-def _tensor(tensor: Any) -> dict[str, Any]:
-    return {"name": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype}
+def _any(answers: Iterable[bool | None]) -> bool | None:
+    known = [answer for answer in answers if answer is not None]
+    return any(known) if known else None
 
 
 def _row(row: OperatorTime, total_ms: float) -> dict[str, Any]:
@@ -195,7 +198,12 @@ def _show(measurement: Measurement, description: Description) -> None:
         ("initialisation", f"{_figure(measurement.passes[0].initialisation_ms)} ms"),
         ("peak memory", "unknown" if peak is None else f"{_figure(peak / 2**20)} MiB"),
         ("file size", f"{measurement.model_bytes:,} bytes"),
-        ("MACs", "unknown" if description.macs is None else f"{description.macs:,}"),
+        (
+            "MACs",
+            escape(f"unknown: {description.macs_unknown}")
+            if description.macs is None
+            else f"{description.macs:,}",
+        ),
         ("parameters", f"{description.parameters:,}"),
         ("inputs", escape("; ".join(_print_tensor(tensor) for tensor in description.inputs) or "none")),
         (
@@ -225,7 +233,7 @@ def _show(measurement: Measurement, description: Description) -> None:
 def _show_operators(operators: Sequence[OperatorTime], latency_ms: float) -> None:
     total_ms = sum(row.mean_ms for row in operators)
     print_table(
-        f"Operators by time; their sum, {_figure(total_ms)} ms, is {total_ms / latency_ms:.1%} of the median latency",
+        f"Operators by time: {_figure(total_ms)} ms in all, {total_ms / latency_ms:.1%} of the latency",
         ("operator", "position", "ms", "share"),
         (
             (
@@ -239,8 +247,9 @@ def _show_operators(operators: Sequence[OperatorTime], latency_ms: float) -> Non
     )
 
 
-def _print_tensor(tensor: Any) -> str:
-    return f"{'x'.join(map(str, tensor.shape)) or 'scalar'} {tensor.dtype}"
+def _print_tensor(tensor: TensorInfo) -> str:
+    shape = "x".join(map(str, tensor.shape)) or "scalar"
+    return f"{shape} {tensor.dtype}" + (" (dynamic sizes as 1)" if tensor.dynamic else "")
 
 
 def _figure(value: float) -> str:

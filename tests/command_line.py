@@ -1,0 +1,35 @@
+"""Runs one command of `mnas` in this process, through the real root: its messages and its exit codes."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import NamedTuple
+
+import pytest
+import typer
+
+
+class Ended(NamedTuple):
+    """How a command ended: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+def invoke(
+    command: str, *arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Ended:
+    """Run `mnas COMMAND ARGUMENTS` on a terminal of 80 columns, without importing the other commands."""
+    root = import_module("mnas.cli.app")  # as an attribute of mnas.cli, `app` is the Typer object
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    monkeypatch.setattr(root, "app", app)
+    monkeypatch.setattr("mnas.cli.commands.MODULES", (command,))
+    monkeypatch.setattr(sys, "argv", ["mnas", command, *arguments])
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit) as ending:
+        root.main()
+    printed = capsys.readouterr()
+    return Ended(int(ending.value.code or 0), printed.out, printed.err)
