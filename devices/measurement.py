@@ -1,4 +1,4 @@
-"""What a measurement is: raw samples with their context; statistics are derived, never stored. Measures nothing."""
+"""What a measurement is: raw samples with their context; statistics are derived. Measures nothing."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ class Settings:
 
     Attributes:
         threads: threads of the runtime, 1 or more.
-        cpus: cores the runtime may use; None leaves the choice to the device.
+        cpus: cores the runtime may use, at least one per thread; None leaves the choice to the device (the
+            local one takes the last `threads` cores that it may use).
     """
 
     threads: int = 1
@@ -80,11 +81,14 @@ class Context:
     """Under which conditions samples were taken. Without it two latencies cannot be compared.
 
     Attributes:
+        settings: as used: its cores are those the worker was pinned to.
         started_at: ISO 8601 time in UTC.
         delegate: what ran the operators, for example `xnnpack`.
         delegated_operators: operators the delegate took; None where the runtime does not tell.
         total_operators: operators the runtime executes; None likewise.
-        other_load: share of the measuring cores' time (0 to 1) that other processes took; None if unknown.
+        other_load: share of the measuring cores' time (0 to 1) that other processes took during the burst, or
+            during the last half second where the burst was shorter; None if unknown.
+        throttled: whether heat or policy held the cores below their highest frequency; None if unknown.
     """
 
     facts: DeviceFacts
@@ -94,6 +98,7 @@ class Context:
     delegated_operators: int | None = None
     total_operators: int | None = None
     other_load: float | None = None
+    throttled: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +125,13 @@ class Pass:
     Attributes:
         samples_ms: raw latencies in time order, preempted runs already left out.
         dropped: runs left out because the thread was preempted.
-        reference_ms: the reference model's latency next to this burst (lower quartile); None without a reference.
-        operators: per-operator times, if asked for.
+        reference_ms: lower quartile of the reference model's latency next to this burst; None without one.
+        first_inference_ms: the first run after the model was loaded.
+        initialisation_ms: time to load the model and prepare it, its file being in memory already.
+        peak_memory_bytes: what loading and the first run added to the worker's resident memory at their peak;
+            None where the device does not tell.
+        operators: per-operator times, if asked for; from runs of their own, a little slower.
+        all_preempted: every run was preempted, so that the samples are the fastest quarter of them.
     """
 
     model: str
@@ -135,6 +145,7 @@ class Pass:
     peak_memory_bytes: int | None
     operators: tuple[OperatorTime, ...] | None
     context: Context
+    all_preempted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

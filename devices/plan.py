@@ -1,4 +1,4 @@
-"""How to measure: warm-up, bursts, shuffled passes, a reference against drift, deadlines. Measures nothing."""
+"""How to measure: warm-up, bursts, shuffled passes, a drift reference, deadlines. Measures nothing."""
 
 from __future__ import annotations
 

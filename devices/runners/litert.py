@@ -1,0 +1,265 @@
+"""Host side of the TFLite worker: measures models on a device, whatever happens to the worker.
+
+Knows plans, deadlines and crashes. Does not know how the device is reached or how a run is timed.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from devices import facts as texts
+from devices.errors import (
+    DeadlineExceeded,
+    DevicesError,
+    DeviceTrouble,
+    ModelRejected,
+    ProfilerUnavailable,
+    WorkerCrashed,
+)
+from devices.measurement import Context, DeviceFacts, Failure, ModelFile, OperatorTime, Pass, Settings
+from devices.plan import Plan
+from devices.runners.worker_process import START_S, WorkerProcess
+from devices.transport import Transport
+
+WORKER_FILE = Path(__file__).with_name("litert_worker.py")
+
+
+def schedule(models: int, plan: Plan) -> list[list[int]]:
+    """Indices of models in the order in which each pass visits them: a new random order every time."""
+    generator = random.Random(plan.seed)
+    return [generator.sample(range(models), models) for _ in range(plan.passes)]
+
+
+class LitertDevice:
+    """A device on which a TFLite runtime for Python measures models (see `Device`).
+
+    The worker is started at the first use and again after a crash. Every model is sent once; models stay
+    loaded from pass to pass while the device's memory lasts. One burst is asked for at a time, so that
+    nothing that the caller does between two results disturbs a measurement.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        transport: Transport,
+        settings: Settings | None = None,
+        python: str = sys.executable,
+    ) -> None:
+        """Connects at the first use.
+
+        Args:
+            address: the device's name in facts and messages.
+            transport: the way to it; closed with the device.
+            settings: threads and cores.
+            python: the Python on the device that has NumPy and a TFLite runtime.
+        """
+        self.address = address
+        self._transport = transport
+        self._settings = settings or Settings()
+        self._python = python
+        self._directory: str | None = None
+        self._worker: WorkerProcess | None = None
+        self._hello: dict[str, Any] = {}
+        self._facts: DeviceFacts | None = None
+        self._sent: set[str] = set()
+
+    @property
+    def settings(self) -> Settings:
+        """How models are run, as asked for; `Context.settings` of a pass names the cores taken."""
+        return self._settings
+
+    @property
+    def facts(self) -> DeviceFacts:
+        """What the device is.
+
+        Raises:
+            DeviceTrouble: it cannot be reached, or has no runtime.
+            BadSettings: the settings do not fit it.
+        """
+        if self._facts is None:
+            self._running()
+            hello = self._hello
+            cpuinfo, kernel = self._read("/proc/cpuinfo"), self._read("/proc/sys/kernel/osrelease")
+            self._facts = DeviceFacts(
+                address=self.address,
+                machine=hello["machine"],
+                cpu_model=texts.cpu_model(cpuinfo, hello["machine"]),
+                cores=texts.cores(cpuinfo) or hello["cores"],
+                memory_bytes=texts.memory_bytes(self._read("/proc/meminfo")),
+                operating_system=texts.operating_system(
+                    self._read("/etc/os-release"), f"Linux {kernel.strip()}"
+                ),
+                python_version=hello["python_version"],
+                runtime=hello["runtime"],
+                runtime_version=hello["runtime_version"],
+            )
+        return self._facts
+
+    def stream(self, models: Sequence[ModelFile], plan: Plan) -> Iterator[Pass | Failure]:
+        """Measure models by a plan; a model that fails is reported once and left out of later passes.
+
+        Raises:
+            ProfilerUnavailable: `plan.per_operator`, but this device has no profiler for it.
+            DevicesError: the reference model cannot be measured.
+            DeviceTrouble: the device cannot be reached, or has no runtime.
+            BadSettings: the settings do not fit the device.
+        """
+        keys = [model.sha256 for model in models]
+        reference = self._check(plan)
+        failed: set[int] = set()
+        try:
+            for index, order in enumerate(schedule(len(models), plan)):
+                for i in order:
+                    if i not in failed:
+                        outcome = self._visit(models[i], keys[i], index, plan, reference)
+                        if isinstance(outcome, Failure):
+                            failed.add(i)
+                        yield outcome
+        finally:
+            self._forget(keys)
+
+    def close(self) -> None:
+        """End the worker, remove what was sent, let go of the transport. May be called twice."""
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker = None
+        try:
+            if self._directory is not None:
+                self._transport.run(["rm", "-rf", "--", self._directory], timeout_s=20.0)
+        finally:
+            self._directory = None
+            self._sent.clear()
+            self._transport.close()
+
+    def _running(self) -> WorkerProcess:
+        """A worker that has been greeted, started if there is none."""
+        if self._worker is not None and self._worker.alive:
+            return self._worker
+        if self._directory is None:
+            made = self._transport.run(["mktemp", "-d", "-t", "mnas.XXXXXXXX"], timeout_s=20.0)
+            if not made.ok:
+                reason = made.stderr.decode(errors="replace").strip()
+                raise DeviceTrouble(f"{self.address}: cannot make a temporary directory: {reason}")
+            self._directory = made.stdout.decode().strip()
+            self._transport.push(WORKER_FILE.read_bytes(), f"{self._directory}/{WORKER_FILE.name}")
+        script = f"{self._directory}/{WORKER_FILE.name}"
+        worker = WorkerProcess(self._transport, self._python, script, self._directory)
+        try:
+            self._hello = worker.ask(
+                "hello", START_S, threads=self._settings.threads, cpus=self._settings.cpus
+            )
+        except WorkerCrashed as error:
+            worker.kill()
+            raise DeviceTrouble(
+                f"{self.address}: the worker did not start with {self._python}: {error}"
+            ) from error
+        except BaseException:
+            worker.kill()
+            raise
+        self._worker = worker
+        return worker
+
+    def _check(self, plan: Plan) -> dict[str, str] | None:
+        """Whether the plan can be followed at all; the reference model as the worker wants it."""
+        self._running()
+        if plan.per_operator and self._hello["profiler"]:
+            raise ProfilerUnavailable(f"{self.address}: {self._hello['profiler']}")
+        if plan.reference is None:
+            return None
+        reference = self._send(plan.reference, plan.reference.sha256)
+        try:
+            self._ask(
+                reference, None, replace(plan, warmup_runs=0, min_runs=1, min_time_s=0.0, per_operator=False)
+            )
+        except DevicesError as error:
+            raise type(error)(f"the reference model {plan.reference.name}: {error}") from error
+        return reference
+
+    def _send(self, model: ModelFile, key: str) -> dict[str, str]:
+        path = f"{self._directory}/{key}.tflite"
+        if key not in self._sent:
+            self._transport.push(model.content, path)
+            self._sent.add(key)
+        return {"key": key, "path": path}
+
+    def _ask(self, model: dict[str, str], reference: dict[str, str] | None, plan: Plan) -> dict[str, Any]:
+        return self._running().ask(
+            "measure",
+            plan.deadline_s,
+            model=model,
+            reference=reference,
+            warmup_runs=plan.warmup_runs,
+            min_runs=plan.min_runs,
+            min_time_s=plan.min_time_s,
+            per_operator=plan.per_operator,
+            seed=plan.seed,
+        )
+
+    def _visit(
+        self, model: ModelFile, key: str, index: int, plan: Plan, reference: dict[str, str] | None
+    ) -> Pass | Failure:
+        """One burst of one model, or why there is none."""
+        self._running()  # trouble with starting a worker is the device's, not this model's
+        facts = self.facts
+        sent = self._send(model, key)
+        started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        try:
+            reply = self._ask(sent, reference, plan)
+        except DevicesError as error:
+            return Failure(model.name, key, type(error).__name__, _explain(model, error, facts, plan))
+        operators = reply["operators"]
+        return Pass(
+            model=model.name,
+            sha256=key,
+            index=index,
+            samples_ms=tuple(reply["samples_ms"]),
+            dropped=reply["dropped"],
+            reference_ms=reply["reference_ms"],
+            first_inference_ms=reply["first_inference_ms"],
+            initialisation_ms=reply["initialisation_ms"],
+            peak_memory_bytes=reply["peak_memory_bytes"],
+            operators=None
+            if operators is None
+            else tuple(
+                OperatorTime(i, label, delegated, ms) for i, (label, delegated, ms) in enumerate(operators)
+            ),
+            context=Context(
+                facts=facts,
+                settings=replace(
+                    self._settings, cpus=tuple(self._hello["cpus"]) if self._hello["cpus"] else None
+                ),
+                started_at=started_at,
+                delegate=reply["delegate"],
+                delegated_operators=reply["delegated_operators"],
+                total_operators=reply["total_operators"],
+                other_load=reply["other_load"],
+                throttled=reply["throttled"],
+            ),
+            all_preempted=reply["all_preempted"],
+        )
+
+    def _forget(self, keys: Sequence[str]) -> None:
+        """Give the models' memory back; a worker that cannot is replaced at the next use."""
+        if self._worker is not None and self._worker.alive:
+            try:
+                self._worker.ask("unload", START_S, keys=list(keys))
+            except DeviceTrouble:
+                self._worker.kill()
+
+    def _read(self, path: str) -> str:
+        return self._transport.run(["cat", path], timeout_s=20.0).stdout.decode(errors="replace")
+
+
+def _explain(model: ModelFile, error: DevicesError, facts: DeviceFacts, plan: Plan) -> str:
+    """What happened to a model, in a sentence that names it."""
+    if isinstance(error, ModelRejected):
+        return f"{model.name} is refused by {facts.runtime} {facts.runtime_version}: {error}"
+    if isinstance(error, DeadlineExceeded):
+        return f"{model.name} was not measured within its deadline of {plan.deadline_s:g} s: {error}"
+    return f"{model.name}: {error}"
