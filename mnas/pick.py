@@ -1,0 +1,113 @@
+"""The most accurate measured model below a latency, with its card. Trains and measures nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mnas.architecture import Architecture
+from mnas.card import example
+from mnas.cards import card_name, write_card
+from mnas.errors import BadInput, BadRun
+from mnas.finalists import read_model
+from mnas.jsonl import write_whole
+from mnas.run import RunDirectory
+from mnas.summary import Network, summarise
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A model to ship.
+
+    Attributes:
+        model: path of the `.tflite`: in the run, or where it was copied to.
+        card: path of its card, beside it.
+    """
+
+    network: Network
+    model: Path
+    card: Path
+
+
+def pick(run: RunDirectory, under_ms: float, dtype: str | None = None) -> Pick:
+    """The most accurate measured model of a run whose median latency is at most `under_ms`; the faster of equals.
+
+    Finalists and baselines both count. Accuracy is the mean over seeds, so that no seed is picked for its luck on
+    the test split; the file is the first seed's, the one that was measured.
+
+    Raises:
+        BadInput: no latency, or none of the models is that fast; the message names the nearest.
+        BadRun: nothing is measured yet.
+    """
+    if not (math.isfinite(under_ms) and under_ms > 0):
+        raise BadInput(f"the limit is {under_ms:g} ms; it must be a number above 0")
+    summary = summarise(run)
+    found = [one for one in summary.networks if one.rated is not None and dtype in {None, one.final.dtype}]
+    if not found:
+        kind = "" if dtype is None else f"{dtype} "
+        raise BadRun(f"{run.path} has no measured {kind}models yet: run mnas finalize {run.path}")
+    fitting = [one for one in found if _latency(one) <= under_ms]
+    if not fitting:
+        raise BadInput(f"no model of {run.path} takes {under_ms:g} ms or less; {_nearest(found)}")
+    best = max(fitting, key=lambda one: (_accuracy(one), -_latency(one)))
+    model = run.models / best.final.model.file
+    return Pick(best, model, model.with_name(card_name(model.name)))
+
+
+def _nearest(found: Sequence[Network]) -> str:
+    nearest = min(found, key=_latency)
+    return (
+        f"the nearest is {nearest.final.name} {nearest.final.dtype}: {_latency(nearest):.3g} ms, "
+        f"{_accuracy(nearest):.2%} right. Ask for more time, or search with a lower --target-ms"
+    )
+
+
+def _latency(one: Network) -> float:
+    assert one.latency_ms is not None
+    return one.latency_ms.middle
+
+
+def _accuracy(one: Network) -> float:
+    assert one.accuracy is not None
+    return one.accuracy.middle
+
+
+def save(run: RunDirectory, picked: Pick, output: Path) -> Pick:
+    """Copy a picked model to `output` and its card beside it; the card's example opens the copies.
+
+    Raises:
+        BadInput: `output` cannot be written.
+        BadRun: the model or its card is gone or changed.
+    """
+    content = read_model(run, picked.network.final.model)
+    document = read_card(picked.card)
+    card = output.with_name(card_name(output.name))
+    if card == output or output.is_dir():
+        raise BadInput(f"cannot write the model to {output}; give a file name such as model.tflite")
+    final = picked.network.final
+    lines = example(Architecture.parse(final.architecture), final.model.source, output.name, card.name)
+    try:
+        write_whole(output, content)
+        write_card(card, document | {"file": output.name, "example": lines.splitlines()})
+    except OSError as error:
+        raise BadInput(f"cannot write {output}: {error.strerror}; choose another place with -o") from error
+    return Pick(picked.network, output, card)
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """A card beside a model.
+
+    Raises:
+        BadRun: it is gone or damaged.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadRun(f"cannot read the card {path}: {error}; mnas finalize writes it again") from error
+    if not isinstance(document, dict) or "labels" not in document:
+        raise BadRun(f"{path} is no card of a model; mnas finalize writes it again")
+    return document

@@ -1,0 +1,233 @@
+"""What a run has shown so far, as one value: search, finalists, baselines. Draws and writes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from devices.warnings import Warning, warnings
+from latency_tables.predict import network_ms
+from mnas.architecture import Architecture
+from mnas.choose import choose
+from mnas.comparison import Bar, Comparison, RankCorrelation, Rated, compare, rank_correlation
+from mnas.finalists import Final, Ledger, Records, Trouble
+from mnas.lower import lower
+from mnas.pareto import best_under, front, knee
+from mnas.run import Result, RunDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A trained candidate of the search."""
+
+    result: Result
+    on_front: bool
+    knee: bool
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A finalist or baseline in one element type, with what follows from its figures.
+
+    Attributes:
+        accuracy: mean and range over seeds, test split; None until tested.
+        latency_ms: median and quartiles; None until measured.
+        comparable_ms: the measured latency by the statistic that tables predict: the median over passes of
+            each pass's lower quartile.
+        predicted_error: predicted over `comparable_ms`, less 1; None where either is missing.
+        knee: of the measured finalists in the search's element type.
+        best: the most accurate measured network at or below the target: what `mnas pick` gives for it.
+        warnings: reasons to doubt its latency.
+    """
+
+    final: Final
+    parameters: int
+    macs: int
+    accuracy: Bar | None
+    latency_ms: Bar | None
+    comparable_ms: float | None
+    predicted_error: float | None
+    warnings: tuple[Warning, ...]
+    knee: bool = False
+    best: bool = False
+
+    @property
+    def rated(self) -> Rated | None:
+        """The network as comparisons take it; None until it is tested and measured."""
+        if self.accuracy is None or self.latency_ms is None:
+            return None
+        return Rated(self.final.name, self.accuracy, self.latency_ms, len(self.final.accuracies))
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Everything a report says.
+
+    Attributes:
+        proposals: how many results the search has per state, repetitions of an architecture apart.
+        comparisons: per measured finalist, with the element type.
+        missing: what is not done yet, and the command that does it.
+        notes: what limits the figures.
+    """
+
+    run: RunDirectory
+    proposals: dict[str, int]
+    candidates: tuple[Candidate, ...]
+    networks: tuple[Network, ...]
+    comparisons: tuple[tuple[str, Comparison], ...]
+    correlation: RankCorrelation
+    records: Records
+    troubles: tuple[Trouble, ...]
+    missing: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def summarise(run: RunDirectory) -> Summary:
+    """Read a run directory and work out what it shows.
+
+    Raises:
+        BadRun: its files cannot be read.
+    """
+    results = run.results()
+    records = Ledger(run.finalists).read()
+    candidates = _candidates([result for result in results if result.counts], run.config.target_ms)
+    networks = _marked([_network(final) for final in records.finals()], run)
+    missing = _missing(run, candidates, networks)
+    measured = [(one, rated) for one in networks if (rated := one.rated)]
+    comparisons = tuple(
+        (
+            one.final.dtype,
+            compare(
+                rated,
+                [
+                    other
+                    for baseline, other in measured
+                    if baseline.final.role == "baseline" and baseline.final.dtype == one.final.dtype
+                ],
+            ),
+        )
+        for one, rated in measured
+        if one.final.role == "finalist"
+    )
+    session = records.session
+    return Summary(
+        run,
+        dict(Counter("repeated" if result.repeats is not None else result.state for result in results)),
+        candidates,
+        networks,
+        comparisons,
+        rank_correlation(_pairs(networks)),
+        records,
+        (*_open_troubles(records), *(session.troubles if session else ())),
+        missing,
+        _notes(networks),
+    )
+
+
+def _candidates(trained: Sequence[Result], target_ms: float) -> tuple[Candidate, ...]:
+    if not trained:
+        return ()
+    accuracy, latency = zip(*(result.point for result in trained), strict=True)
+    members = {int(index) for index in front(accuracy, latency)}
+    choice = choose(trained, 1, target_ms)
+    return tuple(
+        Candidate(result, index in members, result is choice.knee, result is choice.best)
+        for index, result in enumerate(trained)
+    )
+
+
+def _network(final: Final) -> Network:
+    lowered = lower(Architecture.parse(final.architecture))
+    mean = final.accuracy
+    accuracy = None if mean is None else Bar(min(final.accuracies), mean, max(final.accuracies))
+    measured = final.measurement
+    if measured is None:
+        return Network(final, lowered.parameters, lowered.macs, accuracy, None, None, None, ())
+    comparable = network_ms([one.samples_ms for one in measured.passes])
+    predicted = final.model.predicted_ms
+    return Network(
+        final,
+        lowered.parameters,
+        lowered.macs,
+        accuracy,
+        Bar(measured.quantile_ms(0.25), measured.median_ms, measured.quantile_ms(0.75)),
+        comparable,
+        None if predicted is None else predicted / comparable - 1,
+        warnings(measured),
+    )
+
+
+def _marked(networks: Sequence[Network], run: RunDirectory) -> tuple[Network, ...]:
+    """The networks, with the knee and the best under the target marked."""
+    best = _position(networks, lambda accuracy, latency: best_under(accuracy, latency, run.config.target_ms))
+    searched = [
+        one for one in networks if one.final.role == "finalist" and one.final.dtype == run.config.dtype
+    ]
+    bulge = _position(searched, knee)
+    return tuple(replace(one, best=one is best, knee=one is bulge) for one in networks)
+
+
+def _position(
+    networks: Sequence[Network], find: Callable[[list[float], list[float]], int | None]
+) -> Network | None:
+    """The network that `find` points at among those tested and measured, by accuracies and latencies."""
+    rated = [(one, figures) for one in networks if (figures := one.rated)]
+    if not rated:
+        return None
+    position = find(
+        [figures.accuracy.middle for _, figures in rated], [figures.latency_ms.middle for _, figures in rated]
+    )
+    return None if position is None else rated[position][0]
+
+
+def _pairs(networks: Sequence[Network]) -> list[tuple[float, float]]:
+    """Search accuracy and final accuracy of the finalists, float32."""
+    return [
+        (one.final.search_accuracy, one.accuracy.middle)
+        for one in networks
+        if one.final.dtype == "float32" and one.final.search_accuracy is not None and one.accuracy is not None
+    ]
+
+
+def _missing(
+    run: RunDirectory, candidates: Sequence[Candidate], networks: Sequence[Network]
+) -> tuple[str, ...]:
+    if not candidates:
+        return (f"no candidate is trained yet: run the same mnas search again with {run.path}",)
+    again = f"run mnas finalize {run.path}"
+    missing = []
+    if len(candidates) < run.config.trials:
+        missing.append(
+            f"{len(candidates)} of {run.config.trials} candidates are trained: repeat the mnas search"
+        )
+    if not networks:
+        return (*missing, f"no finalists yet: {again}")
+    unmeasured = sum(one.latency_ms is None for one in networks)
+    untested = sum(len(one.final.accuracies) < len(one.final.seeds) for one in networks)
+    if unmeasured:
+        missing.append(f"{unmeasured} of {len(networks)} models are not measured yet: {again}")
+    if untested:
+        missing.append(f"{untested} of {len(networks)} models are not tested with every seed yet: {again}")
+    if not any(one.final.role == "baseline" for one in networks):
+        missing.append(f"no baselines to compare with: {again} --baselines mobilenetv2-0.35")
+    return tuple(missing)
+
+
+def _open_troubles(records: Records) -> tuple[Trouble, ...]:
+    """Troubles that no later success has made good."""
+    done = {f"{one.name}, seed {one.seed}" for one in records.trained}
+    return tuple({one.name: one for one in records.troubles if one.name not in done}.values())
+
+
+def _notes(networks: Sequence[Network]) -> tuple[str, ...]:
+    notes = [
+        f"{one.final.name} {one.final.dtype}: {warning.message}"
+        for one in networks
+        for warning in one.warnings
+    ]
+    seeds = {len(one.final.seeds) for one in networks}
+    if 1 in seeds:
+        notes.append("some networks have one seed: their accuracy has no bar, so no difference is claimed")
+    return tuple(notes)

@@ -1,0 +1,154 @@
+"""A summary as the JSON document that docs/json.md describes. Reads and writes no files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from devices.measurement import Measurement
+from mnas.comparison import Comparison
+from mnas.summary import Candidate, Network, Summary
+
+SCHEMA = 1
+
+
+def to_json(summary: Summary) -> dict[str, Any]:
+    """The document that docs/json.md describes under `mnas report`."""
+    config = summary.run.config
+    correlation = summary.correlation
+    return {
+        "schema": SCHEMA,
+        "run": str(summary.run.path),
+        "space": config.space,
+        "resolution": config.resolution,
+        "dataset": config.dataset,
+        "device": config.device,
+        "threads": config.threads,
+        "dtype": config.dtype,
+        "target_ms": config.target_ms,
+        "controller": config.controller,
+        "search": {
+            "proposals": summary.proposals,
+            "trained": len(summary.candidates),
+            "latency_source": config.latency,
+            "training": dict(config.training),
+            "knee": _trial(candidate for candidate in summary.candidates if candidate.knee),
+            "best_under_target": _trial(candidate for candidate in summary.candidates if candidate.best),
+            "front": [
+                candidate.result.number for candidate in by_latency(summary.candidates) if candidate.on_front
+            ],
+            "candidates": [_candidate(candidate) for candidate in by_latency(summary.candidates)],
+        },
+        "finalists": [network_json(one) for one in summary.networks if one.final.role == "finalist"],
+        "baselines": [network_json(one) for one in summary.networks if one.final.role == "baseline"],
+        "best_under_target": next((_name(one) for one in summary.networks if one.best), None),
+        "knee": next((_name(one) for one in summary.networks if one.knee), None),
+        "comparisons": [_comparison(dtype, comparison) for dtype, comparison in summary.comparisons],
+        "rank_correlation": {
+            "spearman": correlation.spearman,
+            "networks": correlation.n,
+            "reason": correlation.reason,
+        },
+        "test_images": summary.records.test_images,
+        "training": None if summary.records.settings is None else dict(summary.records.settings),
+        "missing": list(summary.missing),
+        "failures": [asdict(trouble) for trouble in summary.troubles],
+        "warnings": list(summary.notes),
+    }
+
+
+def by_latency(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Candidates, fastest first."""
+    return sorted(candidates, key=lambda candidate: candidate.result.point[1])
+
+
+def _trial(candidates: Iterator[Candidate]) -> int | None:
+    return next((candidate.result.number for candidate in candidates), None)
+
+
+def _name(one: Network) -> dict[str, str]:
+    return {"name": one.final.name, "dtype": one.final.dtype}
+
+
+def _candidate(candidate: Candidate) -> dict[str, Any]:
+    accuracy, latency_ms = candidate.result.point
+    return {
+        "trial": candidate.result.number,
+        "accuracy": accuracy,
+        "latency_ms": latency_ms,
+        "on_front": candidate.on_front,
+        "architecture": candidate.result.architecture,
+    }
+
+
+def network_json(one: Network) -> dict[str, Any]:
+    """One finalist or baseline in one element type, as summary.json has it."""
+    final = one.final
+    return {
+        "name": final.name,
+        "role": final.role,
+        "dtype": final.dtype,
+        "trial": final.trial,
+        "architecture": final.architecture,
+        "parameters": one.parameters,
+        "macs": one.macs,
+        "accuracy": one.accuracy and one.accuracy.middle,
+        "accuracy_low": one.accuracy and one.accuracy.low,
+        "accuracy_high": one.accuracy and one.accuracy.high,
+        "accuracies": list(final.accuracies),
+        "seeds": list(final.seeds),
+        "validation_accuracies": list(final.validation_accuracies),
+        "search_accuracy": final.search_accuracy,
+        "latency": None if final.measurement is None else latency_json(one, final.measurement),
+        "predicted_ms": final.model.predicted_ms,
+        "prediction_error_percent": None if one.predicted_error is None else 100 * one.predicted_error,
+        "model_file": final.model.file,
+        "model_bytes": final.model.model_bytes,
+        "sha256": final.model.sha256,
+    }
+
+
+def latency_json(one: Network, measured: Measurement) -> dict[str, Any]:
+    """A measured latency with its context, in the words of `mnas profile --json`."""
+    context = measured.context
+    loads = [one.context.other_load for one in measured.passes if one.context.other_load is not None]
+    throttled = [one.context.throttled for one in measured.passes if one.context.throttled is not None]
+    return {
+        "median_ms": measured.median_ms,
+        "q25_ms": measured.quantile_ms(0.25),
+        "q75_ms": measured.quantile_ms(0.75),
+        "p95_ms": measured.quantile_ms(0.95),
+        "comparable_ms": one.comparable_ms,
+        "spread_percent": 100 * measured.spread,
+        "samples": len(measured.samples_ms),
+        "dropped_samples": measured.dropped,
+        "passes": len(measured.passes),
+        "first_inference_ms": measured.passes[0].first_inference_ms,
+        "initialisation_ms": measured.passes[0].initialisation_ms,
+        "started_at": context.started_at,
+        "threads": context.settings.threads,
+        "cpus": context.settings.cpus and list(context.settings.cpus),
+        "delegate": context.delegate,
+        "delegated_operators": context.delegated_operators,
+        "executed_operators": context.total_operators,
+        "other_load_percent": 100 * max(loads) if loads else None,
+        "throttled": any(throttled) if throttled else None,
+        "device": asdict(context.facts),
+        "warnings": [asdict(warning) for warning in one.warnings],
+    }
+
+
+def _comparison(dtype: str, comparison: Comparison) -> dict[str, Any]:
+    baseline = comparison.baseline
+    return {
+        "name": comparison.network.name,
+        "dtype": dtype,
+        "latency_ms": comparison.network.latency_ms.middle,
+        "accuracy": comparison.network.accuracy.middle,
+        "baseline_accuracy": baseline and baseline.middle,
+        "baseline_accuracy_low": baseline and baseline.low,
+        "baseline_accuracy_high": baseline and baseline.high,
+        "difference": comparison.difference,
+        "verdict": comparison.verdict,
+    }
