@@ -1,8 +1,8 @@
 """Weights and quantisation for networks that have none: plausible ones at no cost per weight. Writes nothing.
 
 Weights are cut from a short pool of random numbers, repeated as often as it takes; its length is prime, so
-that rows of a matrix differ. Their variance is He's (2 / fan-in) before an activation and 1 / fan-in otherwise,
-so that signals neither fade into denormals nor overflow in deep networks.
+that rows of a matrix differ. Their variance is He's (2 / fan-in) before an activation, 1 / fan-in otherwise:
+in deep networks signals neither fade into denormals nor overflow.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from latency_tables.ops import Shape
 from latency_tables.tflite.figures import size
-from latency_tables.tflite.reader import WEIGHTS
+from latency_tables.tflite.reader import WEIGHTS, unfixed
 from latency_tables.tflite.records import Operator, Subgraph, Tensor, load
 
 _UNCOUNTED = ("custom:", "stablehlo_", "builtin_", "unidirectional_", "bidirectional_", "embedding_lookup_")
@@ -102,9 +102,8 @@ def _parameters(subgraphs: Sequence[Subgraph]) -> int:
 def _macs(subgraph: Subgraph, subgraphs: int) -> tuple[int | None, str | None]:
     if subgraphs > 1:
         return None, f"the model has {subgraphs} subgraphs (control flow or several signatures)"
-    for index in subgraph.inputs:
-        if any(subgraph.tensors[index].dynamic[1:]):
-            return None, f"the input {subgraph.tensors[index].name!r} has sizes that are not fixed"
+    if problem := unfixed(subgraph):
+        return None, problem
     total = 0
     for operator in subgraph.operators:
         if operator.kind.startswith(_UNCOUNTED) or operator.kind in _UNCOUNTED_KINDS:

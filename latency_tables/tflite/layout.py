@@ -47,6 +47,10 @@ class Form:
         """The operator's version."""
         if spec.kind == "fully_connected" and len(spec.output) > 2:
             return 5
+        if spec.kind == "conv_2d" and spec.groups > 1:
+            return 6
+        if spec.kind == "depthwise_conv_2d" and spec.dilation != (1, 1):
+            return max(2, self.versions[spec.dtype == "int8"])
         return self.versions[spec.dtype == "int8"]
 
 

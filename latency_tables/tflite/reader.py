@@ -55,12 +55,8 @@ def traverse(content: bytes) -> tuple[Subgraph, list[tuple[Operator, Node]]]:
         )
     subgraph = subgraphs[0]
     tensors = subgraph.tensors
-    for index in subgraph.inputs:
-        if any(tensors[index].dynamic[1:]):
-            raise BadModel(
-                f"the model's input {tensors[index].name!r} has sizes beyond the batch that are not fixed "
-                f"({_signature(tensors[index])}); convert the model with fixed sizes"
-            )
+    if problem := unfixed(subgraph):
+        raise BadModel(f"{problem}; convert the model with fixed sizes")
     known = {tensor: -1 - position for position, tensor in enumerate(subgraph.inputs)}
     unpacked: dict[int, Tensor] = {}
     nodes: list[tuple[Operator, Node]] = []
@@ -138,6 +134,27 @@ def _spec(
         weights=stored.dtype if stored and stored.constant and stored.dtype != dtype else None,
         groups=groups,
     )
+
+
+def unfixed(subgraph: Subgraph) -> str | None:
+    """Which size is known only when the model runs, in words; None if at most that of the batch is."""
+    inputs = [subgraph.tensors[index] for index in subgraph.inputs]
+    for tensor in inputs:
+        if any(tensor.dynamic[1:]):
+            sizes = _signature(tensor)
+            return (
+                f"the model's input {tensor.name!r} has sizes beyond the batch that are not fixed ({sizes})"
+            )
+    if any(tensor.dynamic[0] for tensor in inputs if tensor.dynamic):
+        return None
+    for operator in subgraph.operators:
+        for tensor in (subgraph.tensors[index] for index in operator.outputs):
+            if any(tensor.dynamic):
+                sizes = _signature(tensor)
+                return (
+                    f"the sizes of {tensor.name!r}, which {operator.kind} gives, depend on the data ({sizes})"
+                )
+    return None
 
 
 def _signature(tensor: Tensor) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,16 @@ _GARBAGE = (
     MemoryError,
     RecursionError,
 )
+_SCHEMA = 3
+_BITS = {
+    **dict.fromkeys(("int2",), 2),
+    **dict.fromkeys(("int4", "uint4"), 4),
+    **dict.fromkeys(("int8", "uint8", "bool", "float8_e4m3fn", "float8_e5m2"), 8),
+    **dict.fromkeys(("int16", "uint16", "float16", "bfloat16"), 16),
+    **dict.fromkeys(("int32", "uint32", "float32"), 32),
+    **dict.fromkeys(("int64", "uint64", "float64", "complex64"), 64),
+    "complex128": 128,
+}
 _MOST_ELEMENTS = 5_000_000
 _MOST_DIMENSIONS = 16
 
@@ -118,8 +129,9 @@ def load(content: bytes) -> tuple[Subgraph, ...]:
     try:
         return _Loader(content).subgraphs()
     except _GARBAGE as error:
+        detail = error if type(error) is ValueError else "an offset leads nowhere"
         raise BadModel(
-            f"the .tflite model is truncated or corrupt: {error} ({len(content)} bytes); get the file again"
+            f"the .tflite model is truncated or corrupt: {detail} ({len(content)} bytes); get the file again"
         ) from None
 
 
@@ -133,6 +145,8 @@ class _Loader:
 
     def subgraphs(self) -> tuple[Subgraph, ...]:
         model = self.model
+        if model.Version() != _SCHEMA:
+            raise ValueError(f"it says schema version {model.Version()}; there is only {_SCHEMA}")
         codes = [
             self._code(table) for table in self._tables(model.OperatorCodesLength(), model.OperatorCodes)
         ]
@@ -199,20 +213,26 @@ class _Loader:
     def _tensor(self, table: Any, buffers: Sequence[memoryview]) -> Tensor:
         name, shape = self._text(table.Name()), self._ints(table.ShapeAsNumpy())
         signature = self._ints(table.ShapeSignatureAsNumpy())
-        if len(shape) > _MOST_DIMENSIONS:
-            raise ValueError(f"a tensor of {len(shape)} dimensions")
+        if len(shape) > _MOST_DIMENSIONS or any(length < -1 for length in shape):
+            raise ValueError(f"tensor {name!r} is of shape {shape[:_MOST_DIMENSIONS]}")
         both = signature if len(signature) == len(shape) else shape
         if table.Type() not in TYPES:
             raise ValueError(f"tensor {name!r} is of type {table.Type()}")
         if not 0 <= table.Buffer() < max(1, len(buffers)):
             raise ValueError(f"tensor {name!r} lies in buffer {table.Buffer()} of {len(buffers)}")
+        dtype, data = TYPES[table.Type()], buffers[table.Buffer()] if buffers else memoryview(b"")
+        bytes_needed = -(-prod(shape) * _BITS.get(dtype, 0) // 8)
+        if len(data) and dtype in _BITS and table.Sparsity() is None and len(data) != bytes_needed:
+            raise ValueError(
+                f"tensor {name!r}, {dtype} of {shape}, has {len(data)} bytes, not {bytes_needed}"
+            )
         scales, zero_points, axis = self._quantisation(table.Quantization())
         return Tensor(
             name,
             tuple(1 if size == -1 else size for size in shape),
             tuple(-1 in pair for pair in zip(shape, both, strict=True)),
-            TYPES[table.Type()],
-            buffers[table.Buffer()] if buffers else memoryview(b""),
+            dtype,
+            data,
             scales,
             zero_points,
             axis,

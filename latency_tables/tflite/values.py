@@ -33,7 +33,7 @@ class NodeValues:
         weights: filters as TFLite lays them out (convolution `[out, h, w, in]`, depthwise `[1, h, w, out]`,
             dense `[out, in]`); of other kinds the constant operand: the second summand or factor, the
             paddings of a pad `[rank, 2]`. float32, or int8 where the activations are.
-        bias: `[out]`, float32 or int32; None for none.
+        bias: `[out]`, float32 or int32; None for none, which convolutions write as zeros.
         scales: of int8 weights, one per output channel or a single one.
         output: quantisation of the operator's output; None where it is not quantised.
     """

@@ -122,8 +122,9 @@ class _Writer:
                 _fitting(given.weights, shape, spec, "weights"), np.int8 if integer else np.float32
             )
             bias = None
-            if given.bias is not None:
-                numbers = _fitting(given.bias, (channels,), spec, "bias")
+            if given.bias is not None or spec.kind != "fully_connected":  # the others must have one
+                nothing = np.zeros(channels, np.int32)
+                numbers = _fitting(nothing if given.bias is None else given.bias, (channels,), spec, "bias")
                 bias = _bytes(numbers, np.int32 if integer else np.float32)
         elif integer:
             weights = defaults.int8s(self._seed, start, count)
@@ -144,7 +145,7 @@ class _Writer:
             bias_coded = self._quantisation(scales * source, np.zeros(len(scales), np.int64), 0)
         first = self._constant(weights, shape, spec.dtype, coded)
         if bias is None:
-            return [first, -1] if spec.kind == "fully_connected" else [first]
+            return [first, -1]
         return [first, self._constant(bias, (channels,), "int32" if integer else "float32", bias_coded)]
 
     def _operand(self, spec: OpSpec, given: NodeValues) -> int:
