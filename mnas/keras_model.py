@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
-
 from latency_tables.ops import OpSpec
 from mnas.architecture import Architecture
+from mnas.backend import keras
+from mnas.batch_norm import BatchNormalization
 from mnas.lower import lower
 
 #: batch normalisation's moving statistics must settle within the few hundred steps of proxy training
@@ -33,9 +33,7 @@ def build(architecture: Architecture) -> keras.Model:
 def _apply(spec: OpSpec, name: str, normalised: bool, inputs: list[Any]) -> Any:
     tensor = _operator(spec, name, normalised)(inputs if len(inputs) > 1 else inputs[0])
     if normalised:
-        tensor = keras.layers.BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON, name=f"{name}_bn")(
-            tensor
-        )
+        tensor = BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON, name=f"{name}_bn")(tensor)
     if spec.activation is not None:
         largest = {"relu6": 6.0, "relu": None}[spec.activation]
         tensor = keras.layers.ReLU(max_value=largest, name=f"{name}_{spec.activation}")(tensor)

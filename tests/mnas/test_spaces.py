@@ -1,4 +1,4 @@
-"""Spaces: the paper's decisions, decoding, sampling, and all operators without walking through all networks."""
+"""Spaces: the paper's decisions, decoding, sampling, and every operator without walking all networks."""
 
 from __future__ import annotations
 

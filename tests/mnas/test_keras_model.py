@@ -1,0 +1,93 @@
+"""Keras models are what lowering says: parameters, and operators read back from the converted file."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+
+from latency_tables import tflite
+from mnas import spaces
+from mnas.architecture import Architecture
+from mnas.backend import keras
+from mnas.export import convert
+from mnas.keras_model import build
+from mnas.lower import lower
+from mnas.recipes import recipe
+
+PAPER = spaces.create("mnasnet", 33, width=0.1, channels=3, classes=4)
+SMALL = spaces.create("mnasnet-small-images", 28, width=0.1, channels=1, classes=3)
+EVERY_KIND = (
+    "in_8x7x3,cv_r1_k3_s2_c8_se0.25_re,ir_r2_k5_s2_e3_c8_se0.25_pool,ds_r1_k3_s1_c16_pool,sc_r2_k3_s1_c16,"
+    "cv_r2_k1_s2_c16_pool,ir_r2_k3_s1_e1_c16_se1,fc_3"
+)
+
+
+def member(space: spaces.Space, seed: int) -> Architecture:
+    return space.decode(spaces.sample(space, random.Random(seed)))
+
+
+def converted(architecture: Architecture, dtype: str) -> bytes:
+    keras.utils.set_random_seed(0)
+    shape = (8, architecture.height, architecture.width, architecture.channels)
+    return convert(build(architecture), dtype, np.random.default_rng(0).normal(size=shape).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "dtype"),
+    [
+        (Architecture.parse(EVERY_KIND), "float32"),
+        (Architecture.parse(EVERY_KIND), "int8"),
+        (member(PAPER, 1), "float32"),
+        (member(PAPER, 2), "float32"),
+        (member(PAPER, 3), "int8"),
+        (member(SMALL, 4), "float32"),
+        (member(SMALL, 5), "float32"),
+        (member(SMALL, 6), "int8"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else str(value)[:12],
+)
+def test_lowering_equals_what_is_read_back_from_the_converted_model(
+    architecture: Architecture, dtype: str
+) -> None:
+    """Operators, their order, and where their inputs come from."""
+    assert tflite.read(converted(architecture, dtype)) == lower(architecture, dtype).graph
+
+
+@pytest.mark.parametrize("name", ["mobilenetv1-0.25", "mobilenetv2-0.5", "mnasnet-a1", "mnasnet-small"])
+def test_trainable_parameters_are_the_counted_ones(name: str) -> None:
+    architecture = recipe(name).at(64, 64)
+    trainable = sum(math.prod(weight.shape) for weight in build(architecture).trainable_weights)
+    assert trainable == lower(architecture).parameters
+
+
+def test_names_of_layers_say_where_they_are() -> None:
+    names = [layer.name for layer in build(member(SMALL, 4)).layers]
+    assert names[:4] == [
+        "image",
+        "stage0_layer0_convolution",
+        "stage0_layer0_convolution_bn",
+        "stage0_layer0_convolution_relu6",
+    ]
+    assert names[-2:] == ["mean", "logits"]
+
+
+def test_untrained_networks_keep_the_signal_and_start_undecided() -> None:
+    keras.utils.set_random_seed(0)
+    architecture = member(SMALL, 5)
+    images = np.random.default_rng(0).normal(size=(16, 28, 28, 1)).astype(np.float32)
+    logits = np.asarray(build(architecture)(images, training=True))
+    assert logits.shape == (16, 3)
+    assert np.isfinite(logits).all()
+    assert 0 < np.abs(logits).max() < 1
+
+
+def test_the_same_seed_builds_the_same_weights() -> None:
+    models = []
+    for _ in range(2):
+        keras.utils.set_random_seed(3)
+        models.append(build(member(SMALL, 6)))
+    for one, other in zip(models[0].weights, models[1].weights, strict=True):
+        np.testing.assert_array_equal(one, other)
