@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import event, pool
 from sqlalchemy.exc import SQLAlchemyError
 
-from latency_tables.errors import BadTable
+from latency_tables.errors import BadOpSpec, BadTable
 
 #: `meta` names the format and its version, so that foreign and newer files are told apart from broken ones
 FORMAT = "mnas latency table"
@@ -132,11 +132,29 @@ def _on_begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN")
 
 
+def refuse_damage(connection: sa.Connection, address: str) -> None:
+    """Raise BadTable if an SQLite file's own check finds it damaged."""
+    if connection.dialect.name == "sqlite":
+        verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if verdict != "ok":
+            raise BadTable(f"the latency table {address} is damaged: {verdict}")
+
+
 @contextmanager
-def readable(address: str) -> Iterator[None]:
-    """Turn the database's errors into `BadTable`: damaged files, full disks, locks that never end."""
+def writing(address: str) -> Iterator[None]:
+    """Turn the database's errors into `BadTable`: full disks, rights that lack, locks that never end."""
     try:
         yield
     except SQLAlchemyError as error:
         cause = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise BadTable(f"the latency table {address} cannot be used: {cause}") from error
+
+
+@contextmanager
+def reading(address: str) -> Iterator[None]:
+    """As `writing`, and values that no table would hold become `BadTable` too: the file is damaged."""
+    try:
+        with writing(address):
+            yield
+    except (ValueError, KeyError, TypeError, IndexError, BadOpSpec) as error:
+        raise BadTable(f"the latency table {address} is damaged: {error!r}") from error

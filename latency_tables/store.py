@@ -1,18 +1,18 @@
-"""A latency table on disk: networks, their passes, operator times, failures. Measures nothing itself."""
+"""A latency table on disk: made once with its networks, then filled pass by pass. Measures nothing itself."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import sqlalchemy as sa
 
 from devices.measurement import Failure, Pass
-from latency_tables import schema
+from latency_tables import rows, schema
 from latency_tables.attribute import Attribution
 from latency_tables.errors import BadTable
 from latency_tables.ops import OpSpec
@@ -30,17 +30,18 @@ from latency_tables.records import (
     Network,
     Origin,
     StoredFailure,
-    graph_from_json,
     graph_to_json,
     origin_from_meta,
     origin_to_meta,
 )
 
+Value = TypeVar("Value")
+
 
 class LatencyTable:
     """One device's latencies per operator, for one kind of networks.
 
-    Every figure is derived from the stored passes, so that a table in the making is one already.
+    Every figure is derived from the stored passes; the file is complete whenever no write is under way.
     """
 
     def __init__(self, address: str, engine: sa.Engine, origin: Origin, created_at: str) -> None:
@@ -48,10 +49,8 @@ class LatencyTable:
         self._engine = engine
         self._origin = origin
         self._created_at = created_at
-        self._predictor: Predictor | None = None
         self._networks: list[Network] | None = None
-
-    # -- coming and going
+        self._predictor: Predictor | None = None
 
     @classmethod
     def create(cls, address: Path | str, origin: Origin, networks: Sequence[Network]) -> Self:
@@ -67,19 +66,17 @@ class LatencyTable:
         if cls.exists(address):
             raise BadTable(f"{address} exists already: open it, or choose another name")
         engine = schema.connect(address, create=True)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        rows = {
+        now = _now()
+        meta = {
             "format": schema.FORMAT,
             "schema_version": str(schema.SCHEMA_VERSION),
             "created_at": now,
             **origin_to_meta(origin),
         }
         keys = dict.fromkeys(str(spec) for network in networks for spec in network.graph.specs)
-        with schema.readable(address), engine.begin() as connection:
+        with schema.writing(address), engine.begin() as connection:
             schema.metadata.create_all(connection)
-            connection.execute(
-                schema.meta.insert(), [{"key": key, "value": value} for key, value in rows.items()]
-            )
+            connection.execute(schema.meta.insert(), [{"key": k, "value": v} for k, v in meta.items()])
             if networks:
                 connection.execute(
                     schema.networks.insert(),
@@ -100,16 +97,11 @@ class LatencyTable:
         """
         address = str(address)
         engine = schema.connect(address)
-        with schema.readable(address), engine.connect() as connection:
-            if not sa.inspect(connection).has_table("meta"):
+        with schema.reading(address), engine.connect() as connection:
+            meta = rows.meta(connection)
+            if meta.get("format") != schema.FORMAT:
                 raise BadTable(f"{address} is a database, but no latency table")
-            if engine.dialect.name == "sqlite":
-                verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-                if verdict != "ok":
-                    raise BadTable(f"the latency table {address} is damaged: {verdict}")
-            meta = {str(row.key): str(row.value) for row in connection.execute(sa.select(schema.meta))}
-        if meta.get("format") != schema.FORMAT:
-            raise BadTable(f"{address} is a database, but no latency table")
+            schema.refuse_damage(connection, address)
         version = meta.get("schema_version", "")
         if version != str(schema.SCHEMA_VERSION):
             raise BadTable(
@@ -120,14 +112,18 @@ class LatencyTable:
 
     @staticmethod
     def exists(address: Path | str) -> bool:
-        """Whether something is there: a file that is not empty, or a database that has tables."""
+        """Whether something is there: a file that is not empty, or a database that has tables.
+
+        Raises:
+            BadTable: a file is there that is no database.
+        """
         address = str(address)
         if not schema.is_url(address):
             path = Path(address)
-            if not path.exists() or not path.stat().st_size:
+            if not path.exists() or (path.is_file() and not path.stat().st_size):
                 return False
         engine = schema.connect(address)
-        with schema.readable(address), engine.connect() as connection:
+        with schema.reading(address), engine.connect() as connection:
             return bool(sa.inspect(connection).get_table_names())
 
     def close(self) -> None:
@@ -139,8 +135,6 @@ class LatencyTable:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    # -- what it is
 
     @property
     def address(self) -> str:
@@ -160,19 +154,12 @@ class LatencyTable:
     def networks(self) -> list[Network]:
         """The networks to measure, in the order they were given."""
         if self._networks is None:
-            query = sa.select(schema.networks).order_by(schema.networks.c.id)
-            with schema.readable(self._address), self._engine.connect() as connection:
-                rows = connection.execute(query).all()
-            self._networks = [Network(row.name, graph_from_json(row.graph), row.role) for row in rows]
+            self._networks = self._read(rows.networks)
         return list(self._networks)
 
     def operators(self) -> list[str]:
         """The text form of every operator the table is to have, measured or not."""
-        query = sa.select(schema.operators.c.key).order_by(schema.operators.c.key)
-        with schema.readable(self._address), self._engine.connect() as connection:
-            return list(connection.execute(query).scalars())
-
-    # -- what was measured
+        return list(self._read(rows.operators))
 
     def add(self, network: str, pass_index: int, burst: Pass, attributions: Sequence[Attribution]) -> None:
         """Keep one pass of one network, with what it says of each node; a failure of it is forgotten.
@@ -181,7 +168,7 @@ class LatencyTable:
             BadTable: the table has this pass already, or cannot be written.
         """
         specs = {one.name: one.graph.specs for one in self.networks()}.get(network, ())
-        with schema.readable(self._address), self._engine.begin() as connection:
+        with schema.writing(self._address), self._engine.begin() as connection:
             network_id = self._network_id(connection, network)
             pass_id = connection.execute(
                 schema.passes.insert()
@@ -200,33 +187,24 @@ class LatencyTable:
                 )
                 .returning(schema.passes.c.id)
             ).scalar_one()
-            if attributions:
-                keys = {str(spec) for spec in specs}
-                found = connection.execute(
-                    sa.select(schema.operators.c.key, schema.operators.c.id).where(
-                        schema.operators.c.key.in_(keys)
-                    )
-                )
-                ids = {str(row.key): int(row.id) for row in found}
-                connection.execute(
-                    schema.operator_times.insert(),
-                    [
-                        {
-                            "pass_id": pass_id,
-                            "position": position,
-                            "operator_id": ids[str(spec)],
-                            "mean_ms": one.mean_ms,
-                            "labels": " + ".join(one.labels),
-                        }
-                        for position, (spec, one) in enumerate(zip(specs, attributions, strict=True))
-                    ],
-                )
+            ids = rows.operators(connection)
+            times = [
+                {
+                    "pass_id": pass_id,
+                    "position": position,
+                    "operator_id": ids[str(spec)],
+                    "mean_ms": one.mean_ms,
+                    "labels": " + ".join(one.labels),
+                }
+                for position, (spec, one) in enumerate(zip(specs, attributions, strict=True))
+            ]
+            connection.execute(schema.operator_times.insert(), times)
             connection.execute(schema.failures.delete().where(schema.failures.c.network_id == network_id))
         self._predictor = None
 
     def fail(self, network: str, pass_index: int, failure: Failure) -> None:
         """Note that a network could not be measured; an earlier failure of it is replaced."""
-        with schema.readable(self._address), self._engine.begin() as connection:
+        with schema.writing(self._address), self._engine.begin() as connection:
             network_id = self._network_id(connection, network)
             connection.execute(schema.failures.delete().where(schema.failures.c.network_id == network_id))
             connection.execute(
@@ -235,76 +213,25 @@ class LatencyTable:
                     pass_index=pass_index,
                     error=failure.error,
                     message=failure.message,
-                    failed_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                    failed_at=_now(),
                 )
             )
 
-    def _network_id(self, connection: sa.Connection, name: str) -> int:
-        query = sa.select(schema.networks.c.id).where(schema.networks.c.name == name)
-        found = connection.execute(query).scalar_one_or_none()
-        if found is None:
-            raise BadTable(f"the latency table {self._address} has no network {name}")
-        return int(found)
-
     def failures(self) -> list[StoredFailure]:
         """Networks whose last try failed."""
-        query = (
-            sa.select(schema.failures, schema.networks.c.name)
-            .join(schema.networks)
-            .order_by(schema.networks.c.id)
-        )
-        with schema.readable(self._address), self._engine.connect() as connection:
-            rows = connection.execute(query).all()
-        return [
-            StoredFailure(row.name, row.pass_index, row.error, row.message, row.failed_at) for row in rows
-        ]
+        return self._read(rows.failures)
 
     def bursts(self) -> list[Burst]:
         """Every stored pass, by network and pass."""
-        query = (
-            sa.select(schema.passes, schema.networks.c.name)
-            .join(schema.networks)
-            .order_by(schema.networks.c.id, schema.passes.c.pass_index)
-        )
-        with schema.readable(self._address), self._engine.connect() as connection:
-            rows = connection.execute(query).all()
-        return [
-            Burst(
-                network=row.name,
-                pass_index=row.pass_index,
-                started_at=row.started_at,
-                samples_ms=tuple(json.loads(row.samples_ms)),
-                dropped=row.dropped,
-                reference_ms=row.reference_ms,
-                context=json.loads(row.context),
-            )
-            for row in rows
-        ]
+        return self._read(rows.bursts)
 
     def measured(self) -> set[tuple[str, int]]:
         """Which passes are stored: pairs of network and pass index."""
-        query = sa.select(schema.networks.c.name, schema.passes.c.pass_index).join(schema.passes)
-        with schema.readable(self._address), self._engine.connect() as connection:
-            return {(str(row.name), int(row.pass_index)) for row in connection.execute(query)}
+        return self._read(rows.measured)
 
     def observations(self) -> list[Observation]:
         """Every operator time in the table."""
-        query = (
-            sa.select(
-                schema.operators.c.key,
-                schema.networks.c.name,
-                schema.passes.c.pass_index,
-                schema.operator_times.c.mean_ms,
-            )
-            .select_from(schema.operator_times)
-            .join(schema.operators)
-            .join(schema.passes)
-            .join(schema.networks)
-        )
-        with schema.readable(self._address), self._engine.connect() as connection:
-            return [Observation(*row) for row in connection.execute(query)]
-
-    # -- what it says
+        return self._read(rows.observations)
 
     def estimates(self) -> dict[str, Estimate]:
         """The figure of each measured operator, by its text form."""
@@ -313,10 +240,9 @@ class LatencyTable:
     @property
     def ready(self) -> bool:
         """Whether the table can predict: it has every operator, and anchors for the scale."""
-        anchors = {one.name for one in self.networks() if one.role == "anchor"}
-        return self.estimates().keys() >= set(self.operators()) and bool(
-            anchors & {name for name, _ in self.measured()}
-        )
+        measured = {name for name, _ in self.measured()}
+        anchored = any(one.role == "anchor" and one.name in measured for one in self.networks())
+        return anchored and self.estimates().keys() >= set(self.operators())
 
     def predictor(self) -> Predictor:
         """The figures and the scale, ready for many networks; kept until the table grows.
@@ -325,22 +251,7 @@ class LatencyTable:
             BadTable: no operator or no anchor network has been measured.
         """
         if self._predictor is None:
-            figures = {key: one.latency_ms for key, one in self.estimates().items()}
-            raw = Predictor(figures, 1.0, self._address)
-            samples: dict[str, list[tuple[float, ...]]] = {}
-            for burst in self.bursts():
-                samples.setdefault(burst.network, []).append(burst.samples_ms)
-            anchors = [one for one in self.networks() if one.role == "anchor" and one.name in samples]
-            if not figures or not anchors:
-                raise BadTable(
-                    f"the latency table {self._address} is not built yet ({len(figures)} operators, "
-                    f"{len(anchors)} anchor networks): go on with the `mnas table build` that began it"
-                )
-            scale = fit_scale(
-                [raw.predict(anchor.graph.specs).sum_ms for anchor in anchors],
-                [network_ms(samples[anchor.name]) for anchor in anchors],
-            )
-            self._predictor = Predictor(figures, scale, self._address)
+            self._predictor = self._make_predictor()
         return self._predictor
 
     def predict(self, specs: Sequence[OpSpec]) -> Prediction:
@@ -351,3 +262,35 @@ class LatencyTable:
             BadTable: the table is not built yet.
         """
         return self.predictor().predict(specs)
+
+    def _make_predictor(self) -> Predictor:
+        figures = {key: one.latency_ms for key, one in self.estimates().items()}
+        samples: dict[str, list[tuple[float, ...]]] = {}
+        for burst in self.bursts():
+            samples.setdefault(burst.network, []).append(burst.samples_ms)
+        anchors = [one for one in self.networks() if one.role == "anchor" and one.name in samples]
+        if not figures or not anchors:
+            raise BadTable(
+                f"the latency table {self._address} is not built yet ({len(figures)} operators, "
+                f"{len(anchors)} anchor networks): go on with the `mnas table build` that began it"
+            )
+        raw = Predictor(figures, 1.0, self._address)
+        scale = fit_scale(
+            [raw.predict(anchor.graph.specs).sum_ms for anchor in anchors],
+            [network_ms(samples[anchor.name]) for anchor in anchors],
+        )
+        return Predictor(figures, scale, self._address)
+
+    def _network_id(self, connection: sa.Connection, name: str) -> int:
+        found = rows.network_id(connection, name)
+        if found is None:
+            raise BadTable(f"the latency table {self._address} has no network {name}")
+        return found
+
+    def _read(self, query: Callable[[sa.Connection], Value]) -> Value:
+        with schema.reading(self._address), self._engine.connect() as connection:
+            return query(connection)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,96 @@
+"""What is asked of a latency table's database, as values. Opens nothing and writes nothing."""
+
+from __future__ import annotations
+
+import json
+
+import sqlalchemy as sa
+
+from latency_tables import schema
+from latency_tables.predict import Observation
+from latency_tables.records import Burst, Network, StoredFailure, graph_from_json
+
+
+def meta(connection: sa.Connection) -> dict[str, str]:
+    """What the table says of itself; empty where it is no latency table."""
+    if not sa.inspect(connection).has_table("meta"):
+        return {}
+    return {str(row[0]): str(row[1]) for row in connection.execute(sa.select(schema.meta))}
+
+
+def networks(connection: sa.Connection) -> list[Network]:
+    """The networks to measure, in the order they were given."""
+    found = connection.execute(sa.select(schema.networks).order_by(schema.networks.c.id))
+    return [Network(row.name, graph_from_json(row.graph), row.role) for row in found]
+
+
+def network_id(connection: sa.Connection, name: str) -> int | None:
+    """The key of a network; None where there is none of that name."""
+    query = sa.select(schema.networks.c.id).where(schema.networks.c.name == name)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def operators(connection: sa.Connection) -> dict[str, int]:
+    """The key of every operator, by its text form."""
+    found = connection.execute(sa.select(schema.operators).order_by(schema.operators.c.key))
+    return {str(row.key): int(row.id) for row in found}
+
+
+def failures(connection: sa.Connection) -> list[StoredFailure]:
+    """Networks whose last try failed."""
+    query = (
+        sa.select(schema.failures, schema.networks.c.name)
+        .join(schema.networks)
+        .order_by(schema.networks.c.id)
+    )
+    return [
+        StoredFailure(row.name, row.pass_index, row.error, row.message, row.failed_at)
+        for row in connection.execute(query)
+    ]
+
+
+def bursts(connection: sa.Connection) -> list[Burst]:
+    """Every stored pass, by network and pass."""
+    query = (
+        sa.select(schema.passes, schema.networks.c.name)
+        .join(schema.networks)
+        .order_by(schema.networks.c.id, schema.passes.c.pass_index)
+    )
+    return [
+        Burst(
+            network=row.name,
+            pass_index=row.pass_index,
+            started_at=row.started_at,
+            samples_ms=tuple(map(float, json.loads(row.samples_ms))),
+            dropped=row.dropped,
+            reference_ms=row.reference_ms,
+            context=dict(json.loads(row.context)),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def measured(connection: sa.Connection) -> set[tuple[str, int]]:
+    """Which passes are stored: pairs of network and pass index."""
+    query = sa.select(schema.networks.c.name, schema.passes.c.pass_index).join(schema.passes)
+    return {(str(row.name), int(row.pass_index)) for row in connection.execute(query)}
+
+
+def observations(connection: sa.Connection) -> list[Observation]:
+    """Every operator time."""
+    query = (
+        sa.select(
+            schema.operators.c.key,
+            schema.networks.c.name,
+            schema.passes.c.pass_index,
+            schema.operator_times.c.mean_ms,
+        )
+        .select_from(schema.operator_times)
+        .join(schema.operators)
+        .join(schema.passes)
+        .join(schema.networks)
+    )
+    return [
+        Observation(str(key), str(name), int(index), float(ms))
+        for key, name, index, ms in connection.execute(query)
+    ]
