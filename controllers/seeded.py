@@ -1,18 +1,30 @@
-"""A sampler whose every proposal depends on a seed and the finished trials alone. Knows no strategy."""
+"""A sampler whose every proposal is new and follows from seed and finished trials. Knows no strategy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
+from optuna.search_space import intersection_search_space
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 #: user attribute of a trial that was closed without an answer and is proposed again: it does not count
 ABANDONED = "abandoned"
+
+#: how often a strategy is asked again when it proposes what the study has already
+REDRAWS = 8
+#: then, how many random neighbours of its last proposal are tried, farther and farther away
+NEIGHBOURS = 200
+#: then, the largest space whose points are listed to pick one of those left
+LISTABLE = 100_000
+
+Proposal = dict[str, Any]
 
 
 class SeededSampler(BaseSampler):
@@ -21,6 +33,9 @@ class SeededSampler(BaseSampler):
     A strategy that keeps its state in the study alone then proposes after a restart what it would have
     proposed without one. The ordinal is the number of earlier trials, those marked `ABANDONED` left out, so
     a trial that was interrupted and proposed again does not shift those after it.
+
+    A proposal that the study has already is drawn again, then moved: strategies that forget failed trials, as
+    Optuna's do, would propose the same failure for ever.
 
     Args:
         name: of the strategy, for messages.
@@ -44,20 +59,41 @@ class SeededSampler(BaseSampler):
         """Make the trial's strategy."""
         self._of(study, trial).before_trial(study, trial)
 
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Ask the trial's strategy."""
-        return self._of(study, trial).infer_relative_search_space(study, trial)
+    def infer_relative_search_space(
+        self,
+        study: Study,
+        trial: FrozenTrial,  # noqa: ARG002 - Optuna's interface
+    ) -> dict[str, BaseDistribution]:
+        """All parameters that every finished trial has: they are proposed together."""
+        known = intersection_search_space(study.get_trials(deepcopy=False), include_pruned=True)
+        return {name: distribution for name, distribution in known.items() if not distribution.single()}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Ask the trial's strategy."""
-        return self._of(study, trial).sample_relative(study, trial, search_space)
+    ) -> Proposal:
+        """The strategy's proposal, or where the study has it already, another one."""
+        if not search_space:
+            return {}
+        seen = {
+            _point(other.params, search_space)
+            for other in study.get_trials(deepcopy=False)
+            if other.number != trial.number
+            and ABANDONED not in other.user_attrs
+            and search_space.keys() <= other.params.keys()
+        }
+        proposal: Proposal = {}
+        for attempt in range(1 + REDRAWS):
+            strategy = self._of(study, trial) if not attempt else self._new(study, trial, attempt)
+            proposal = _draw(strategy, study, trial, search_space)
+            if _point(proposal, search_space) not in seen:
+                return proposal
+        rng = np.random.default_rng((self._seed, _ordinal(study, trial), 1 + REDRAWS))
+        return _moved(proposal, search_space, seen, rng)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Ask the trial's strategy."""
+        """Ask the trial's strategy: in the first trial, and for parameters that not every trial has."""
         return self._of(study, trial).sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(
@@ -70,10 +106,63 @@ class SeededSampler(BaseSampler):
     def _of(self, study: Study, trial: FrozenTrial) -> BaseSampler:
         key = (study.study_name, trial.number)
         if key not in self._running:
-            ordinal = sum(
-                other.number < trial.number and ABANDONED not in other.user_attrs
-                for other in study.get_trials(deepcopy=False)
-            )
-            state = np.random.SeedSequence((self._seed, ordinal)).generate_state(1)
-            self._running[key] = self._make(int(state[0]))
+            self._running[key] = self._new(study, trial, 0)
         return self._running[key]
+
+    def _new(self, study: Study, trial: FrozenTrial, attempt: int) -> BaseSampler:
+        entropy = (self._seed, _ordinal(study, trial), attempt)
+        return self._make(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+
+
+def _ordinal(study: Study, trial: FrozenTrial) -> int:
+    return sum(
+        other.number < trial.number and ABANDONED not in other.user_attrs
+        for other in study.get_trials(deepcopy=False)
+    )
+
+
+def _draw(
+    strategy: BaseSampler, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+) -> Proposal:
+    """What a strategy proposes for all parameters, whether it samples them together or one by one."""
+    together = strategy.infer_relative_search_space(study, trial)
+    proposal = strategy.sample_relative(study, trial, together)
+    return {
+        name: proposal[name]
+        if name in proposal
+        else strategy.sample_independent(study, trial, name, distribution)
+        for name, distribution in search_space.items()
+    }
+
+
+def _moved(
+    proposal: Proposal,
+    search_space: dict[str, BaseDistribution],
+    seen: set[tuple[float, ...]],
+    rng: np.random.Generator,
+) -> Proposal:
+    """An unseen neighbour, else any unseen point of a small space, else the proposal itself."""
+    menus = {
+        name: distribution.choices
+        for name, distribution in search_space.items()
+        if isinstance(distribution, CategoricalDistribution)
+    }
+    names = list(menus)
+    for attempt in range(NEIGHBOURS if names else 0):
+        changes = min(len(names), 1 + attempt * len(names) // NEIGHBOURS)
+        changed = rng.choice(len(names), size=changes, replace=False)
+        other = proposal | {
+            names[at]: menus[names[at]][rng.integers(len(menus[names[at]]))] for at in changed
+        }
+        if _point(other, search_space) not in seen:
+            return other
+    if len(menus) == len(search_space) and len(seen) < prod(map(len, menus.values())) <= LISTABLE:
+        points = (dict(zip(menus, values, strict=True)) for values in product(*menus.values()))
+        left = [point for point in points if _point(point, search_space) not in seen]
+        if left:
+            return left[rng.integers(len(left))]
+    return proposal
+
+
+def _point(params: Proposal, search_space: dict[str, BaseDistribution]) -> tuple[float, ...]:
+    return tuple(distribution.to_internal_repr(params[name]) for name, distribution in search_space.items())

@@ -84,7 +84,7 @@ class RunConfig:
     trials: int
     seed: int = 0
     validation_share: float = 0.1
-    training: Mapping[str, int | float] = field(default_factory=dict)
+    training: Mapping[str, int | float | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("resolution", "channels", "classes", "threads", "trials"):
@@ -136,8 +136,8 @@ class RunConfig:
                     f"field {name} is {value!r}; it must be {' or '.join(t.__name__ for t in _TYPES[name])}"
                 )
         for name, value in values.get("training", {}).items():
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise BadRun(f"field training.{name} is {value!r}; it must be a number")
+            if isinstance(value, bool) or not isinstance(value, int | float | str):
+                raise BadRun(f"field training.{name} is {value!r}; it must be a number or a word")
         try:
             return cls(**values)
         except (TypeError, BadInput) as error:

@@ -37,14 +37,14 @@ class Status:
         trials: candidates to train.
         target_ms: the latency target.
         stopped: why the search ended before `trials` candidates were trained; None if it did not.
-        complete: whether it ended early only because the space has no more to offer.
+        exhausted: whether it ended early only because the space has no more to offer.
     """
 
     results: tuple[Result, ...]
     trials: int
     target_ms: float
     stopped: str | None = None
-    complete: bool = False
+    exhausted: bool = False
 
     @property
     def trained(self) -> list[Result]:
@@ -117,7 +117,7 @@ def search(
         report(loop.status())
         while loop.trained < config.trials:
             if len(loop.points) == math.prod(len(choice.options) for choice in space.choices):
-                return loop.end("every point of the space has been looked at", complete=True)
+                return loop.end("every point of the space has been looked at", exhausted=True)
             if len(loop.results) >= limit:
                 return loop.end(f"gave up after {limit} proposals")
             if loop.failures == FAILURES_IN_A_ROW:
@@ -150,9 +150,9 @@ class _Loop:
     def status(self) -> Status:
         return Status(tuple(self.results), self.run.config.trials, self.run.config.target_ms)
 
-    def end(self, reason: str, complete: bool = False) -> Status:
+    def end(self, reason: str, exhausted: bool = False) -> Status:
         self.run.log(f"stopped: {reason}")
-        return replace(self.status(), stopped=reason, complete=complete)
+        return replace(self.status(), stopped=reason, exhausted=exhausted)
 
     def step(self) -> None:
         """One proposal: its result is on the disk before the study is told."""

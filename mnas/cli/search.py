@@ -1,0 +1,307 @@
+"""`mnas search`: begin a search, or go on with one. Opens, calls and prints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from mnas.cli.app import Exit, errors
+from mnas.cli.output import print_json, print_table, progress, warn
+
+if TYPE_CHECKING:
+    from mnas.run import Result, RunDirectory
+    from mnas.search import Status
+
+#: failed candidates that are listed for people; JSON has all
+LISTED = 5
+
+
+def register(app: typer.Typer) -> None:
+    """Add `mnas search`."""
+    app.command("search")(search)
+
+
+def search(
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The run's directory; one that was begun goes on.")
+    ],
+    space: Annotated[str | None, typer.Option(help="The search space; the table's if left out.")] = None,
+    resolution: Annotated[
+        int | None, typer.Option(help="Image size in pixels; the table's, or the space's own.")
+    ] = None,
+    width: Annotated[
+        float | None, typer.Option(help="Filter multiplier; the table's, or the space's own.")
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="digits, fashion_mnist, cifar10, folder:PATH or package.module:function."),
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="Latency table to predict from, by mnas table build.")
+    ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Measure each candidate instead of a table.")
+    ] = False,
+    device: Annotated[str | None, typer.Option("--device", "-d", help="The device that counts.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of the runtime on it.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="Whose latency counts, float32 or int8; the table's.")
+    ] = None,
+    target_ms: Annotated[
+        float | None, typer.Option(help="Latency to aim at; refused if no architecture reaches it.")
+    ] = None,
+    cap_ms: Annotated[
+        float | None, typer.Option(help="Never train what is slower; no cap if left out.")
+    ] = None,
+    controller: Annotated[
+        str | None, typer.Option(help="Strategy: random, nsga2 or tpe (the default).")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="Candidates to train, 40 by default; may grow later.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps of a candidate, 320 by default.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="The same as passes over the images.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images in a training step.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Highest learning rate of the training.")
+    ] = None,
+    validation_share: Annotated[
+        float | None, typer.Option(help="Share of the training images that judges candidates.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of strategy, split and training; 0 by default.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document; fields are in docs/json.md.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> int:
+    """Search a space for networks that are accurate and fast.
+
+    Every result is kept as it comes. The same command, or -o alone, goes on where an ended search stopped;
+    more --trials make it longer.
+
+    Example: mnas search --dataset digits --table digits.db --target-ms 1.5 --trials 24 -o runs/digits
+    """
+    given = {
+        "space": space,
+        "resolution": resolution,
+        "width": width,
+        "dataset": dataset,
+        "table": None if table is None else str(table),
+        "latency": "device" if measure else None,
+        "device": device,
+        "threads": threads,
+        "dtype": dtype,
+        "target_ms": target_ms,
+        "cap_ms": cap_ms,
+        "controller": controller,
+        "trials": trials,
+        "validation_share": validation_share,
+        "seed": seed,
+    }
+    training = {"steps": steps, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    with _opened(output, _asked(given), _asked(training)) as run:
+        status = searched(run, quiet)
+    if as_json:
+        print_json(document(run, status))
+    else:
+        _show(run, status)
+    return _outcome(run, status)
+
+
+def searched(run: RunDirectory, quiet: bool = False) -> Status:
+    """Search with progress on standard error; says how to go on when interrupted."""
+    from mnas.job import search_run
+
+    try:
+        with _Display(run, quiet) as display:
+            return search_run(run, display.report, display.step)
+    except KeyboardInterrupt:
+        errors.print(f"go on with: mnas search -o {escape(str(run.path))}", highlight=False, soft_wrap=True)
+        raise
+
+
+def document(run: RunDirectory, status: Status) -> dict[str, Any]:
+    """The fields that `docs/json.md` lists under `mnas search`."""
+    return {
+        "run": str(run.path),
+        "trials": status.trials,
+        "trained": len(status.trained),
+        "infeasible": status.count("infeasible"),
+        "failed": status.count("failed"),
+        "repeated": status.repeated,
+        "proposals": len(status.results),
+        "stopped": status.stopped,
+        "exhausted": status.exhausted,
+        "target_ms": run.config.target_ms,
+        "cap_ms": run.config.cap_ms,
+        "controller": run.config.controller,
+        "seed": run.config.seed,
+        "training_seconds": sum(result.seconds for result in status.results),
+        "front": [_candidate(run, result) for result in status.front],
+        "best_under_target": None if status.best is None else _candidate(run, status.best),
+        "failures": [
+            {"trial": result.number, "architecture": result.architecture, "message": result.message}
+            for result in _failures(status)
+        ],
+        "next": f"mnas finalize {run.path}",
+    }
+
+
+@contextmanager
+def _opened(path: Path, given: dict[str, Any], training: dict[str, Any]) -> Iterator[RunDirectory]:
+    from mnas.job import begin, resume, sha256
+    from mnas.run import make_run, read_run
+
+    if (path / "config.toml").exists():
+        config = resume(read_run(path).config, given, training)
+        table = Path(given["table"]) if "table" in given else None
+        same = table is not None and str(table) == config.table and table.exists()
+        if table is not None and same and sha256(table) != config.table_sha256:
+            warn(f"{table} has changed since {path} was begun; the run goes on with its own copy")
+        with make_run(path, config) as run:
+            yield run
+        return
+    config = begin(given, training)
+    with make_run(path, config, Path(config.table) if config.table else None) as run:
+        yield run
+
+
+class _Display:
+    """Progress on standard error: a bar on a terminal, else a line per trained candidate; the time left."""
+
+    def __init__(self, run: RunDirectory, quiet: bool) -> None:
+        self._run = run
+        self._quiet = quiet
+        self._bars = progress(quiet=quiet or not errors.is_terminal)
+        self._search = self._bars.add_task("searching", total=run.config.trials)
+        self._training = self._bars.add_task("  training", total=None, visible=False)
+        self._began = time.monotonic()
+        self._before: int | None = None
+        self._shown = 0
+
+    def __enter__(self) -> _Display:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def step(self, done: int, total: int) -> None:
+        """A training step of the current candidate."""
+        self._bars.update(self._training, completed=done, total=total, visible=done < total)
+
+    def report(self, status: Status) -> None:
+        """A proposal was answered."""
+        trained = len(status.trained)
+        if self._before is None:
+            self._before = self._shown = trained
+        text = escape(_headline(status))
+        self._bars.update(self._search, completed=trained, description=f"searching: {text}")
+        if trained > self._shown and not self._quiet and not errors.is_terminal:
+            left_s = (time.monotonic() - self._began) / (trained - self._before) * (status.trials - trained)
+            line = f"{trained} of {status.trials} trained, {text}, about {_duration(left_s)} left"
+            errors.print(line, highlight=False, soft_wrap=True)
+        self._shown = trained
+
+
+def _headline(status: Status) -> str:
+    best = status.best
+    found = "none under target yet" if best is None else f"best under target {_point(best)}"
+    apart = [
+        f"{count} {name}"
+        for name, count in (
+            ("infeasible", status.count("infeasible")),
+            ("failed", status.count("failed")),
+            ("repeated", status.repeated),
+        )
+        if count
+    ]
+    return ", ".join([*apart, f"{len(status.front)} on the front", found])
+
+
+def _show(run: RunDirectory, status: Status) -> None:
+    print_table(
+        f"{len(status.trained)} trained, {len(status.front)} on the front ({run.path})",
+        ("trial", "accuracy", "latency", "reward", "architecture"),
+        [
+            (
+                f"{result.number}{' *' if result is status.best else ''}",
+                f"{result.point[0]:.2%}",
+                f"{result.point[1]:.3g} ms",
+                f"{_reward(run, result):.3f}",
+                result.architecture,
+            )
+            for result in status.front
+        ],
+    )
+    if status.best is not None:
+        typer.echo(f"* best at or under {run.config.target_ms:g} ms")
+    typer.echo(f"next: mnas finalize {run.path}")
+
+
+def _outcome(run: RunDirectory, status: Status) -> Exit:
+    failures = _failures(status)
+    for result in failures[:LISTED]:
+        warn(f"trial {result.number} failed: {result.message} ({result.architecture})")
+    if len(failures) > LISTED:
+        warn(f"{len(failures) - LISTED} more failed; {run.log_file} has all, with their traces")
+    if status.stopped is not None:
+        reached = f"{len(status.trained)} of {status.trials} candidates are trained"
+        warn(f"{status.stopped}: {reached}. {_advice(run, status)}")
+    incomplete = status.stopped is not None and not status.exhausted
+    return Exit.FAILURES if failures or incomplete else Exit.DONE
+
+
+def _advice(run: RunDirectory, status: Status) -> str:
+    if status.exhausted:
+        return "There is nothing more to find here"
+    if status.count("infeasible") > len(status.results) / 2:
+        return (
+            f"{status.count('infeasible')} proposals were above the cap of {run.config.cap_ms:g} ms: raise it"
+        )
+    return f"The trace of each failure is in {run.log_file}; the same command goes on"
+
+
+def _failures(status: Status) -> list[Result]:
+    return [result for result in status.results if result.state == "failed" and result.repeats is None]
+
+
+def _candidate(run: RunDirectory, result: Result) -> dict[str, Any]:
+    accuracy, latency_ms = result.point
+    return {
+        "trial": result.number,
+        "architecture": result.architecture,
+        "accuracy": accuracy,
+        "latency_ms": latency_ms,
+        "reward": _reward(run, result),
+        "training_seconds": result.seconds,
+    }
+
+
+def _reward(run: RunDirectory, result: Result) -> float:
+    from mnas.reward import MnasReward
+
+    return float(MnasReward.soft(run.config.target_ms)(*result.point))
+
+
+def _point(result: Result) -> str:
+    accuracy, latency_ms = result.point
+    return f"{accuracy:.1%} at {latency_ms:.3g} ms"
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return (
+        f"{seconds:.0f} s" if seconds < 90 else f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+    )
+
+
+def _asked(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}

@@ -1,0 +1,199 @@
+"""From the settings of a search to the things they name, and the search itself. Knows no command line."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnas import spaces
+from mnas.config import RunConfig
+from mnas.errors import BadInput, BadRun
+from mnas.latency import DeviceLatency, LatencySource, TableLatency, require_reachable
+from mnas.run import RunDirectory
+from mnas.spaces import Space
+
+if TYPE_CHECKING:
+    from mnas.search import Evaluator, Status
+
+#: training steps of a candidate where neither steps nor epochs are asked for
+STEPS = 320
+#: settings of a new search that has to say nothing about them
+CONTROLLER = "tpe"
+TRIALS = 40
+#: settings that a search takes from its table unless they are given
+_OF_TABLE = ("space", "resolution", "width", "dtype")
+
+Settings = Mapping[str, Any]
+
+
+def begin(given: Settings, training: Settings) -> RunConfig:
+    """The configuration of a new search.
+
+    Args:
+        given: fields of `RunConfig` that were asked for. It needs `dataset`, `target_ms`, and either
+            `table` or `latency` as `device` with a `space`.
+        training: fields of `TrainingPlan` that were asked for.
+
+    Raises:
+        BadInput: something is missing, unusable, or at odds with the table.
+        Infeasible: no architecture of the space reaches the target, by the table.
+    """
+    from controllers.registry import create
+    from mnas.data import open_dataset
+    from mnas.training_plan import TrainingPlan
+
+    missing = [name for name in ("dataset", "target_ms") if name not in given]
+    measured = given.get("latency") == "device"
+    missing += [] if measured or "table" in given else ["table"]
+    missing += ["space"] if measured and "space" not in given else []
+    if missing:
+        raise BadInput(f"a new search needs {' and '.join(missing)}")
+    if measured and "table" in given:
+        raise BadInput("latency comes from a table or from measuring, not from both")
+    dataset = open_dataset(given["dataset"])
+    settings = {"controller": CONTROLLER, "trials": TRIALS, **given}
+    settings |= {"channels": dataset.channels, "classes": len(dataset.labels)}
+    create(settings["controller"], 0)
+    if measured:
+        settings["resolution"] = spaces.create(
+            settings["space"], settings.get("resolution"), settings.get("width")
+        ).resolution
+    else:
+        settings = _with_table(settings)
+    training = {"steps": STEPS, **training} if "epochs" not in training else training
+    config = RunConfig(**settings)
+    space_of(config)
+    if not measured:
+        with _table(Path(settings["table"]), config.dtype) as latency:
+            require_reachable(space_of(config), latency, config.target_ms)
+    plan = TrainingPlan(**training)
+    frozen = {entry.name: getattr(plan, entry.name) for entry in fields(plan)}
+    return replace(config, training={name: value for name, value in frozen.items() if value is not None})
+
+
+def resume(config: RunConfig, given: Settings, training: Settings) -> RunConfig:
+    """The configuration of an existing search with what is asked for now; what may not change shows later."""
+    settings = dict(given)
+    if "table" in settings and settings["table"] != config.table:
+        settings["table_sha256"] = sha256(Path(settings["table"]))
+    plan = dict(config.training)
+    if "epochs" in training:
+        plan.pop("steps", None)
+    if "steps" in training:
+        plan.pop("epochs", None)
+    return replace(config, **settings, training={**plan, **training})
+
+
+def search_run(
+    run: RunDirectory,
+    on_progress: Callable[[Status], None] | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+) -> Status:
+    """Search, or go on searching, as a run's configuration says.
+
+    Args:
+        run: open for writing.
+        on_progress: called at the start and after every proposal.
+        on_step: told a candidate's training steps done and in all.
+
+    Raises:
+        BadInput: something that the configuration names cannot be had any more.
+        DeviceTrouble: the device cannot measure.
+    """
+    from controllers.registry import create
+    from mnas.search import search
+
+    config = run.config
+    space = space_of(config)
+    with latency_of(run) as latency:
+        sampler = create(config.controller, config.seed)
+        evaluator = _evaluator(config, on_step)
+        return search(space, evaluator, latency, sampler, run, on_progress=on_progress)
+
+
+def space_of(config: RunConfig) -> Space:
+    """The space that a search looks through."""
+    return spaces.create(config.space, config.resolution, config.width, config.channels, config.classes)
+
+
+@contextmanager
+def latency_of(run: RunDirectory) -> Iterator[LatencySource]:
+    """Where a search's latencies come from: its own copy of the table, or the device."""
+    config = run.config
+    if config.latency == "table":
+        with _table(run.table, config.dtype) as source:
+            yield source
+        return
+    from devices.measurement import Settings as DeviceSettings
+    from devices.plan import Plan
+    from devices.registry import open_device
+
+    plan = Plan(passes=3, min_runs=30, min_time_s=0.2, seed=config.seed)
+    with closing(open_device(config.device, DeviceSettings(threads=config.threads))) as device:
+        yield DeviceLatency(device, plan, config.dtype)
+
+
+def sha256(file: Path) -> str:
+    """Hexadecimal SHA-256 of a file's content.
+
+    Raises:
+        BadInput: there is no such file, or it cannot be read.
+    """
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise BadInput(f"cannot read the latency table {file}: {error.strerror}") from error
+
+
+@contextmanager
+def _table(file: Path, dtype: str) -> Iterator[TableLatency]:
+    from latency_tables.store import LatencyTable
+
+    with LatencyTable.open(file) as table:
+        yield TableLatency(table, dtype)
+
+
+def _with_table(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings completed by what the table was made for, which must fit the dataset and the wishes."""
+    from latency_tables.store import LatencyTable
+    from mnas.tables import TableRequest
+
+    file = Path(settings["table"])
+    digest = sha256(file)
+    with LatencyTable.open(file) as table:
+        request = TableRequest.of_table(table)
+        device = {"device": table.origin.facts.address, "threads": table.origin.settings.threads}
+    made = {name: getattr(request, name) for name in (*_OF_TABLE, "channels", "classes")} | device
+    wanted = {name: settings[name] for name in made if name in settings}
+    if odd := [f"{name} {made[name]}, not {value}" for name, value in wanted.items() if made[name] != value]:
+        raise BadInput(
+            f"the latency table {file} was made for {', '.join(odd)}; make one that fits with "
+            f"mnas table build --space {wanted.get('space', request.space)} "
+            f"--channels {settings['channels']} --classes {settings['classes']} -o FILE"
+        )
+    return made | settings | {"table_sha256": digest}
+
+
+def _evaluator(config: RunConfig, on_step: Callable[[int, int], None] | None) -> Evaluator:
+    from mnas.accuracy import ProxyTraining
+    from mnas.data import open_dataset, resized, split
+    from mnas.training_plan import TrainingPlan
+
+    dataset = open_dataset(config.dataset)
+    if (dataset.channels, len(dataset.labels)) != (config.channels, config.classes):
+        raise BadRun(
+            f"{config.dataset} now has {dataset.channels} channels and {len(dataset.labels)} classes; "
+            f"the run was begun with {config.channels} and {config.classes}"
+        )
+    try:
+        plan = TrainingPlan(**config.training)  # type: ignore[arg-type]  # the plan checks what a file brings
+    except TypeError as error:
+        raise BadRun(f"the run's training plan cannot be used: {error}") from error
+    images = resized(dataset.train(), config.resolution)
+    train, validation = split(images, validation_share=config.validation_share, seed=config.seed)
+    return ProxyTraining(train, validation, plan, config.seed, on_step)
