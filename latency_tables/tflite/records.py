@@ -65,6 +65,8 @@ _BITS = {
     **dict.fromkeys(("int64", "uint64", "float64", "complex64"), 64),
     "complex128": 128,
 }
+#: the least that a table and the offset to it take
+_TABLE_BYTES = 8
 _MOST_ELEMENTS = 5_000_000
 _MOST_DIMENSIONS = 16
 
@@ -168,7 +170,7 @@ class _Loader:
             )
 
     def _tables(self, length: int, table: Callable[[int], Any]) -> list[Any]:
-        self._spend(length)
+        self._spend(_TABLE_BYTES * length)
         return [table(index) for index in range(length)]
 
     def _ints(self, vector: Any) -> tuple[int, ...]:
