@@ -51,7 +51,8 @@ def begin(given: Settings, training: Settings) -> RunConfig:
     missing += [] if measured or "table" in given else ["table"]
     missing += ["space"] if measured and "space" not in given else []
     if missing:
-        raise BadInput(f"a new search needs {' and '.join(missing)}")
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
+        raise BadInput(f"a new search also needs {options} (--measure with --space does without a table)")
     if measured and "table" in given:
         raise BadInput("latency comes from a table or from measuring, not from both")
     dataset = open_dataset(given["dataset"])
@@ -173,8 +174,7 @@ def _with_table(settings: dict[str, Any]) -> dict[str, Any]:
     if odd := [f"{name} {made[name]}, not {value}" for name, value in wanted.items() if made[name] != value]:
         raise BadInput(
             f"the latency table {file} was made for {', '.join(odd)}; make one that fits with "
-            f"mnas table build --space {wanted.get('space', request.space)} "
-            f"--channels {settings['channels']} --classes {settings['classes']} -o FILE"
+            f"mnas table build {' '.join(f'--{name} {value}' for name, value in (made | wanted).items())}"
         )
     return made | settings | {"table_sha256": digest}
 
