@@ -23,6 +23,10 @@ from latency_tables.store import LatencyTable
 PLAN = Plan(passes=3, warmup_runs=2, min_runs=8, min_time_s=0.1, per_operator=True, deadline_s=120.0)
 
 
+#: times a network that failed is tried in one call
+TRIES = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Where a job stands: `done` of `total` passes of networks; `failure` says why the last one failed."""
@@ -60,8 +64,8 @@ def build(
     """Measure what the table still lacks of `plan.passes` passes over its networks.
 
     Anchor networks are measured among the others, so that what drifts in between drifts for both. A network
-    that fails is noted and left out for the rest of this call; the next call tries it again. Ending the
-    process at any moment loses no more than the pass in flight.
+    that fails is left out until the others are done and then tried once more; if it fails again it is noted,
+    and the next call tries again. Ending the process at any moment loses no more than the pass in flight.
 
     Raises:
         BadTable: another process is building it, or the device is not the table's; says what differs.
@@ -98,26 +102,27 @@ def refuse_other_device(table: LatencyTable, device: Device) -> None:
 
 def _measure(table: LatencyTable, device: Device, plan: Plan, on_progress: Callable[[Progress], None]) -> int:
     networks = {network.name: network for network in table.networks()}
+    wanted = [(name, index) for index in range(plan.passes) for name in networks]
     there = table.measured()
-    total = len(networks) * plan.passes
-    done = sum((name, index) in there for name in networks for index in range(plan.passes))
-    failed: set[str] = set()
+    done = sum(each in there for each in wanted)
+    on_progress(Progress(done, len(wanted), ""))
     measured = 0
-    on_progress(Progress(done, total, ""))
-    for index in range(plan.passes):
-        jobs = [
-            bursts.Job(name, network.graph)
-            for name, network in networks.items()
-            if (name, index) not in there and name not in failed
-        ]
-        for result in bursts.stream(device, jobs, plan, index):
-            failure = _keep(table, networks[result.model], index, result)
-            if failure:
-                failed.add(result.model)
-            else:
-                measured += 1
-            done += 1
-            on_progress(Progress(done, total, result.model, failure))
+    for _ in range(TRIES):
+        failed: set[str] = set()
+        for index in range(plan.passes):
+            jobs = [
+                bursts.Job(name, network.graph)
+                for name, network in networks.items()
+                if (name, index) not in there and name not in failed
+            ]
+            for result in bursts.stream(device, jobs, plan, index):
+                failure = _keep(table, networks[result.model], index, result)
+                if failure:
+                    failed.add(result.model)
+                else:
+                    there.add((result.model, index))
+                    measured += 1
+                on_progress(Progress(done + measured, len(wanted), result.model, failure))
     return measured
 
 

@@ -13,6 +13,11 @@ from latency_tables.ops import OpSpec
 
 #: the quantile that stands for a burst of runs: steadier than the median where other processes take turns
 STATISTIC = 0.25
+#: bounds of what a profile leaves out per operator: its clock counts microseconds, and nothing takes no time
+OMISSION_BOUNDS_MS = (0.00005, 0.002)
+#: how far omissions of different kinds are expected to lie apart, and how far sums miss a network's latency
+OMISSION_SPREAD_MS = 0.0003
+SUM_ERROR = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +36,24 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """One operator's figure, from all its observations.
+    """One operator's time by the profile, from all its observations.
 
     Attributes:
-        latency_ms: the figure.
+        profiled_ms: the median over networks and passes of its mean time there.
         observations: how many times it was seen.
         networks: in how many networks.
-        spread: interquartile range over the median between observations; 0.1 is 10 %.
+        spread_ms: interquartile range over networks and passes.
     """
 
-    latency_ms: float
+    profiled_ms: float
     observations: int
     networks: int
-    spread: float
+    spread_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A network's latency by the table: `latency_ms = sum_ms x scale`.
+    """A network's latency by the table: `latency_ms = sum_ms x scale`, `sum_ms` being the sum of its figures.
 
     Attributes:
         operators_ms: what each operator adds to `latency_ms`, in the order given.
@@ -61,10 +66,7 @@ class Prediction:
 
 
 def estimates(observations: Iterable[Observation]) -> dict[str, Estimate]:
-    """One robust figure per operator: the lower quartile over networks and passes of its mean time there.
-
-    The result does not depend on the order of the observations.
-    """
+    """What the profile says of each operator. The result does not depend on the order of the observations."""
     bursts: dict[str, dict[tuple[str, int], list[float]]] = defaultdict(lambda: defaultdict(list))
     for seen in observations:
         bursts[seen.operator][seen.network, seen.pass_index].append(seen.mean_ms)
@@ -73,13 +75,54 @@ def estimates(observations: Iterable[Observation]) -> dict[str, Estimate]:
 
 def _estimate(bursts: Mapping[tuple[str, int], Sequence[float]]) -> Estimate:
     means = np.sort([np.mean(np.sort(times)) for times in bursts.values()])
-    lower, middle, upper = np.quantile(means, (STATISTIC, 0.5, 0.75))
+    lower, middle, upper = np.quantile(means, (0.25, 0.5, 0.75))
     return Estimate(
-        latency_ms=float(lower),
+        profiled_ms=float(middle),
         observations=sum(map(len, bursts.values())),
         networks=len({network for network, _ in bursts}),
-        spread=float((upper - lower) / middle) if middle > 0 else 0.0,
+        spread_ms=float(upper - lower),
     )
+
+
+def omissions(
+    profiled_ms: Mapping[str, float], networks: Sequence[Sequence[str]], measured_ms: Sequence[float]
+) -> dict[str, float]:
+    """What the profile leaves out of each operator, by kind, in milliseconds.
+
+    The runtime's profiler rounds down to whole microseconds and sees nothing between operators, so that it
+    gives the smallest ones no time at all. What is missing shows in whole networks: their latency is fitted
+    by `factor x (sum of profiled times + sum of omissions)`, relative errors squared. Omissions stay within
+    `OMISSION_BOUNDS_MS`, and are drawn towards a common one, so that few networks do not set them at will.
+
+    Args:
+        profiled_ms: by operator.
+        networks: the operators of each network.
+        measured_ms: each network's latency, measured without the profiler.
+    """
+    from scipy.optimize import lsq_linear
+
+    kinds = sorted({_kind(operator) for operator in profiled_ms})
+    # one column for the factor, one for each kind's omission times the factor, one for the common omission
+    sums = [
+        [sum(profiled_ms[operator] for operator in network)]
+        + [sum(_kind(operator) == kind for operator in network) for kind in kinds]
+        + [0]
+        for network in networks
+    ]
+    fitted = np.asarray(sums, float) / np.asarray(measured_ms, float)[:, None] / SUM_ERROR
+    drawn = np.c_[np.zeros(len(kinds)), np.eye(len(kinds)), -np.ones(len(kinds))] / OMISSION_SPREAD_MS
+    goal = np.r_[np.full(len(sums), 1 / SUM_ERROR), np.zeros(len(kinds))]
+    least, most = OMISSION_BOUNDS_MS
+    bounds = ([0.0] + [least] * (len(kinds) + 1), [np.inf] + [most] * (len(kinds) + 1))
+    factor, *found, _ = lsq_linear(np.r_[fitted, drawn], goal, bounds).x
+    return {
+        kind: float(np.clip(ms / factor, least, most)) if factor > 0 else least
+        for kind, ms in zip(kinds, found, strict=True)
+    }
+
+
+def _kind(operator: str) -> str:
+    return operator.partition("/")[0]
 
 
 def network_ms(passes: Iterable[Sequence[float]]) -> float:

@@ -24,6 +24,7 @@ from latency_tables.predict import (
     estimates,
     fit_scale,
     network_ms,
+    omissions,
 )
 from latency_tables.records import (
     Burst,
@@ -234,7 +235,7 @@ class LatencyTable:
         return self._read(rows.observations)
 
     def estimates(self) -> dict[str, Estimate]:
-        """The figure of each measured operator, by its text form."""
+        """What the profile says of each measured operator, by its text form."""
         return estimates(self.observations())
 
     @property
@@ -264,20 +265,28 @@ class LatencyTable:
         return self.predictor().predict(specs)
 
     def _make_predictor(self) -> Predictor:
-        figures = {key: one.latency_ms for key, one in self.estimates().items()}
+        profiled_ms = {key: one.profiled_ms for key, one in self.estimates().items()}
         samples: dict[str, list[tuple[float, ...]]] = {}
         for burst in self.bursts():
             samples.setdefault(burst.network, []).append(burst.samples_ms)
-        anchors = [one for one in self.networks() if one.role == "anchor" and one.name in samples]
-        if not figures or not anchors:
+        measured = {name: network_ms(passes) for name, passes in samples.items()}
+        networks = [one for one in self.networks() if one.name in measured]
+        anchors = [one for one in networks if one.role == "anchor"]
+        if not profiled_ms or not anchors:
             raise BadTable(
-                f"the latency table {self._address} is not built yet ({len(figures)} operators, "
+                f"the latency table {self._address} is not built yet ({len(profiled_ms)} operators, "
                 f"{len(anchors)} anchor networks): go on with the `mnas table build` that began it"
             )
+        left_out = omissions(
+            profiled_ms,
+            [[str(spec) for spec in one.graph.specs] for one in networks],
+            [measured[one.name] for one in networks],
+        )
+        figures = {key: ms + left_out[key.partition("/")[0]] for key, ms in profiled_ms.items()}
         raw = Predictor(figures, 1.0, self._address)
         scale = fit_scale(
             [raw.predict(anchor.graph.specs).sum_ms for anchor in anchors],
-            [network_ms(samples[anchor.name]) for anchor in anchors],
+            [measured[anchor.name] for anchor in anchors],
         )
         return Predictor(figures, scale, self._address)
 

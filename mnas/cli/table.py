@@ -17,7 +17,7 @@ from mnas.cli.output import print_json, print_table, progress, warn
 if TYPE_CHECKING:
     from latency_tables.build import BuildReport, Progress
     from latency_tables.ops import OpSpec
-    from latency_tables.predict import Prediction
+    from latency_tables.predict import Estimate, Prediction, Predictor
     from latency_tables.store import LatencyTable
     from latency_tables.validate import Validation
 
@@ -131,12 +131,12 @@ def show(table: TableFile, *, top: Top = 10, as_json: Json = False) -> None:
         ("kind", "operators", "median spread %"),
         [(one["kind"], one["operators"], f"{one['median_spread_percent']:.1f}") for one in kinds],
     )
-    slowest = sorted(figures, key=lambda one: -one["latency_ms"])[:top]
+    slowest = sorted(figures, key=lambda one: -one["profiled_ms"])[:top]
     print_table(
         f"The {len(slowest)} slowest operators",
         ("operator", "ms", "seen", "spread %"),
         [
-            (one["operator"], f"{one['latency_ms']:.4f}", one["observations"], f"{one['spread_percent']:.1f}")
+            (one["operator"], _cell(one["latency_ms"]), one["observations"], _cell(one["spread_percent"]))
             for one in slowest
         ],
     )
@@ -252,11 +252,14 @@ def show_document(table: LatencyTable) -> dict[str, Any]:
     from statistics import median
 
     found = table.estimates()
+    predictor = table.predictor() if table.ready else None
     names = table.networks()
     counts = Counter(name for name, _ in table.measured())
     spreads: dict[str, list[float]] = defaultdict(list)
-    for key, one in found.items():
-        spreads[key.split("/")[0]].append(100 * one.spread)
+    figures = [_figure(key, one, predictor) for key, one in found.items()]
+    for figure in figures:
+        if figure["spread_percent"] is not None:
+            spreads[figure["operator"].partition("/")[0]].append(figure["spread_percent"])
     return {
         "table": table.address,
         "purpose": dict(table.origin.purpose),
@@ -264,7 +267,7 @@ def show_document(table: LatencyTable) -> dict[str, Any]:
         "cover_networks": sum(one.role == "cover" for one in names),
         "anchor_networks": sum(one.role == "anchor" for one in names),
         "complete_passes": min((counts[one.name] for one in names), default=0),
-        "scale": table.predictor().scale if table.ready else None,
+        "scale": predictor and predictor.scale,
         "missing_operators": [key for key in table.operators() if key not in found],
         "threads": table.origin.settings.threads,
         "device": asdict(table.origin.facts),
@@ -272,19 +275,24 @@ def show_document(table: LatencyTable) -> dict[str, Any]:
             {"kind": kind, "operators": len(values), "median_spread_percent": median(values)}
             for kind, values in sorted(spreads.items())
         ],
-        "operators": [
-            {
-                "operator": key,
-                "latency_ms": one.latency_ms,
-                "observations": one.observations,
-                "networks": one.networks,
-                "spread_percent": 100 * one.spread,
-            }
-            for key, one in found.items()
-        ],
+        "operators": figures,
         "failures": [
             {"network": one.network, "error": one.error, "message": one.message} for one in table.failures()
         ],
+    }
+
+
+def _figure(key: str, estimate: Estimate, predictor: Predictor | None) -> dict[str, Any]:
+    from latency_tables.ops import OpSpec
+
+    latency_ms = predictor.predict([OpSpec.parse(key)]).latency_ms if predictor else None
+    return {
+        "operator": key,
+        "latency_ms": latency_ms,
+        "profiled_ms": estimate.profiled_ms,
+        "observations": estimate.observations,
+        "networks": estimate.networks,
+        "spread_percent": latency_ms and 100 * estimate.spread_ms / latency_ms,
     }
 
 

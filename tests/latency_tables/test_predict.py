@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from latency_tables.errors import BadTable, MissingOperators
 from latency_tables.ops import OpSpec
-from latency_tables.predict import Observation, Predictor, estimates, fit_scale, network_ms
+from latency_tables.predict import (
+    OMISSION_BOUNDS_MS,
+    Observation,
+    Predictor,
+    estimates,
+    fit_scale,
+    network_ms,
+    omissions,
+)
 
 SPECS = [OpSpec("logistic", "float32", ((1, size),), (1, size)) for size in range(1, 9)]
 FIGURES = {str(spec): 0.125 * 3**index for index, spec in enumerate(SPECS)}
@@ -35,7 +43,7 @@ def test_the_order_of_operators_does_not_matter(specs, rng):
 def test_missing_operators_are_named_and_never_summed():
     known, missing = SPECS[0], OpSpec("logistic", "int8", ((1, 5),), (1, 5))
     with pytest.raises(
-        MissingOperators, match="table t.db lacks 1 operator.*logistic/int8/1x5/1x5"
+        MissingOperators, match=r"table t\.db lacks 1 operator.*logistic/int8/1x5/1x5"
     ) as caught:
         Predictor(FIGURES, 1.0, "t.db").predict([known, missing, missing])
     assert caught.value.keys == (str(missing),)
@@ -67,13 +75,13 @@ def test_an_estimate_lies_among_its_observations(observations):
     assert found.keys() == {seen.operator for seen in observations}
     for operator, estimate in found.items():
         seen = [one.mean_ms for one in observations if one.operator == operator]
-        assert min(seen) * (1 - 1e-9) <= estimate.latency_ms <= max(seen) * (1 + 1e-9)
+        assert min(seen) * (1 - 1e-9) <= estimate.profiled_ms <= max(seen) * (1 + 1e-9)
         assert estimate.observations == len(seen)
 
 
 def test_a_disturbed_pass_does_not_move_an_estimate():
     quiet = [Observation("a", "n", index, 1.0) for index in range(4)]
-    assert estimates([*quiet, Observation("a", "n", 4, 50.0)])["a"].latency_ms == 1.0
+    assert estimates([*quiet, Observation("a", "n", 4, 50.0)])["a"].profiled_ms == 1.0
 
 
 def test_a_network_is_the_median_over_passes_of_their_lower_quartiles():
@@ -97,3 +105,33 @@ def test_the_scale_survives_an_anchor_that_went_wrong():
 def test_there_is_no_scale_without_anchors():
     with pytest.raises(BadTable, match="needs anchors"):
         fit_scale([], [])
+
+
+def test_what_a_profile_rounds_away_is_found_in_whole_networks():
+    rng = random.Random(0)
+    true_ms = {f"add/{size}": 0.0004 for size in range(1, 8)}
+    true_ms |= {f"mul/{size}": size * 0.001 + 0.0007 for size in range(1, 8)}
+    profiled_ms = {key: int(ms / 0.001) * 0.001 for key, ms in true_ms.items()}  # to whole microseconds
+    networks = [rng.choices(list(true_ms), k=rng.randint(20, 60)) for _ in range(40)]
+    whole_ms = np.array([sum(true_ms[key] for key in network) for network in networks])
+    left_out = omissions(profiled_ms, networks, list(whole_ms))
+    without = np.array([sum(profiled_ms[key] for key in network) for network in networks])
+    figures = {key: ms + left_out[key.partition("/")[0]] for key, ms in profiled_ms.items()}
+    with_them = np.array([sum(figures[key] for key in network) for network in networks])
+    errors = [
+        np.mean(np.abs(sums * fit_scale(list(sums), list(whole_ms)) / whole_ms - 1))
+        for sums in (without, with_them)
+    ]
+    assert errors[1] < errors[0] / 2
+    assert min(figures.values()) > 0
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(["add/1", "mul/1", "mul/2"]), min_size=1), min_size=1, max_size=6),
+    st.floats(0.001, 100),
+)
+def test_omissions_stay_within_their_bounds(networks, latency_ms):
+    found = omissions({"add/1": 0.0, "mul/1": 0.5, "mul/2": 3.0}, networks, [latency_ms] * len(networks))
+    least, most = OMISSION_BOUNDS_MS
+    assert found.keys() == {"add", "mul"}
+    assert all(least <= ms <= most for ms in found.values())

@@ -79,7 +79,8 @@ def test_what_is_stored_is_read_back(table, path):
 def test_it_predicts_the_scaled_sum(table):
     fill(table)  # the anchor's operators sum to 4 ms, it took 6
     found = table.predict([SPECS[0], SPECS[1]])
-    assert (found.sum_ms, found.scale, found.latency_ms) == (3.0, 1.5, 4.5)
+    assert (found.sum_ms, found.scale, found.latency_ms) == pytest.approx((3.0, 1.5, 4.5), rel=2e-3)
+    assert found.latency_ms == found.sum_ms * found.scale
 
 
 def test_an_operator_without_a_figure_is_named(table, path):
@@ -104,7 +105,8 @@ def test_a_table_in_the_making_predicts_nothing(table):
 def test_predictions_follow_what_is_added(table):
     fill(table)
     before = table.predict([SPECS[1]]).sum_ms
-    table.add("a", 1, burst("a"), times(1.0, 0.5))
+    for index in (1, 2):
+        table.add("a", index, burst("a"), times(1.0, 0.5))
     assert table.predict([SPECS[1]]).sum_ms < before
 
 
