@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from devices.errors import BadSettings
+from devices.measurement import Settings
+from devices.registry import ADDRESSES, open_device
+
+
+def test_an_unknown_address_is_told_which_there_are() -> None:
+    with pytest.raises(BadSettings, match=r"'phone'.*local"):
+        open_device("phone")
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_every_address_opens_and_closes_untouched(address: str) -> None:
+    device = open_device(address, Settings(threads=2))
+    assert device.settings == Settings(threads=2)
+    device.close()
+    device.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (Settings(cpus=(4096,)), "core 4096 does not exist: this device has cores 0 to"),
+        (Settings(threads=2, cpus=(0,)), r"2 threads on cores \[0\]: that would measure waiting"),
+        (Settings(threads=64), "64 threads: that would measure waiting"),
+    ],
+)
+def test_settings_that_do_not_fit_the_machine_are_refused(settings: Settings, message: str) -> None:
+    if len(os.sched_getaffinity(0)) >= 64:
+        pytest.skip("this machine has cores for anything")
+    device = open_device("local", settings)
+    try:
+        with pytest.raises(BadSettings, match=message):
+            _ = device.facts
+    finally:
+        device.close()
