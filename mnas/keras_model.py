@@ -73,6 +73,8 @@ def _operator(spec: OpSpec, name: str, normalised: bool) -> keras.layers.Layer:
             return layers.Multiply(name=name)
         case "add":
             return layers.Add(name=name)
+        case "reshape":  # what the converter makes of a sum of single pixels; here it is that sum
+            return layers.Identity(name=name)
         case "fully_connected":
             return layers.Dense(
                 spec.output[-1], kernel_initializer=keras.initializers.RandomNormal(stddev=0.01), name=name

@@ -90,8 +90,8 @@ def lower_block(block: Block, shape: Shape, dtype: str) -> Segment:
 def lower_classifier(shape: Shape, classes: int, dtype: str) -> Segment:
     """Global mean over an input of `shape` (1, height, width, filters) and the dense layer of logits."""
     layer = _Layer(shape, dtype)
-    layer.add("mean", "mean", (1, shape[-1]))
-    layer.add("logits", "fully_connected", (1, classes))
+    mean = layer.add("mean", "mean", (1, shape[-1]), -1)
+    layer.add("logits", "fully_connected", (1, classes), mean)
     return layer.segment()
 
 
@@ -99,27 +99,29 @@ def lower_classifier(shape: Shape, classes: int, dtype: str) -> Segment:
 def _lower_layer(block: Block, stride: int, shape: Shape, dtype: str) -> Segment:
     layer = _Layer(shape, dtype)
     filters, act = shape[-1], block.activation
+    pooled = block.skip == "pool" and filters == block.channels
+    skipped = block.skip == "identity" and filters == block.channels and stride == 1
+    shortcut = layer.flatten_pixel("shortcut", -1) if skipped else -1
+    main = -1
     if block.kind == "cv":
-        layer.convolve("convolution", block.channels, block.kernel, stride, act)
+        main = layer.convolve("convolution", main, block.channels, (block.kernel, stride), act)
     else:
         if block.expansion > 1:
-            layer.convolve("expand", filters * block.expansion, 1, 1, act)
-        layer.convolve("depthwise", None, block.kernel, stride, act)
+            main = layer.convolve("expand", main, filters * block.expansion, (1, 1), act)
+        main = layer.convolve("depthwise", main, None, (block.kernel, stride), act)
     if block.se_ratio:
-        layer.squeeze_excite(max(1, int(filters * block.se_ratio)), act)
+        main = layer.squeeze_excite(main, max(1, int(filters * block.se_ratio)), act)
     if block.kind != "cv":
-        layer.convolve("project", block.channels, 1, 1, act if block.kind == "sc" else None)
-    main = layer.last
-    if filters == block.channels and block.skip == "pool":
-        pool = layer.pool("pool", 3, stride)
-        layer.add("add", "add", layer.shape(main), sources=(main, pool))
-    elif filters == block.channels and block.skip == "identity" and stride == 1:
-        layer.add("add", "add", layer.shape(main), sources=(main, -1))
+        main = layer.convolve("project", main, block.channels, (1, 1), act if block.kind == "sc" else None)
+    if pooled:
+        shortcut = layer.flatten_pixel("shortcut", layer.pool("pool", -1, 3, stride))
+    if pooled or skipped:
+        layer.add("add", "add", layer.shape(main), main, shortcut)
     return layer.segment()
 
 
 class _Layer:
-    """Collects the operators of one layer; sources count from the layer's first node, -1 is its input."""
+    """Collects the operators of one layer; nodes count from the layer's first one, -1 is its input."""
 
     def __init__(self, shape: Shape, dtype: str) -> None:
         self._input = shape
@@ -128,11 +130,6 @@ class _Layer:
         self._normalised: list[bool] = []
         self._names: list[str] = []
 
-    @property
-    def last(self) -> int:
-        """The node added last, or -1."""
-        return len(self._nodes) - 1
-
     def shape(self, source: int) -> Shape:
         """Shape of a node's output, or of the layer's input."""
         return self._nodes[source].spec.output if source >= 0 else self._input
@@ -140,55 +137,62 @@ class _Layer:
     def convolve(
         self,
         name: str,
+        source: int,
         filters: int | None,
-        kernel: int,
-        stride: int,
+        window: tuple[int, int],
         activation: str | None,
         *,
-        norm: bool = True,
-    ) -> None:
-        """Convolve what was added last; depthwise without `filters`."""
-        _, height, width, channels = self.shape(self.last)
-        self.add(
+        normalised: bool = True,
+    ) -> int:
+        """Convolve a node's output with a window of a size and stride, depthwise without `filters`."""
+        channels = self.shape(source)[-1] if filters is None else filters
+        return self.add(
             name,
             "depthwise_conv_2d" if filters is None else "conv_2d",
-            (1, -(-height // stride), -(-width // stride), channels if filters is None else filters),
-            window=(kernel, stride),
+            self._strided(source, window[1], channels),
+            source,
+            window=window,
             activation=activation,
-            normalised=norm,
+            normalised=normalised,
         )
 
-    def squeeze_excite(self, squeezed: int, activation: str) -> None:
-        """Scale the channels of what was added last by a gate computed from their means."""
-        scaled = self.last
-        _, height, width, filters = self.shape(scaled)
-        if height * width > 1:  # the mean of one pixel is that pixel; the converter drops it
-            self.add("squeeze_mean", "mean", (1, 1, 1, filters))
-        self.convolve("squeeze", squeezed, 1, 1, activation, norm=False)
-        self.convolve("excite", filters, 1, 1, None, norm=False)
-        self.add("gate", "logistic", (1, 1, 1, filters))
-        self.add("scale", "mul", self.shape(scaled), sources=(scaled, self.last))
+    def squeeze_excite(self, source: int, squeezed: int, activation: str) -> int:
+        """Scale a node's channels by a gate computed from their means; returns the node."""
+        *pixels, filters = self.shape(source)
+        gate = source
+        if prod(pixels) > 1:  # the mean of one pixel is that pixel; the converter drops it
+            gate = self.add("squeeze_mean", "mean", (1, 1, 1, filters), gate)
+        gate = self.convolve("squeeze", gate, squeezed, (1, 1), activation, normalised=False)
+        gate = self.convolve("excite", gate, filters, (1, 1), None, normalised=False)
+        gate = self.add("gate", "logistic", (1, 1, 1, filters), gate)
+        return self.add("scale", "mul", self.shape(source), source, gate)
 
-    def pool(self, name: str, kernel: int, stride: int) -> int:
-        """Average the layer's input; returns the node."""
-        _, height, width, channels = self._input
-        shape = (1, -(-height // stride), -(-width // stride), channels)
-        self.add(name, "average_pool_2d", shape, window=(kernel, stride), sources=(-1,))
-        return self.last
+    def pool(self, name: str, source: int, kernel: int, stride: int) -> int:
+        """Average over windows of a node's output; returns the node."""
+        output = self._strided(source, stride, self.shape(source)[-1])
+        return self.add(name, "average_pool_2d", output, source, window=(kernel, stride))
+
+    def flatten_pixel(self, name: str, source: int) -> int:
+        """A node's output as an addition takes it second; returns the node.
+
+        Of one image and one pixel the converter adds [filters], not [1, 1, 1, filters].
+        """
+        *pixels, filters = self.shape(source)
+        if prod(pixels) > 1 or filters == 1:
+            return source
+        return self.add(name, "reshape", (filters,), source)
 
     def add(
         self,
         name: str,
         kind: str,
         output: Shape,
-        *,
+        *sources: int,
         window: tuple[int, int] | None = None,
         activation: str | None = None,
         normalised: bool = False,
-        sources: tuple[int, ...] | None = None,
-    ) -> None:
-        """Append an operator, by default on what was added last; `window` is kernel size and stride."""
-        sources = (self.last,) if sources is None else sources
+    ) -> int:
+        """Append an operator; `window` is the size and stride of its kernel. Returns the node."""
         spec = OpSpec(
             kind,
             self._dtype,
@@ -202,6 +206,7 @@ class _Layer:
         self._nodes.append(Node(spec, sources))
         self._normalised.append(normalised)
         self._names.append(name)
+        return len(self._nodes) - 1
 
     def segment(self) -> Segment:
         """What was collected."""
@@ -212,6 +217,10 @@ class _Layer:
             sum(node.spec.macs for node in self._nodes),
             sum(map(_parameters, (node.spec for node in self._nodes), self._normalised)),
         )
+
+    def _strided(self, source: int, stride: int, channels: int) -> Shape:
+        _, height, width, _ = self.shape(source)
+        return (1, -(-height // stride), -(-width // stride), channels)
 
 
 def _parameters(spec: OpSpec, normalised: bool) -> int:

@@ -107,6 +107,27 @@ def test_every_source_comes_earlier_and_has_the_shape_its_reader_expects(
     assert lowered.macs == sum(node.spec.macs for node in graph)
 
 
+def test_a_single_pixel_is_not_averaged_and_is_added_as_the_converter_adds_it() -> None:
+    graph = lower(Architecture.parse("in_1x1x8,ir_r1_k3_s1_e2_c8_se0.25,ds_r1_k3_s2_c8_pool,fc_2")).graph
+    assert texts(graph)[:10] == [
+        "(-1,) reshape/float32/1x1x1x8/8",
+        "(-1,) conv_2d/float32/1x1x1x8/1x1x1x16/k1x1/s1x1/same/relu6",
+        "(1,) depthwise_conv_2d/float32/1x1x1x16/1x1x1x16/k3x3/s1x1/same/relu6",
+        "(2,) conv_2d/float32/1x1x1x16/1x1x1x2/k1x1/s1x1/same/relu6",
+        "(3,) conv_2d/float32/1x1x1x2/1x1x1x16/k1x1/s1x1/same",
+        "(4,) logistic/float32/1x1x1x16/1x1x1x16",
+        "(2, 5) mul/float32/1x1x1x16+1x1x1x16/1x1x1x16",
+        "(6,) conv_2d/float32/1x1x1x16/1x1x1x8/k1x1/s1x1/same",
+        "(7, 0) add/float32/1x1x1x8+8/1x1x1x8",
+        "(8,) depthwise_conv_2d/float32/1x1x1x8/1x1x1x8/k3x3/s2x2/same/relu6",
+    ]
+    assert texts(graph)[11:14] == [
+        "(8,) average_pool_2d/float32/1x1x1x8/1x1x1x8/k3x3/s2x2/same",
+        "(11,) reshape/float32/1x1x1x8/8",
+        "(10, 12) add/float32/1x1x1x8+8/1x1x1x8",
+    ]
+
+
 def test_an_unknown_element_type_is_refused() -> None:
     with pytest.raises(BadInput, match="'float16'; allowed: float32, int8"):
         lower(recipe("mobilenetv2"), "float16")
