@@ -71,6 +71,8 @@ def test_export_writes_a_file_that_runs_and_reads_back_as_the_network(tmp_path: 
     assert tflite.read(path.read_bytes()) == lowered.graph
     interpreter = Interpreter(model_path=str(path))
     interpreter.allocate_tensors()
+    source = interpreter.get_input_details()[0]
+    interpreter.set_tensor(source["index"], np.ones(source["shape"], source["dtype"]))
     interpreter.invoke()
     scores = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     assert scores.shape == (1, 7)
