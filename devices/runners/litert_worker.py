@@ -119,6 +119,12 @@ def raise_priority() -> None:
         file.write("-20")
 
 
+def offer_to_be_ended() -> None:
+    """When memory runs out, the kernel shall end this process and no other."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
+
+
 class CoreLock:
     """One measurement at a time on a core: other workers' bursts are waited for, but not forever.
 
@@ -793,6 +799,7 @@ class Worker:
         self.threads = request["threads"]
         self.cpus = choose_cpus(self.threads, request["cpus"])
         raise_priority()
+        offer_to_be_ended()
         runtime, version, self.interpreter = import_runtime()
         self.obstacle = profiler_obstacle(runtime, version)
         self.load_meter, self.lock = LoadMeter(self.cpus), CoreLock(self.cpus)

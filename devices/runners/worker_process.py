@@ -27,6 +27,11 @@ def plain(text: str) -> str:
     return _ESCAPES.sub("", text).strip()
 
 
+def one_line(text: str) -> str:
+    """A plain text whose lines are joined."""
+    return "; ".join(line for line in map(plain, text.splitlines()) if line)
+
+
 def last_line(output: bytes) -> str:
     """The last line that says something; mere information counts only when there is nothing else."""
     lines = [line for line in map(plain, output.decode(errors="replace").splitlines()) if line]
@@ -78,7 +83,7 @@ class WorkerProcess:
         if "error" in reply:
             kind = getattr(errors, str(reply["error"]), DeviceTrouble)
             known = isinstance(kind, type) and issubclass(kind, DevicesError)
-            raise (kind if known else DeviceTrouble)(plain(str(reply.get("message"))))
+            raise (kind if known else DeviceTrouble)(one_line(str(reply.get("message"))))
         return reply
 
     def _parse(self, line: bytes) -> dict[str, Any]:
@@ -95,6 +100,8 @@ class WorkerProcess:
     def _crashed(self) -> dict[str, Any]:
         try:
             how = ending(self._channel.wait(GRACE_S))
+            if how.startswith("signal 9 "):
+                how += ", which is how the kernel ends a process when memory runs out"
         except DeadlineExceeded:
             how = "closing its output"
         words = last_line(self._channel.errors())

@@ -20,7 +20,6 @@ from devices.errors import DeviceTrouble, ModelRejected, ProfilerUnavailable, Ru
 from devices.local import LocalTransport
 from devices.measurement import Failure, ModelFile, Pass, Settings, gather
 from devices.plan import Plan
-from devices.runners import litert
 from devices.runners.litert import LitertDevice, schedule
 
 QUICK = Plan(warmup_runs=1, min_runs=5, deadline_s=30.0)
@@ -160,22 +159,19 @@ def test_operators_explain_the_run(device: LitertDevice, network: ModelFile) -> 
     assert 0.7 < sorted(shares)[1] < 1.3
 
 
-def test_without_a_profiler_it_says_so(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny: ModelFile
+def test_another_runtime_measures_but_has_no_profiler(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small: ModelFile
 ) -> None:
-    source = litert.WORKER_FILE.read_text(encoding="utf-8")
-    strict = tmp_path / "litert_worker.py"
-    strict.write_text(
-        source.replace("PROFILER_VERSIONS = (", "PROFILER_VERSIONS = () and ("), encoding="utf-8"
-    )
-    monkeypatch.setattr(litert, "WORKER_FILE", strict)
+    for name in ("ai_edge_litert", "tflite_runtime"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('not here')\n", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     device = LitertDevice("local", LocalTransport())
     try:
-        with pytest.raises(
-            ProfilerUnavailable, match=r"local: the profiler of ai-edge-litert .* was not tried"
-        ):
-            next(device.stream([tiny], replace(QUICK, per_operator=True)))
-        assert passes(device.stream([tiny], QUICK))
+        with pytest.raises(ProfilerUnavailable, match=r"local: .* here is tensorflow\.lite 2\."):
+            next(device.stream([small], replace(QUICK, per_operator=True)))
+        (found,) = passes(device.stream([small], QUICK))
+        assert found.context.facts.runtime == "tensorflow.lite"
+        assert len(found.samples_ms) + found.dropped == 5
     finally:
         device.close()
 

@@ -11,7 +11,7 @@ import pytest
 
 from devices.errors import BadSettings, DeadlineExceeded, DeviceTrouble, ModelRejected, WorkerCrashed
 from devices.local import LocalTransport
-from devices.runners.worker_process import WorkerProcess, ending, last_line, plain
+from devices.runners.worker_process import WorkerProcess, ending, last_line, one_line, plain
 
 Start = Callable[[str], WorkerProcess]
 
@@ -78,6 +78,11 @@ def test_a_crash_tells_the_signal_and_the_last_words(start: Start) -> None:
     assert not worker.alive
 
 
+def test_memory_that_runs_out_is_thought_of(start: Start) -> None:
+    with pytest.raises(WorkerCrashed, match="when memory runs out"):
+        start("sys.stdin.readline(); os.kill(os.getpid(), signal.SIGKILL)").ask("measure", 10.0)
+
+
 def test_an_exit_is_a_crash_too(start: Start) -> None:
     with pytest.raises(WorkerCrashed, match=r"exit code 3$"):
         start("sys.stdin.readline(); sys.exit(3)").ask("measure", 10.0)
@@ -106,6 +111,7 @@ def test_nonsense_is_no_answer(start: Start, answer: str) -> None:
 
 
 def test_words() -> None:
+    assert one_line("a\n\n \x1b[1mb\r\n") == "a; b"
     assert plain("\x1b[1;31mred\x1b[0m \x1b]0;title\x07\x00text\r") == "red text"
     assert last_line(b"ERROR: a\nINFO: b\n\n") == "ERROR: a"
     assert last_line(b"INFO: b\n") == "INFO: b"
