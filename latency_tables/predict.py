@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from latency_tables.errors import BadTable, MissingOperators
 from latency_tables.ops import OpSpec
@@ -15,9 +16,11 @@ from latency_tables.ops import OpSpec
 STATISTIC = 0.25
 #: bounds of what a profile leaves out per operator: its clock counts microseconds, and nothing takes no time
 OMISSION_BOUNDS_MS = (0.00005, 0.002)
-#: how far omissions of different kinds are expected to lie apart, and how far sums miss a network's latency
+#: how far kinds, and operators of a kind, are expected to differ in it; how far sums miss a network's latency
 OMISSION_SPREAD_MS = 0.0003
 SUM_ERROR = 0.02
+#: a network never takes less than this share of its profiled operators
+LEAST_FACTOR = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,38 +90,58 @@ def _estimate(bursts: Mapping[tuple[str, int], Sequence[float]]) -> Estimate:
 def omissions(
     profiled_ms: Mapping[str, float], networks: Sequence[Sequence[str]], measured_ms: Sequence[float]
 ) -> dict[str, float]:
-    """What the profile leaves out of each operator, by kind, in milliseconds.
+    """What the profile leaves out of each operator, in milliseconds.
 
     The runtime's profiler rounds down to whole microseconds and sees nothing between operators, so that it
     gives the smallest ones no time at all. What is missing shows in whole networks: their latency is fitted
-    by `factor x (sum of profiled times + sum of omissions)`, relative errors squared. Omissions stay within
-    `OMISSION_BOUNDS_MS`, and are drawn towards a common one, so that few networks do not set them at will.
+    by `factor x (sum of profiled times + sum of omissions)`, relative errors squared. An operator's omission
+    is its kind's and a part of its own, both drawn towards what is common (ridge, normal priors), so that
+    few networks do not set them at will, and stays within `OMISSION_BOUNDS_MS`.
 
     Args:
         profiled_ms: by operator.
         networks: the operators of each network.
         measured_ms: each network's latency, measured without the profiler.
     """
+    operators = sorted(profiled_ms)
+    numbers = {operator: number for number, operator in enumerate(operators)}
+    counts = np.zeros((len(networks), len(operators)))
+    for row, network in enumerate(networks):
+        for operator in network:
+            counts[row, numbers[operator]] += 1
+    profiled = np.array([profiled_ms[operator] for operator in operators])
+    measured = np.asarray(measured_ms, float)
+
+    factor, of_kinds = _omissions_of_kinds(operators, profiled, counts, measured)
+    # the mean of each operator's own part, given what the kinds leave unexplained
+    left = measured / factor - counts @ (profiled + of_kinds)
+    prior = OMISSION_SPREAD_MS**2 * counts.T
+    noise = np.diag((SUM_ERROR * measured / factor) ** 2)
+    own = prior @ np.linalg.solve(counts @ prior + noise, left)
+    found = np.clip(of_kinds + own, *OMISSION_BOUNDS_MS)
+    return dict(zip(operators, map(float, found), strict=True))
+
+
+def _omissions_of_kinds(
+    operators: Sequence[str],
+    profiled: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    measured: NDArray[np.float64],
+) -> tuple[float, NDArray[np.float64]]:
+    """The factor, and per operator the omission of its kind in milliseconds."""
     from scipy.optimize import lsq_linear
 
-    kinds = sorted({_kind(operator) for operator in profiled_ms})
-    # one column for the factor, one for each kind's omission times the factor, one for the common omission
-    sums = [
-        [sum(profiled_ms[operator] for operator in network)]
-        + [sum(_kind(operator) == kind for operator in network) for kind in kinds]
-        + [0]
-        for network in networks
-    ]
-    fitted = np.asarray(sums, float) / np.asarray(measured_ms, float)[:, None] / SUM_ERROR
+    kinds = sorted({_kind(operator) for operator in operators})
+    belongs = np.array([[float(_kind(operator) == kind) for kind in kinds] for operator in operators])
+    # columns: the factor, the omission of each kind times the factor, the common one
+    sums = np.c_[counts @ profiled, counts @ belongs, np.zeros(len(counts))]
+    fitted = sums / measured[:, None] / SUM_ERROR
     drawn = np.c_[np.zeros(len(kinds)), np.eye(len(kinds)), -np.ones(len(kinds))] / OMISSION_SPREAD_MS
-    goal = np.r_[np.full(len(sums), 1 / SUM_ERROR), np.zeros(len(kinds))]
+    goal = np.r_[np.full(len(counts), 1 / SUM_ERROR), np.zeros(len(kinds))]
     least, most = OMISSION_BOUNDS_MS
-    bounds = ([0.0] + [least] * (len(kinds) + 1), [np.inf] + [most] * (len(kinds) + 1))
+    bounds = ([LEAST_FACTOR] + [least] * (len(kinds) + 1), [np.inf] + [most] * (len(kinds) + 1))
     factor, *found, _ = lsq_linear(np.r_[fitted, drawn], goal, bounds).x
-    return {
-        kind: float(np.clip(ms / factor, least, most)) if factor > 0 else least
-        for kind, ms in zip(kinds, found, strict=True)
-    }
+    return float(factor), belongs @ np.array(found) / factor
 
 
 def _kind(operator: str) -> str:

@@ -282,7 +282,7 @@ class LatencyTable:
             [[str(spec) for spec in one.graph.specs] for one in networks],
             [measured[one.name] for one in networks],
         )
-        figures = {key: ms + left_out[key.partition("/")[0]] for key, ms in profiled_ms.items()}
+        figures = {key: ms + left_out[key] for key, ms in profiled_ms.items()}
         raw = Predictor(figures, 1.0, self._address)
         scale = fit_scale(
             [raw.predict(anchor.graph.specs).sum_ms for anchor in anchors],
