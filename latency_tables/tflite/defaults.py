@@ -8,7 +8,7 @@ in deep networks signals neither fade into denormals nor overflow.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from math import log2
 
 import numpy as np
@@ -26,19 +26,24 @@ _POSITIVE = Quantisation(6 / 255, -128)
 _PIXELS = Quantisation(1 / 127.5, -1)
 
 
-def floats(seed: int, deviation: float, start: int, count: int) -> list[memoryview]:
+def begin(seed: int, position: int) -> int:
+    """Where in the pool the weights of a network's node begin."""
+    return (seed * 104_729 + position * 7919) % _POOL
+
+
+def floats(deviation: float, start: int, count: int) -> list[memoryview]:
     """`count` normal float32 numbers of about this standard deviation (within a fifth), in pieces."""
-    return _cut(_float_pool(seed, round(2 * log2(deviation))), 4, start, count)
+    return _cut(_float_pool(round(2 * log2(deviation))), 4, start, count)
 
 
-def int8s(seed: int, start: int, count: int) -> list[memoryview]:
+def int8s(start: int, count: int) -> list[memoryview]:
     """`count` int8 numbers, uniform within -127 and 127."""
-    return _cut(_int8_pool(seed), 1, start, count)
+    return _cut(_int8_pool(), 1, start, count)
 
 
-def int32s(seed: int, start: int, count: int) -> list[memoryview]:
+def int32s(start: int, count: int) -> list[memoryview]:
     """`count` int32 numbers of the size of a bias, uniform within -4064 and 4064."""
-    return _cut(_int32_pool(seed), 4, start, count)
+    return _cut(_int32_pool(), 4, start, count)
 
 
 def deviation(spec: OpSpec, products: int) -> float:
@@ -94,25 +99,25 @@ def _usual(spec: OpSpec | None) -> Quantisation:
     return _POSITIVE if bounded else _SIGNED
 
 
-@lru_cache(maxsize=64)
-def _float_pool(seed: int, half_octaves: int) -> memoryview:
-    numbers = np.random.default_rng(seed).standard_normal(_POOL, np.float32)
+@cache
+def _float_pool(half_octaves: int) -> memoryview:
+    numbers = np.random.default_rng(0).standard_normal(_POOL, np.float32)
     return memoryview((numbers * np.float32(2 ** (half_octaves / 2))).tobytes())
 
 
-@lru_cache(maxsize=8)
-def _int8_pool(seed: int) -> memoryview:
-    return memoryview(np.random.default_rng(seed).integers(-127, 128, _POOL, np.int8).tobytes())
+@cache
+def _int8_pool() -> memoryview:
+    return memoryview(np.random.default_rng(1).integers(-127, 128, _POOL, np.int8).tobytes())
 
 
-@lru_cache(maxsize=8)
-def _int32_pool(seed: int) -> memoryview:
-    return memoryview((np.frombuffer(_int8_pool(seed), np.int8).astype(np.int32) * 32).tobytes())
+@cache
+def _int32_pool() -> memoryview:
+    return memoryview((np.frombuffer(_int8_pool(), np.int8).astype(np.int32) * 32).tobytes())
 
 
 def _cut(pool: memoryview, width: int, start: int, count: int) -> list[memoryview]:
-    begin, length = start % _POOL * width, count * width
-    if begin + length <= len(pool):
-        return [pool[begin : begin + length]]
-    whole, rest = divmod(length - (len(pool) - begin), len(pool))
-    return [pool[begin:], *[pool] * whole, pool[:rest]]
+    first, length = start * width, count * width
+    if first + length <= len(pool):
+        return [pool[first : first + length]]
+    whole, rest = divmod(length - (len(pool) - first), len(pool))
+    return [pool[first:], *[pool] * whole, pool[:rest]]

@@ -115,7 +115,7 @@ class _Writer:
         shape, axis, products = filters
         spec, count, channels = node.spec, figures.size(shape), shape[axis]
         integer = spec.dtype == "int8"
-        start, deviation = position * 7919, defaults.deviation(spec, products)
+        start, deviation = defaults.begin(self._seed, position), defaults.deviation(spec, products)
         bias: Sequence[memoryview] | None
         if given.weights is not None:
             weights = _bytes(
@@ -127,11 +127,11 @@ class _Writer:
                 numbers = _fitting(nothing if given.bias is None else given.bias, (channels,), spec, "bias")
                 bias = _bytes(numbers, np.int32 if integer else np.float32)
         elif integer:
-            weights = defaults.int8s(self._seed, start, count)
-            bias = defaults.int32s(self._seed, start, channels)
+            weights = defaults.int8s(start, count)
+            bias = defaults.int32s(start, channels)
         else:
-            weights = defaults.floats(self._seed, deviation, start, count)
-            bias = defaults.floats(self._seed, 1 / 16, start, channels)
+            weights = defaults.floats(deviation, start, count)
+            bias = defaults.floats(1 / 16, start, channels)
         coded = bias_coded = None
         if integer:
             scales = given.scales
