@@ -19,7 +19,7 @@ CALIBRATION_IMAGES = 200
 
 
 def convert(model: Any, dtype: str, representative: NDArray[np.float32]) -> bytes:
-    """Convert a keras.Model to the content of a .tflite file; its input is one image [1, height, width, channels].
+    """Convert a keras.Model to a .tflite file's content; its input is one image [1, height, width, channels].
 
     `int8` is full-integer: int8 input and output, weights per output channel, activation ranges from up to
     200 images, evenly spread over `representative`. Nothing is printed and no file is left.

@@ -114,7 +114,7 @@ def accuracy(model: Any, images: Images, batch_size: int = 500) -> float:
 
 def release() -> None:
     """Give back the memory of models that nobody refers to any more; a search calls it between candidates."""
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     gc.collect()
 
 
@@ -132,7 +132,7 @@ def _check(architecture: Architecture, images: Images) -> None:
 
 
 def _batches(images: int, steps: int, batch_size: int, generator: np.random.Generator) -> NDArray[np.int32]:
-    """Indices [steps, batch]: one shuffle of the images after another, each seen equally often."""
+    """Indices [steps, batch]: one shuffle after another, each image seen equally often."""
     size = min(batch_size, images)
     rounds = math.ceil(steps * size / images)
     order = np.concatenate([generator.permutation(images) for _ in range(rounds)])
