@@ -161,7 +161,7 @@ def _or_raise(outcome: Pass | Failure) -> Pass:
         return outcome
     kind = getattr(device_errors, outcome.error, DeviceTrouble)
     known = isinstance(kind, type) and issubclass(kind, DevicesError)
-    raise (kind if known else DeviceTrouble)(outcome.message)
+    raise (kind if known else DeviceTrouble)(" ".join(outcome.message.split()))  # runtimes speak in lines
 
 
 def _peak(measurement: Measurement) -> int | None:

@@ -1,0 +1,217 @@
+"""Models that somebody else made run, or end within their deadline in one clear message."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from devices.device import Device
+from devices.measurement import Failure, ModelFile, Pass
+from devices.plan import Plan
+from devices.registry import open_device
+from latency_tables.errors import BadModel
+from latency_tables.tflite import describe
+from tests.command_line import Ended, invoke
+from tests.devices import foreign
+
+DEADLINE_S = 3.0
+PLAN = Plan(min_runs=3, warmup_runs=1, deadline_s=DEADLINE_S)
+#: what starting a worker and noticing its end may add
+OVERHEAD_S = 15.0
+QUICK = ("--passes", "1", "--runs", "3", "--min-time", "0", "--deadline", str(DEADLINE_S))
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture(scope="module")
+def converted() -> foreign.Models:
+    return foreign.converted()
+
+
+@pytest.fixture(scope="module")
+def endless() -> bytes:
+    return foreign.endless()
+
+
+@pytest.fixture(scope="module")
+def crashing() -> bytes:
+    return foreign.crashing()
+
+
+@pytest.fixture(scope="module")
+def damaged(converted: foreign.Models) -> foreign.Models:
+    """Truncated and corrupted copies of models of different structure."""
+    models = {}
+    for name in ("float32", "int8", "float16_weights", "while_loop", "two_signatures", "dynamic_output"):
+        content = converted[name]
+        for number, part in enumerate(foreign.truncated(content, 25)):
+            models[f"{name}-truncated-{number}"] = part
+        for number, other in enumerate(foreign.corrupted(content, 125, seed=7)):
+            models[f"{name}-corrupted-{number}"] = other
+    return models
+
+
+@pytest.fixture(scope="module")
+def device() -> Iterator[Device]:
+    opened = open_device("local")
+    yield opened
+    opened.close()
+    assert [
+        child for child in psutil.Process().children() if "litert_worker" in " ".join(child.cmdline())
+    ] == []
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    return partial(invoke, "profile", monkeypatch=monkeypatch, capsys=capsys)
+
+
+def _measure(device: Device, models: foreign.Models, plan: Plan = PLAN) -> dict[str, Pass | Failure]:
+    files = [ModelFile(name, content) for name, content in models.items()]
+    outcomes = {outcome.model: outcome for outcome in device.stream(files, plan)}
+    assert set(outcomes) == set(models)
+    return outcomes
+
+
+def _failures(outcomes: dict[str, Pass | Failure], allowed: Sequence[str]) -> dict[str, str]:
+    """Messages of the models that failed, each for an allowed reason and in words that name the model."""
+    failed = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, Failure)}
+    for name, failure in failed.items():
+        assert failure.error in allowed, (name, failure.message)
+        assert name in failure.message
+        assert len(failure.message) > len(name) + 10
+        assert "Traceback" not in failure.message
+    return {name: failure.message for name, failure in failed.items()}
+
+
+def _check_samples(outcome: Pass | Failure) -> None:
+    assert isinstance(outcome, Pass), outcome
+    assert outcome.samples_ms
+    assert all(math.isfinite(sample) and sample > 0 for sample in outcome.samples_ms)
+
+
+def test_whatever_the_converter_makes_runs(device: Device, converted: foreign.Models) -> None:
+    for outcome in _measure(device, converted).values():
+        _check_samples(outcome)
+
+
+def test_operators_of_converted_models_are_timed_or_said_not_to_be(
+    device: Device, converted: foreign.Models
+) -> None:
+    plan = Plan(min_runs=3, warmup_runs=1, deadline_s=DEADLINE_S, per_operator=True)
+    outcomes = _measure(device, converted, plan)
+    _failures(outcomes, ["ProfilerUnavailable"])
+    assert all(outcome.operators for outcome in outcomes.values() if isinstance(outcome, Pass))
+    assert isinstance(outcomes["float32"], Pass)
+    assert isinstance(outcomes["int8"], Pass)
+
+
+def test_unusual_models_run_or_are_refused(device: Device) -> None:
+    _failures(_measure(device, foreign.unusual()), ["ModelRejected"])
+
+
+def test_operators_beyond_the_runtime_are_refused(device: Device) -> None:
+    models = foreign.beyond_the_runtime()
+    assert _failures(_measure(device, models), ["ModelRejected"]).keys() == models.keys()
+
+
+def test_what_is_no_model_is_refused(device: Device) -> None:
+    models = foreign.not_models()
+    assert _failures(_measure(device, models), ["ModelRejected"]).keys() == models.keys()
+
+
+def test_models_that_contradict_themselves_are_refused(device: Device, converted: foreign.Models) -> None:
+    models = foreign.hostile(converted["float32"])
+    assert _failures(_measure(device, models), ["ModelRejected"]).keys() == models.keys()
+
+
+def test_a_hang_and_a_crash_cost_one_failure_each(
+    device: Device, converted: foreign.Models, endless: bytes, crashing: bytes
+) -> None:
+    models = {"endless": endless, "crashing": crashing, "sound": converted["float32"]}
+    plan = Plan(passes=2, min_runs=3, warmup_runs=1, deadline_s=DEADLINE_S)
+    files = [ModelFile(name, content) for name, content in models.items()]
+    begin = time.monotonic()
+    outcomes = list(device.stream(files, plan))
+    assert time.monotonic() - begin < DEADLINE_S + OVERHEAD_S
+    kinds = Counter((one.model, one.error if isinstance(one, Failure) else "ran") for one in outcomes)
+    assert kinds == {
+        ("endless", "DeadlineExceeded"): 1,
+        ("crashing", "WorkerCrashed"): 1,
+        ("sound", "ran"): 2,
+    }
+
+
+def test_damaged_files_run_or_fail_one_by_one(device: Device, damaged: foreign.Models) -> None:
+    outcomes = _measure(device, damaged)
+    failed = _failures(outcomes, ["ModelRejected", "WorkerCrashed", "DeadlineExceeded"])
+    assert all(name in failed for name in damaged if "truncated" in name)
+    assert len(failed) > len(damaged) / 3  # the damage does reach the structure
+    for name in damaged.keys() - failed.keys():
+        _check_samples(outcomes[name])
+
+
+def test_damaged_files_are_described_or_refused_at_once(damaged: foreign.Models) -> None:
+    for name, content in damaged.items():
+        begin = time.monotonic()
+        with suppress(BadModel):
+            describe(content)
+        assert time.monotonic() - begin < 1.0, name
+
+
+def _clear(ended: Ended, name: str) -> None:
+    """One message and nothing else, or one document and nothing but warnings beside it."""
+    assert "Traceback" not in ended.err
+    if ended.code == 0:
+        assert json.loads(ended.out)["median_ms"] > 0
+        assert "error:" not in ended.err
+    else:
+        assert ended.code in (2, 3), (name, ended)
+        assert ended.out == ""
+        (message,) = ended.err.strip().splitlines()
+        assert message.startswith("error: "), name
+        assert len(message) > 30
+
+
+def test_the_command_line_says_what_is_wrong(
+    run: Run, tmp_path: Path, converted: foreign.Models, endless: bytes, crashing: bytes
+) -> None:
+    codes = {
+        **dict.fromkeys(("float32", "float16_weights", "int8", "uint8_in_and_out", "dynamic_range"), 0),
+        **dict.fromkeys(("several_inputs", "dynamic_batch", "while_loop", "two_signatures"), 0),
+        **dict.fromkeys(("empty", "text", "truncated", "custom_operator", "stride_of_zero"), 2),
+        **dict.fromkeys(("endless", "crashing"), 3),
+    }
+    models = {
+        **converted,
+        **foreign.not_models(),
+        **foreign.beyond_the_runtime(),
+        **foreign.hostile(converted["float32"]),
+        "truncated": converted["float32"][:5000],
+        "endless": endless,
+        "crashing": crashing,
+    }
+    for name, code in codes.items():
+        path = tmp_path / f"{name}.tflite"
+        path.write_bytes(models[name])
+        begin = time.monotonic()
+        ended = run(str(path), *QUICK, "--json")
+        assert time.monotonic() - begin < DEADLINE_S + OVERHEAD_S
+        assert ended.code == code, (name, ended)
+        _clear(ended, name)
+
+
+def test_the_command_line_survives_damaged_files(run: Run, tmp_path: Path, damaged: foreign.Models) -> None:
+    path = tmp_path / "damaged.tflite"
+    for name in list(damaged)[::75]:
+        path.write_bytes(damaged[name])
+        _clear(run(str(path), *QUICK, "--json"), name)
