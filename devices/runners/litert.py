@@ -20,6 +20,7 @@ from devices.errors import (
     DeviceTrouble,
     ModelRejected,
     ProfilerUnavailable,
+    TransientError,
     WorkerCrashed,
 )
 from devices.measurement import Context, DeviceFacts, Failure, ModelFile, OperatorTime, Pass, Settings
@@ -28,6 +29,7 @@ from devices.runners.worker_process import START_S, WorkerProcess
 from devices.transport import Transport
 
 WORKER_FILE = Path(__file__).with_name("litert_worker.py")
+FILES_A_COMMAND = 500
 
 
 def schedule(models: int, plan: Plan) -> list[list[int]]:
@@ -39,9 +41,9 @@ def schedule(models: int, plan: Plan) -> list[list[int]]:
 class LitertDevice:
     """A device on which a TFLite runtime for Python measures models (see `Device`).
 
-    The worker is started at the first use and again after a crash. Every model is sent once; models stay
-    loaded from pass to pass while the device's memory lasts. One burst is asked for at a time, so that
-    nothing that the caller does between two results disturbs a measurement.
+    The worker is started at the first use and again after a crash. A stream sends every model once; models
+    stay loaded from pass to pass while the device's memory lasts, and leave with their files at its end. One
+    burst is asked for at a time, so that nothing that the caller does between two results disturbs it.
     """
 
     def __init__(
@@ -111,9 +113,10 @@ class LitertDevice:
             BadSettings: the settings do not fit the device.
         """
         keys = [model.sha256 for model in models]
-        reference = self._check(plan)
+        reference = plan.reference.sha256 if plan.reference else None
         failed: set[int] = set()
         try:
+            self._check(plan, reference)
             for index, order in enumerate(schedule(len(models), plan)):
                 for i in order:
                     if i not in failed:
@@ -122,7 +125,7 @@ class LitertDevice:
                             failed.add(i)
                         yield outcome
         finally:
-            self._forget(keys)
+            self._forget([*keys, reference] if reference else keys)
 
     def close(self) -> None:
         """End the worker, remove what was sent, let go of the transport. May be called twice."""
@@ -165,35 +168,35 @@ class LitertDevice:
         self._worker = worker
         return worker
 
-    def _check(self, plan: Plan) -> dict[str, str] | None:
-        """Whether the plan can be followed at all; the reference model as the worker wants it."""
+    def _check(self, plan: Plan, reference: str | None) -> None:
+        """Whether the plan can be followed at all."""
         self._running()
         if plan.per_operator and self._hello["profiler"]:
             raise ProfilerUnavailable(f"{self.address}: {self._hello['profiler']}")
-        if plan.reference is None:
-            return None
-        reference = self._send(plan.reference, plan.reference.sha256)
+        if plan.reference is None or reference is None:
+            return
+        once = replace(plan, warmup_runs=0, min_runs=1, min_time_s=0.0, per_operator=False, reference=None)
         try:
-            self._ask(
-                reference, None, replace(plan, warmup_runs=0, min_runs=1, min_time_s=0.0, per_operator=False)
-            )
+            self._ask(plan.reference, reference, once, None)
         except DevicesError as error:
             raise type(error)(f"the reference model {plan.reference.name}: {error}") from error
-        return reference
 
     def _send(self, model: ModelFile, key: str) -> dict[str, str]:
-        path = f"{self._directory}/{key}.tflite"
         if key not in self._sent:
-            self._transport.push(model.content, path)
+            self._transport.push(model.content, self._path(key))
             self._sent.add(key)
-        return {"key": key, "path": path}
+        return {"key": key, "path": self._path(key)}
 
-    def _ask(self, model: dict[str, str], reference: dict[str, str] | None, plan: Plan) -> dict[str, Any]:
-        return self._running().ask(
+    def _path(self, key: str) -> str:
+        return f"{self._directory}/{key}.tflite"
+
+    def _ask(self, model: ModelFile, key: str, plan: Plan, reference: str | None) -> dict[str, Any]:
+        worker = self._running()
+        return worker.ask(
             "measure",
             plan.deadline_s,
-            model=model,
-            reference=reference,
+            model=self._send(model, key),
+            reference=self._send(plan.reference, reference) if plan.reference and reference else None,
             warmup_runs=plan.warmup_runs,
             min_runs=plan.min_runs,
             min_time_s=plan.min_time_s,
@@ -202,15 +205,17 @@ class LitertDevice:
         )
 
     def _visit(
-        self, model: ModelFile, key: str, index: int, plan: Plan, reference: dict[str, str] | None
+        self, model: ModelFile, key: str, index: int, plan: Plan, reference: str | None
     ) -> Pass | Failure:
         """One burst of one model, or why there is none."""
         self._running()  # trouble with starting a worker is the device's, not this model's
         facts = self.facts
-        sent = self._send(model, key)
+        self._send(model, key)
         started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         try:
-            reply = self._ask(sent, reference, plan)
+            reply = self._ask(model, key, plan, reference)
+        except TransientError:
+            raise
         except DevicesError as error:
             return Failure(model.name, key, type(error).__name__, _explain(model, error, facts, plan))
         operators = reply["operators"]
@@ -245,12 +250,17 @@ class LitertDevice:
         )
 
     def _forget(self, keys: Sequence[str]) -> None:
-        """Give the models' memory back; a worker that cannot is replaced at the next use."""
+        """Give the models' memory and files back; a worker that cannot is replaced at the next use."""
         if self._worker is not None and self._worker.alive:
             try:
                 self._worker.ask("unload", START_S, keys=list(keys))
             except DeviceTrouble:
                 self._worker.kill()
+        sent = sorted(self._sent.intersection(keys))
+        self._sent.difference_update(sent)
+        for first in range(0, len(sent), FILES_A_COMMAND):
+            paths = [self._path(key) for key in sent[first : first + FILES_A_COMMAND]]
+            self._transport.run(["rm", "-f", "--", *paths], timeout_s=20.0)
 
     def _read(self, path: str) -> str:
         return self._transport.run(["cat", path], timeout_s=20.0).stdout.decode(errors="replace")

@@ -743,7 +743,8 @@ class Loaded:
         except MemoryError:
             raise Refusal("DeviceTrouble", "the device has not enough memory for the model") from None
         except Exception as error:
-            raise Refusal("ModelRejected", str(error) or type(error).__name__) from error
+            reason = str(error) or "no reason is given; often memory does not suffice for its tensors"
+            raise Refusal("ModelRejected", reason) from error
         self.run: Any = self.interpreter.invoke
         delegate, delegated, total = delegation(self.interpreter)
         self.figures: dict[str, Any] = {
@@ -902,6 +903,7 @@ class Worker:
         for key in request["keys"]:
             if key in self.models:
                 self.models.pop(key).close()
+            self.figures.pop(key, None)
         gc.collect()
         return {}
 

@@ -314,13 +314,16 @@ def test_a_python_that_does_not_start_is_device_trouble(python: str, tiny: Model
 
 
 def test_closing_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: ModelFile
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: ModelFile, small: ModelFile
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     device = LitertDevice("local", LocalTransport())
-    passes(device.stream([tiny], QUICK))
+    stream = device.stream([tiny], replace(QUICK, passes=2, reference=small))
+    next(stream)
+    assert len(list(tmp_path.glob("mnas.*/*.tflite"))) == 2
+    assert len(passes(stream)) == 1
+    assert not list(tmp_path.glob("mnas.*/*.tflite"))
     worker = worker_of(device)
-    assert list(tmp_path.glob("mnas.*/*.tflite"))
     device.close()
     device.close()
     assert not psutil.pid_exists(worker.pid)
