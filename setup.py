@@ -31,7 +31,7 @@ setup(
         "SQLAlchemy>=2.0",
         "tensorflow>=2.21,<2.22",
         "tomli-w>=1.0",
-        "typer>=0.15",
+        "typer>=0.29",
     ],
     extras_require={
         "dev": [

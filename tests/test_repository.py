@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer.main
 
@@ -91,7 +91,7 @@ def _commands() -> list[str]:
     commands.register(app)
     found: list[str] = []
 
-    def walk(command: click.Command, path: str) -> None:
+    def walk(command: Any, path: str) -> None:
         children = getattr(command, "commands", None)
         if not children:
             found.append(path)
@@ -111,9 +111,8 @@ def test_every_registry_name_is_documented() -> None:
     import controllers.registry
     import mnas.data
     import mnas.recipes
-    from devices.registry import ADDRESSES
-
     import mnas.spaces
+    from devices.registry import ADDRESSES
 
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     names = [
@@ -132,7 +131,7 @@ def test_every_command_shows_an_example() -> None:
     commands.register(app)
     lacking: list[str] = []
 
-    def walk(command: click.Command, path: str) -> None:
+    def walk(command: Any, path: str) -> None:
         children = getattr(command, "commands", None)
         if not children and "Example" not in (command.help or "") + str(command.epilog or ""):
             lacking.append(path)

@@ -69,8 +69,12 @@ def main() -> None:
     except (MnasError, DevicesError, TablesError, ControllersError) as error:
         errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(exit_code(error))
-    except typer.TyperException as error:  # usage errors
-        error.show()
+    except typer.TyperException as error:  # a usage error shows the usage, too
+        show = getattr(error, "show", None)
+        if show is not None:
+            show()
+        else:
+            errors.print(f"[bold red]error:[/] {escape(error.format_message())}", soft_wrap=True)
         sys.exit(Exit.BAD_INPUT)
     except (KeyboardInterrupt, typer.Abort):
         errors.print("interrupted: everything measured so far is kept")
