@@ -52,7 +52,7 @@ def begin(given: Settings, training: Settings) -> RunConfig:
     missing += ["space"] if measured and "space" not in given else []
     if missing:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
-        raise BadInput(f"a new search also needs {options} (--measure with --space does without a table)")
+        raise BadInput(f"a new search also needs {options}; to go on with one, name its directory by -o")
     if measured and "table" in given:
         raise BadInput("latency comes from a table or from measuring, not from both")
     dataset = open_dataset(given["dataset"])

@@ -229,20 +229,21 @@ def _headline(status: Status) -> str:
 def _show(run: RunDirectory, status: Status) -> None:
     print_table(
         f"{len(status.trained)} trained, {len(status.front)} on the front ({run.path})",
-        ("trial", "accuracy", "latency", "reward", "architecture"),
+        ("trial", "accuracy", "latency", "reward"),
         [
             (
                 f"{result.number}{' *' if result is status.best else ''}",
                 f"{result.point[0]:.2%}",
                 f"{result.point[1]:.3g} ms",
                 f"{_reward(run, result):.3f}",
-                result.architecture,
             )
             for result in status.front
         ],
     )
     if status.best is not None:
-        typer.echo(f"* best at or under {run.config.target_ms:g} ms")
+        typer.echo(f"* best at or under {run.config.target_ms:g} ms: {status.best.architecture}")
+    elif status.trained:
+        typer.echo(f"nothing trained is as fast as {run.config.target_ms:g} ms")
     typer.echo(f"next: mnas finalize {run.path}")
 
 

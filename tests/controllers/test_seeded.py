@@ -78,7 +78,7 @@ def test_goes_on_after_a_restart_as_without_one(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_trial_that_was_cut_off_and_made_again_shifts_nothing(name: str) -> None:
-    """As a run directory does it: closed with a mark, its proposal queued with what the strategy noted on it."""
+    """As a run directory does it: closed with a mark, its proposal queued with the strategy's notes."""
     space = choices(3, 3, 3, 3, 3)
     whole = run(study_of(name), 40, space)
     study, proposals = study_of(name), []
@@ -157,10 +157,8 @@ def test_learning_strategies_learn() -> None:
         return TrialState.COMPLETE, [float(sum(params.values())), 0.0]
 
     def late(name: str) -> float:
-        found = [
-            sum(point) for seed in range(3) for point in run(study_of(name, seed), 80, space, outcome)[50:]
-        ]
-        return sum(found) / len(found)
+        found = run(study_of(name), 60, space, outcome)[40:]
+        return sum(map(sum, found)) / len(found)
 
     space = choices(*[4] * 8)
     reference = late("random")

@@ -1,0 +1,303 @@
+import json
+import multiprocessing
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mnas.config import differences
+from mnas.errors import BadInput, BadRun
+from mnas.jsonl import mend
+from mnas.run import Result, RunConfig, append_jsonl, make_run, open_run, read_jsonl, read_run
+
+CONFIG = RunConfig(
+    space="mnasnet-small-images",
+    resolution=32,
+    dataset="digits",
+    channels=1,
+    classes=10,
+    latency="device",
+    target_ms=1.5,
+    controller="random",
+    trials=4,
+    training={"steps": 10, "learning_rate": 0.1, "augment": "none"},
+)
+RESULT = Result(3, (0, 1, 2), "in_8x8x1,cv_r1_k3_s1_c8,fc_2", 0.5, 1.25, "trained", 0.1)
+
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+configs = st.builds(
+    RunConfig,
+    space=names,
+    resolution=st.integers(1, 1000),
+    width=st.none() | st.floats(0.01, 10),
+    dataset=names,
+    channels=st.integers(1, 4),
+    classes=st.integers(1, 1000),
+    latency=st.just("table"),
+    table=names,
+    table_sha256=st.none() | names,
+    dtype=st.sampled_from(["float32", "int8"]),
+    target_ms=st.floats(0.001, 1000),
+    cap_ms=st.none() | st.floats(1000, 1e6),
+    controller=names,
+    trials=st.integers(1, 10**6),
+    seed=st.integers(0, 2**32 - 1),
+    validation_share=st.floats(0.01, 0.99),
+    training=st.dictionaries(
+        names, st.integers(-(10**9), 10**9) | st.floats(allow_nan=False) | names, max_size=3
+    ),
+)
+
+
+@given(configs)
+def test_configurations_survive_toml(config: RunConfig) -> None:
+    assert RunConfig.from_toml(config.to_toml()) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("space = ", "not TOML"),
+        (CONFIG.to_toml().replace("schema = 1", "schema = 2"), "schema version is 2; .* reads 1"),
+        (CONFIG.to_toml().replace("schema = 1\n", ""), "schema version is None"),
+        (CONFIG.to_toml().replace("space =", "sapce ="), "unknown field 'sapce'"),
+        (CONFIG.to_toml().replace('dataset = "digits"\n', ""), "missing.*'dataset'"),
+        (
+            CONFIG.to_toml().replace("resolution = 32", 'resolution = "32"'),
+            "resolution is '32'; it must be int",
+        ),
+        (CONFIG.to_toml().replace("trials = 4", "trials = true"), "trials is True; it must be int"),
+        (CONFIG.to_toml().replace("trials = 4", "trials = 0"), "trials is 0; it must be 1 or more"),
+        (CONFIG.to_toml().replace("steps = 10", "steps = [10]"), "training.steps is"),
+    ],
+)
+def test_bad_configurations_say_what_is_wrong(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(text)
+    with pytest.raises(BadRun, match=message) as caught:
+        read_run(tmp_path)
+    assert str(tmp_path / "config.toml") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"target_ms": 0.0}, "target_ms is 0.0"),
+        ({"target_ms": float("nan")}, "target_ms is nan"),
+        ({"cap_ms": 1.0}, "cap_ms is 1, below target_ms 1.5"),
+        ({"seed": -1}, "seed is -1"),
+        ({"validation_share": 1.0}, "validation_share is 1.0"),
+        ({"latency": "guess"}, "allowed: table, device"),
+        ({"dtype": "float16"}, "allowed: float32, int8"),
+        ({"latency": "table"}, "no table is given"),
+    ],
+)
+def test_unusable_settings_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        replace(CONFIG, **changes)  # type: ignore[arg-type]  # any field
+
+
+def test_what_may_change_and_what_may_not() -> None:
+    assert differences(CONFIG, CONFIG) == ()
+    assert differences(CONFIG, replace(CONFIG, trials=5)) == ()
+    assert differences(CONFIG, replace(CONFIG, trials=3)) == ("trials is 4, not 3",)
+    wanted = replace(CONFIG, seed=1, cap_ms=3.0, training={"steps": 20})
+    assert differences(CONFIG, wanted) == (
+        "cap_ms is not set, not 3.0",
+        "seed is 0, not 1",
+        "training is (augment=none, learning_rate=0.1, steps=10), not (steps=20)",
+    )
+    table = replace(CONFIG, latency="table", table="a.db", table_sha256="1")
+    assert differences(table, replace(table, table="b.db")) == ()
+    assert len(differences(table, replace(table, table="b.db", table_sha256="2"))) == 2
+
+
+def test_a_run_is_made_once_and_opened_again(tmp_path: Path) -> None:
+    path = tmp_path / "runs" / "x"
+    with make_run(path, CONFIG) as run:
+        run.record(RESULT)
+        assert run.models.is_dir()
+    with make_run(path, CONFIG) as run:
+        assert run.results() == [RESULT]
+    with make_run(path, replace(CONFIG, trials=9)):
+        pass
+    assert read_run(path).config == replace(CONFIG, trials=9)
+    with open_run(path) as run:
+        assert run.config.trials == 9
+        assert run.trained() == [RESULT]
+    assert run.log_file.read_text().count(f"opened by process {os.getpid()}") == 4
+
+
+def test_another_configuration_is_refused_by_field(tmp_path: Path) -> None:
+    with make_run(tmp_path / "x", CONFIG):
+        pass
+    with (
+        pytest.raises(BadRun, match=r"other settings: seed is 0, not 4\. Go on .* mnas search -o .*x"),
+        make_run(tmp_path / "x", replace(CONFIG, seed=4)),
+    ):
+        pass
+    assert read_run(tmp_path / "x").config == CONFIG
+
+
+def test_foreign_directories_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with (
+        pytest.raises(BadRun, match=r"not a run directory, and not empty: it holds thesis\.tex"),
+        make_run(tmp_path, CONFIG),
+    ):
+        pass
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(BadRun, match="is a file"), make_run(tmp_path / "thesis.tex", CONFIG):
+        pass
+    with pytest.raises(BadRun, match=r"it has no config\.toml"):
+        read_run(tmp_path)
+    with pytest.raises(BadRun, match=r"it has no config\.toml"), open_run(tmp_path / "nowhere"):
+        pass
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_start_that_was_killed_before_the_configuration_was_written_begins_anew(tmp_path: Path) -> None:
+    for name in ("lock", "config.toml.tmp", "table.db", "table.db.tmp"):
+        (tmp_path / name).write_text("half")
+    with make_run(tmp_path, CONFIG) as run:
+        assert run.results() == []
+
+
+def test_the_table_is_copied_with_what_is_in_it(tmp_path: Path) -> None:
+    table = tmp_path / "a table?.db"
+    with closing(sqlite3.connect(table)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE t (x)")
+        connection.execute("INSERT INTO t VALUES (42)")
+        connection.commit()
+        with make_run(tmp_path / "x", CONFIG, table) as run, closing(sqlite3.connect(run.table)) as copy:
+            assert copy.execute("SELECT x FROM t").fetchall() == [(42,)]
+    (tmp_path / "no.db").write_text("this is no database, however long it may be" * 100)
+    with (
+        pytest.raises(BadRun, match="cannot copy the latency table"),
+        make_run(tmp_path / "y", CONFIG, tmp_path / "no.db"),
+    ):
+        pass
+    with (
+        pytest.raises(BadRun, match="cannot copy the latency table"),
+        make_run(tmp_path / "y", CONFIG, tmp_path / "none.db"),
+    ):
+        pass
+    assert not (tmp_path / "y" / "config.toml").exists()
+
+
+HOLD = """
+import sys, time
+from mnas.run import open_run
+with open_run(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_process_is_refused_with_the_first_ones_pid(tmp_path: Path) -> None:
+    with make_run(tmp_path / "x", CONFIG):
+        pass
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / "x"], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    for attempt in (open_run(tmp_path / "x"), make_run(tmp_path / "x", CONFIG)):
+        with pytest.raises(BadRun, match=rf"in use by process {holder.pid}\b"), attempt:
+            pass
+    assert read_run(tmp_path / "x").results() == []  # reading is free
+    holder.kill()
+    holder.communicate()
+    started = time.monotonic()
+    with open_run(tmp_path / "x"):
+        assert time.monotonic() - started < 1
+
+
+def test_even_this_process_cannot_open_a_run_twice(tmp_path: Path) -> None:
+    with (
+        make_run(tmp_path / "x", CONFIG),
+        pytest.raises(BadRun, match=rf"in use by process {os.getpid()}"),
+        open_run(tmp_path / "x"),
+    ):
+        pass
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.dictionaries(st.text(max_size=3), st.integers() | st.text() | st.none(), max_size=3)),
+    st.data(),
+)
+def test_lines_torn_at_any_byte_lose_only_the_last(
+    tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, object]], data: st.DataObject
+) -> None:
+    file = tmp_path_factory.mktemp("lines") / "x.jsonl"
+    for record in records:
+        append_jsonl(file, record)
+    assert list(read_jsonl(file)) == records
+    whole = file.read_bytes() if records else b""
+    kept = data.draw(st.integers(0, len(whole)))
+    file.write_bytes(whole[:kept])
+    complete = records[: whole[:kept].count(b"\n")]
+    assert list(read_jsonl(file)) == complete
+    append_jsonl(file, {"next": 1})
+    assert list(read_jsonl(file)) == [*complete, {"next": 1}]
+
+
+def test_a_long_torn_line_is_cut_off(tmp_path: Path) -> None:
+    file = tmp_path / "x"
+    file.write_bytes(b"one\n" + b"x" * 10_000)
+    mend(file)
+    assert file.read_bytes() == b"one\n"
+    file.write_bytes(b"x" * 10_000)
+    mend(file)
+    assert file.read_bytes() == b""
+
+
+def test_lines_refuse_figures_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        append_jsonl(tmp_path / "x", {"accuracy": float("nan")})
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("line", ["nonsense", "[1]", '{"number": 1}', '{"number": 1, "choices": 3}'])
+def test_a_damaged_line_within_results_is_named(tmp_path: Path, line: str) -> None:
+    with make_run(tmp_path, CONFIG) as run:
+        run.record(RESULT)
+        with run.results_file.open("a") as file:
+            file.write(f"{line}\n")
+        run.record(RESULT)
+        with pytest.raises(BadRun, match=r"results\.jsonl"):
+            run.results()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"state": "done"}, {"accuracy": None}, {"latency_ms": None}, {"state": "failed"}]
+)
+def test_results_are_consistent(changes: dict[str, object]) -> None:
+    with pytest.raises(BadInput):
+        replace(RESULT, **changes)  # type: ignore[arg-type]  # any field
+    with pytest.raises(BadInput, match="only trained ones have a point"):
+        _ = replace(RESULT, state="failed", accuracy=None).point
+
+
+def _append(path: Path) -> None:
+    for number in range(200):
+        append_jsonl(path, {"process": os.getpid(), "number": number})
+
+
+def test_reading_while_another_process_appends(tmp_path: Path) -> None:
+    file = tmp_path / "x.jsonl"
+    writer = multiprocessing.get_context("spawn").Process(target=_append, args=(file,))
+    writer.start()
+    while writer.is_alive():
+        numbers = [record["number"] for record in read_jsonl(file)]
+        assert numbers == list(range(len(numbers)))
+    writer.join()
+    assert len(file.read_text().splitlines()) == 200
+    assert json.loads(file.read_text().splitlines()[-1])["number"] == 199

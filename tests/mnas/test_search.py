@@ -1,0 +1,302 @@
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.storages.journal._storage import JournalOperation
+
+from controllers import registry
+from controllers.registry import create
+from devices.errors import DeadlineExceeded, RuntimeMissing
+from mnas.architecture import Architecture
+from mnas.errors import BadRun, Infeasible, TrainingFailed
+from mnas.latency import fastest
+from mnas.pareto import non_dominated
+from mnas.run import make_run
+from mnas.search import Status, search
+from mnas.spaces.base import Choice
+from mnas.study import NAME, PROPOSING, Journal
+from tests.mnas.toy import MacsLatency, ToySpace, accuracy, config, run_search
+
+Evaluator = Callable[[Architecture], float]
+
+
+def searched(path: Path, evaluator: Evaluator = accuracy, stages: int = 4, **settings: object) -> Status:
+    with make_run(path, config(**settings)) as run:
+        return run_search(run, evaluator, stages)
+
+
+def loaded(path: Path) -> optuna.Study:
+    storage = optuna.storages.JournalStorage(Journal(str(path / "journal.log")))
+    return optuna.load_study(study_name=NAME, storage=storage)
+
+
+def never(_: Architecture) -> float:
+    raise AssertionError("nothing may be trained")
+
+
+def test_trains_what_was_asked_for_and_finds_the_front(tmp_path: Path) -> None:
+    status = searched(tmp_path / "x", trials=20)
+    assert len(status.trained) == 20
+    assert status.stopped is None
+    for result in status.trained:
+        architecture = Architecture.parse(result.architecture)
+        assert ToySpace().decode(result.choices) == architecture
+        assert result.point == (accuracy(architecture), MacsLatency().predict_ms(architecture))
+    points = [result.point for result in status.trained]
+    expected = {points[at] for at, stays in enumerate(non_dominated(points, (True, False))) if stays}
+    assert {result.point for result in status.front} == expected
+    best = max((point for point in points if point[1] <= 1.5), default=None)
+    assert (status.best and status.best.point) == best
+
+
+def test_a_finished_search_does_nothing_more_and_a_longer_one_goes_on(tmp_path: Path) -> None:
+    first = searched(tmp_path / "x", trials=6)
+    again = searched(tmp_path / "x", never, trials=6)
+    assert again == first
+    longer = searched(tmp_path / "x", trials=12)
+    assert longer.results[: len(first.results)] == first.results
+    whole = searched(tmp_path / "y", trials=12)
+    assert [r.architecture for r in longer.results] == [r.architecture for r in whole.results]
+
+
+@pytest.mark.parametrize("controller", ["random", "nsga2", "tpe"])
+def test_interrupted_at_every_evaluation_it_ends_like_an_uninterrupted_one(
+    tmp_path: Path, controller: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "POPULATION", 3)  # several generations in a short search
+    whole = searched(tmp_path / "whole", controller=controller, cap_ms=2.2)
+    calls = 0
+
+    def interrupted(architecture: Architecture) -> float:
+        nonlocal calls
+        calls += 1
+        if calls % 2:
+            raise KeyboardInterrupt
+        return accuracy(architecture)
+
+    status = None
+    while status is None:
+        try:
+            status = searched(tmp_path / "x", interrupted, controller=controller, cap_ms=2.2)
+        except KeyboardInterrupt:
+            continue
+    assert calls == 24
+    assert [(r.architecture, r.state, r.accuracy) for r in status.results] == [
+        (r.architecture, r.state, r.accuracy) for r in whole.results
+    ]
+
+
+def test_above_the_cap_nothing_is_trained(tmp_path: Path) -> None:
+    trained: list[Architecture] = []
+
+    def evaluator(architecture: Architecture) -> float:
+        trained.append(architecture)
+        return accuracy(architecture)
+
+    status = searched(tmp_path / "x", evaluator, cap_ms=1.6, trials=8)
+    assert status.count("infeasible") > 3
+    assert all(MacsLatency().predict_ms(architecture) <= 1.6 for architecture in trained)
+    study = loaded(tmp_path / "x")
+    for result in status.results:
+        trial = study.trials[result.number]
+        assert trial.user_attrs["state"] == result.state
+        if result.state == "infeasible":
+            assert result.accuracy is None
+            assert result.message == f"{result.latency_ms:.4g} ms is above the cap of 1.6 ms"
+            assert trial.state is optuna.trial.TrialState.PRUNED
+            assert trial.user_attrs["message"] == result.message
+
+
+def test_the_study_reads_well_elsewhere(tmp_path: Path) -> None:
+    status = searched(tmp_path / "x", trials=5)
+    study = loaded(tmp_path / "x")
+    assert study.directions == [optuna.study.StudyDirection.MAXIMIZE, optuna.study.StudyDirection.MINIMIZE]
+    assert study.metric_names == ["accuracy", "latency_ms"]
+    for result, trial in zip(status.trained, study.get_trials(), strict=True):
+        assert tuple(trial.values) == result.point
+        assert trial.user_attrs["architecture"] == result.architecture
+        options = [c.options[at] for c, at in zip(ToySpace().choices, result.choices, strict=True)]
+        assert list(trial.params.values()) == options
+
+
+def test_an_unreachable_target_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    _, least = fastest(ToySpace(), MacsLatency().predict_ms)
+    with pytest.raises(Infeasible, match=f"{least:.3g} ms"):
+        searched(tmp_path / "x", never, target_ms=least * 0.99)
+    assert not (tmp_path / "x" / "results.jsonl").exists()
+
+
+def test_a_cap_that_nearly_nothing_meets_ends_after_a_bounded_number_of_proposals(tmp_path: Path) -> None:
+    _, least = fastest(ToySpace(), MacsLatency().predict_ms)
+    status = searched(tmp_path / "x", target_ms=least, cap_ms=least, trials=1, controller="random")
+    assert status.stopped == "gave up after 100 proposals"
+    assert not status.exhausted
+    assert len(status.results) == status.count("infeasible") == 100
+
+
+def test_a_small_space_is_looked_through(tmp_path: Path) -> None:
+    status = searched(tmp_path / "x", stages=1, trials=100, target_ms=1.0)
+    assert status.stopped == "every point of the space has been looked at"
+    assert status.exhausted
+    assert len(status.trained) == 18
+    assert len({result.choices for result in status.results}) == 18
+
+
+def test_failures_are_results_and_the_search_goes_on(tmp_path: Path) -> None:
+    def evaluator(architecture: Architecture) -> float:
+        if accuracy(architecture) > 0.7:
+            raise TrainingFailed("the loss is not a number")
+        return accuracy(architecture)
+
+    status = searched(tmp_path / "x", evaluator, trials=10)
+    failed = [result for result in status.results if result.state == "failed"]
+    assert failed
+    assert {result.message for result in failed} == {"TrainingFailed: the loss is not a number"}
+    assert len(status.trained) == 10
+    log = (tmp_path / "x" / "log.txt").read_text()
+    assert log.count("raise TrainingFailed") == len(failed)
+    states = [loaded(tmp_path / "x").trials[result.number].state for result in failed]
+    assert set(states) == {optuna.trial.TrialState.FAIL}
+
+
+@pytest.mark.parametrize("answer", [math.nan, 87.5, -0.1, math.inf])
+def test_an_accuracy_that_is_no_share_is_a_failure(tmp_path: Path, answer: float) -> None:
+    status = searched(tmp_path / "x", lambda _: answer)
+    assert status.stopped == "5 evaluations failed in a row"
+    assert f"the evaluator says {answer}; accuracy is a share between 0 and 1" in str(
+        status.results[0].message
+    )
+
+
+def test_when_everything_fails_the_search_stops_early_and_can_go_on(tmp_path: Path) -> None:
+    def broken(_: Architecture) -> float:
+        raise OSError("no space left on device")
+
+    status = searched(tmp_path / "x", broken)
+    assert status.stopped == "5 evaluations failed in a row"
+    assert len(status.results) == 5
+    assert len(searched(tmp_path / "x").trained) == 12
+
+
+class Repeating(ToySpace):
+    """Half of the points decode to the same architecture as another one."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.choices = (*self.choices, Choice("void", ("a", "b")))
+
+    def decode(self, indices: Sequence[int]) -> Architecture:
+        return ToySpace(1).decode(indices[:3])
+
+
+def test_an_architecture_seen_before_keeps_its_result(tmp_path: Path) -> None:
+    trained: list[Architecture] = []
+
+    def evaluator(architecture: Architecture) -> float:
+        trained.append(architecture)
+        if accuracy(architecture) > 0.8:
+            raise TrainingFailed("as told")
+        return accuracy(architecture)
+
+    with make_run(tmp_path / "x", config(trials=100, cap_ms=1.0, target_ms=0.9)) as run:
+        status = search(Repeating(), evaluator, MacsLatency(), create("random", 0), run)
+    assert status.exhausted
+    assert len(status.results) == 36
+    assert status.repeated == 18
+    assert len(trained) == len(set(trained))
+    first = {result.number: result for result in status.results if result.repeats is None}
+    for result in status.results:
+        if result.repeats is not None:
+            origin = first[result.repeats]
+            assert (result.state, result.accuracy, result.architecture) == (
+                origin.state,
+                origin.accuracy,
+                origin.architecture,
+            )
+    assert status.count("trained") == len(status.trained) == len({r.architecture for r in status.trained})
+
+
+class Measured(MacsLatency):
+    """A device that cannot measure some candidates, and once is gone."""
+
+    def __init__(self, error: type[Exception]) -> None:
+        self.error = error
+
+    def predict_ms(self, architecture: Architecture) -> float:
+        latency_ms = super().predict_ms(architecture)
+        if latency_ms > 2:
+            raise self.error("as told")
+        return latency_ms
+
+
+def test_a_candidate_that_cannot_be_measured_is_a_failure(tmp_path: Path) -> None:
+    with make_run(tmp_path / "x", config()) as run:
+        status = search(ToySpace(), accuracy, Measured(DeadlineExceeded), create("random", 0), run)
+    failed = [result for result in status.results if result.state == "failed"]
+    assert failed
+    assert {(result.latency_ms, result.message) for result in failed} == {(None, "DeadlineExceeded: as told")}
+
+
+def test_a_device_that_is_gone_ends_the_search_and_loses_nothing(tmp_path: Path) -> None:
+    with make_run(tmp_path / "x", config()) as run:
+        with pytest.raises(RuntimeMissing):
+            search(ToySpace(), accuracy, Measured(RuntimeMissing), create("random", 0), run)
+        before = run.results()
+    assert searched(tmp_path / "x").results[: len(before)] == tuple(before)
+
+
+def test_progress_is_reported_from_the_start(tmp_path: Path) -> None:
+    seen: list[Status] = []
+    for trials in (3, 5):
+        with make_run(tmp_path / "x", config(trials=trials)) as run:
+            search(ToySpace(), accuracy, MacsLatency(), create("random", 0), run, on_progress=seen.append)
+    assert [len(status.results) for status in seen] == [0, 1, 2, 3, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: (path / "results.jsonl").unlink(), "has trial 0 finished, but its result is missing"),
+        (lambda path: (path / "journal.log").unlink(), "knows 0 trials, but results go up to 3"),
+        (lambda path: (path / "journal.log").write_text("hello\n"), "is not the journal of a search"),
+        (
+            lambda path: (path / "journal.log").write_text('{"op_code": 4}\n'),
+            "is not the journal of a search",
+        ),
+    ],
+)
+def test_files_that_do_not_belong_together_are_refused(
+    tmp_path: Path, damage: Callable[[Path], None], message: str
+) -> None:
+    searched(tmp_path / "x", trials=4)
+    damage(tmp_path / "x")
+    with pytest.raises(BadRun, match=message):
+        searched(tmp_path / "x", never, trials=5)
+
+
+def test_a_space_that_has_changed_is_refused(tmp_path: Path) -> None:
+    searched(tmp_path / "x", trials=4)
+    with pytest.raises(BadRun, match=r"choice stage2_kernel has changed since .*journal\.log was begun"):
+        searched(tmp_path / "x", never, stages=2, trials=5)
+
+
+def test_the_journal_knows_optunas_codes() -> None:
+    codes = (
+        JournalOperation.CREATE_TRIAL,
+        JournalOperation.SET_TRIAL_PARAM,
+        JournalOperation.SET_TRIAL_SYSTEM_ATTR,
+    )
+    assert set(codes) == PROPOSING
+
+
+def test_optunas_log_stays_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.INFO)
+    try:
+        searched(tmp_path / "x", trials=2)
+        assert optuna.logging.get_verbosity() == optuna.logging.INFO
+    finally:
+        optuna.logging.set_verbosity(before)
+    assert capsys.readouterr().err == ""
