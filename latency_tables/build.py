@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devices.device import Device
@@ -103,6 +103,9 @@ def refuse_other_device(table: LatencyTable, device: Device) -> None:
 def _measure(table: LatencyTable, device: Device, plan: Plan, on_progress: Callable[[Progress], None]) -> int:
     networks = {network.name: network for network in table.networks()}
     wanted = [(name, index) for index in range(plan.passes) for name in networks]
+    if plan.reference is None:  # not used by the figures, but kept with them: it shows drift of the machine
+        dtype = next(iter(networks.values())).graph.dtype if networks else "float32"
+        plan = replace(plan, reference=bursts.reference(dtype))
     there = table.measured()
     done = sum(each in there for each in wanted)
     on_progress(Progress(done, len(wanted), ""))

@@ -93,10 +93,7 @@ def connect(address: str, *, create: bool = False) -> sa.Engine:
     if is_url(address):
         return sa.create_engine(address)
     path = Path(address)
-    if create:
-        if not path.parent.is_dir():
-            raise BadTable(f"cannot create {path}: there is no folder {path.parent}")
-    else:
+    if not create:
         _check_file(path)
     url = sa.URL.create("sqlite", database=str(path))
     # no pool: no connection outlives its use, so that the file can be copied and locked by others

@@ -116,11 +116,13 @@ class LatencyTable:
         """Whether something is there: a file that is not empty, or a database that has tables.
 
         Raises:
-            BadTable: a file is there that is no database.
+            BadTable: a file is there that is no database, or its folder is missing.
         """
         address = str(address)
         if not schema.is_url(address):
             path = Path(address)
+            if not path.absolute().parent.is_dir():
+                raise BadTable(f"there can be no latency table {path}: there is no folder {path.parent}")
             if not path.exists() or (path.is_file() and not path.stat().st_size):
                 return False
         engine = schema.connect(address)

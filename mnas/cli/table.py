@@ -129,7 +129,7 @@ def show(table: TableFile, *, top: Top = 10, as_json: Json = False) -> None:
     print_table(
         "Operators by kind",
         ("kind", "operators", "median spread %"),
-        [(one["kind"], one["operators"], f"{one['median_spread_percent']:.1f}") for one in kinds],
+        [(one["kind"], one["operators"], _cell(one["median_spread_percent"])) for one in kinds],
     )
     slowest = sorted(figures, key=lambda one: -one["profiled_ms"])[:top]
     print_table(
@@ -272,8 +272,12 @@ def show_document(table: LatencyTable) -> dict[str, Any]:
         "threads": table.origin.settings.threads,
         "device": asdict(table.origin.facts),
         "kinds": [
-            {"kind": kind, "operators": len(values), "median_spread_percent": median(values)}
-            for kind, values in sorted(spreads.items())
+            {
+                "kind": kind,
+                "operators": count,
+                "median_spread_percent": median(spreads[kind]) if spreads[kind] else None,
+            }
+            for kind, count in sorted(Counter(key.partition("/")[0] for key in found).items())
         ],
         "operators": figures,
         "failures": [

@@ -1,0 +1,198 @@
+"""`mnas table` as its users see it: what it prints, its JSON fields and their document, its exit codes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devices.registry import open_device
+from latency_tables import build as building
+from latency_tables import tflite, validate
+from mnas import spaces
+from mnas.lower import lower
+from mnas.tables import TableRequest, open_or_create
+from tests.command_line import Ended, invoke
+
+FIELDS = Path(__file__).parents[2] / "docs" / "json.md"
+REQUEST = TableRequest.for_space("mnasnet-small-images", resolution=28, width=0.05, classes=10, anchors=2)
+OPTIONS = (
+    *("--space", "mnasnet-small-images", "--resolution", "28", "--width", "0.05", "--classes", "10"),
+    *("--anchors", "2", "--passes", "1"),
+)
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "PLAN", replace(building.PLAN, min_runs=3, min_time_s=0.0))
+    monkeypatch.setattr(validate, "PLAN", replace(validate.PLAN, min_runs=3, min_time_s=0.0))
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    return partial(invoke, "table", monkeypatch=monkeypatch, capsys=capsys)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tables") / "small.db"
+    device = open_device("local")
+    try:
+        with open_or_create(path, REQUEST, device) as table:
+            plan = replace(building.PLAN, passes=1, min_runs=5, min_time_s=0.0)
+            assert building.build(table, device, plan).missing == ()
+    finally:
+        device.close()
+    return path
+
+
+@pytest.fixture
+def table(built: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(built, tmp_path / "t.db"))
+
+
+def architecture() -> str:
+    space = spaces.create("mnasnet-small-images", resolution=28, width=0.05, classes=10)
+    return str(space.decode((0,) * len(space.choices)))
+
+
+def _documented(command: str) -> set[str]:
+    section = FIELDS.read_text().split(f"## mnas table {command}\n")[1].split("\n## ")[0]
+    return {row.split("`")[1] for row in section.splitlines() if row.startswith("| `")}
+
+
+def _fields(value: Any, name: str = "") -> set[str]:
+    if isinstance(value, dict) and value:
+        return {
+            field for key, each in value.items() for field in _fields(each, f"{name}.{key}" if name else key)
+        }
+    if isinstance(value, list) and value:
+        return {field for each in value for field in _fields(each, f"{name}[]")}
+    return {f"{name}[]"} if isinstance(value, list) else {name}
+
+
+def _agrees(document: dict[str, Any], command: str) -> bool:
+    """All that is printed is documented, and all that is documented is printed, empty lists apart."""
+    found, documented = _fields(document), _documented(command)
+    empty = {field for field in found if field.endswith("[]") and field not in documented}
+    rest = {field for field in documented if not any(field.startswith(each) for each in empty)}
+    return found - empty == rest
+
+
+def test_building_goes_on_where_it_was_ended(run: Run, table: Path) -> None:
+    with sqlite3.connect(table) as connection:
+        connection.execute("DELETE FROM operator_times WHERE pass_id <= 2")
+        connection.execute("DELETE FROM passes WHERE id <= 2")
+    ended = run("build", *OPTIONS, "-d", "local", "-o", str(table), "--json")
+    assert ended.code == 0, ended.err
+    document = json.loads(ended.out)
+    assert _agrees(document, "build")
+    assert document["measured_passes"] == 2
+    assert (document["missing_operators"], document["failures"]) == ([], [])
+    assert document["scale"] > 0
+    again = run("build", *OPTIONS, "-o", str(table), "--quiet")
+    assert again.code == 0
+    assert again.err == ""
+    assert "measured just now" in again.out
+
+
+def test_another_purpose_is_refused(run: Run, table: Path) -> None:
+    ended = run("build", *OPTIONS, "--dtype", "int8", "-o", str(table))
+    assert (ended.code, ended.out) == (2, "")
+    assert "dtype is 'int8', the table's is 'float32'" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--space", "moon", "-o", "t.db"), "mnasnet-small-images"),
+        (("--space", "mnasnet", "-o", "no/such/folder/t.db"), "no folder"),
+        (("--space", "mnasnet", "-o", "t.db", "-d", "moon"), "local"),
+        (("--space", "mnasnet", "-o", "t.db", "--passes", "0"), "passes is 0"),
+        (("--space", "mnasnet", "-o", "t.db", "--threads", "0"), "threads is 0"),
+        (("--space", "mnasnet", "-o", "t.db", "--dtype", "float64"), "float64"),
+        (("--space", "mnasnet-small-images", "--resolution", "224", "-o", "t.db"), "28 to 64"),
+        (("--space", "mnasnet"), "--output"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(
+    run: Run, options: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = run("build", *options)
+    assert (ended.code, ended.out) == (2, ""), ended.err
+    assert message in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_showing_a_table(run: Run, table: Path) -> None:
+    document = json.loads(run("show", str(table), "--json").out)
+    assert _agrees(document, "show")
+    assert document["purpose"]["resolution"] == 28
+    assert document["complete_passes"] == 1
+    assert len(document["operators"]) == sum(kind["operators"] for kind in document["kinds"])
+    assert all(one["latency_ms"] > 0 for one in document["operators"])
+    ended = run("show", str(table), "--top", "3")
+    assert ended.code == 0
+    assert "The 3 slowest operators" in ended.out
+
+
+def test_predicting_an_architecture_and_its_file(run: Run, table: Path, tmp_path: Path) -> None:
+    text = architecture()
+    document = json.loads(run("predict", str(table), text, "--json").out)
+    assert _agrees(document, "predict")
+    assert document["latency_ms"] == pytest.approx(sum(one["latency_ms"] for one in document["operators"]))
+    assert sum(one["share_percent"] for one in document["operators"]) == pytest.approx(100)
+
+    from mnas.architecture import Architecture
+
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tflite.write(lower(Architecture.parse(text)).graph))
+    from_file = json.loads(run("predict", str(table), str(path), "--json").out)
+    assert from_file["latency_ms"] == document["latency_ms"]
+    assert "ms predicted" in run("predict", str(table), text).out
+
+
+def test_an_operator_that_is_not_in_the_table_is_named(run: Run, table: Path) -> None:
+    ended = run("predict", str(table), "mobilenetv2")
+    assert (ended.code, ended.out) == (2, "")
+    assert "conv_2d/float32/" in ended.err
+
+
+def test_validating(run: Run, table: Path) -> None:
+    ended = run("validate", str(table), "-d", "local", "--networks", "4", "--passes", "1", "--json")
+    assert ended.code == 0, ended.err
+    document = json.loads(ended.out)
+    assert _agrees(document, "validate")
+    assert document["networks"] == len(document["details"]) == 4
+    assert document["noise_floor_percent"] > 0
+    ended = run("validate", str(table), "--networks", "3", "--passes", "1", "--quiet")
+    assert ended.code == 0
+    assert ended.err == ""
+    assert "noise floor" in ended.out
+
+
+@pytest.mark.parametrize("command", ["show", "predict", "validate"])
+@pytest.mark.parametrize("content", [None, b"", b"not a database", b"SQLite format 3\0" + b"x" * 5000])
+def test_files_that_are_no_table(run: Run, tmp_path: Path, command: str, content: bytes | None) -> None:
+    path = tmp_path / "t.db"
+    if content is not None:
+        path.write_bytes(content)
+    ended = run(command, str(path), *(["mobilenetv2"] if command == "predict" else []))
+    assert (ended.code, ended.out) == (2, "")
+    assert "t.db" in ended.err.replace("\n", "")
+    assert "Traceback" not in ended.err
+
+
+def test_every_command_shows_an_example(run: Run) -> None:
+    for command in ("build", "show", "predict", "validate"):
+        assert f"Example: mnas table {command}" in run(command, "--help").out
