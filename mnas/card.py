@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -96,19 +97,19 @@ def example(architecture: Architecture, source: Quantisation | None, file: str, 
     mode = "RGB" if channels == 3 else "L"
     values = f"np.asarray(image, np.float32).reshape(1, {height}, {width}, {channels}) / 127.5 - 1"
     if source is not None:
-        scaled = f"np.round(({values}) / {source.scale!r} + {source.zero_point})"
-        values = f"{scaled}.clip(-128, 127).astype(np.int8)"
+        integers = f"np.round(({values}) / {source.scale!r}) + {source.zero_point}"
+        values = f"({integers}).clip(-128, 127).astype(np.int8)"
     return f"""\
 import json, numpy as np
 from PIL import Image
 from ai_edge_litert.interpreter import Interpreter  # on a small board: from tflite_runtime.interpreter
-network = Interpreter({file!r})
+network = Interpreter({json.dumps(file)})
 network.allocate_tensors()
-image = Image.open("image.png").convert({mode!r}).resize(({width}, {height}), Image.Resampling.BILINEAR)
+image = Image.open("image.png").convert("{mode}").resize(({width}, {height}), Image.Resampling.BILINEAR)
 network.set_tensor(network.get_input_details()[0]["index"], {values})
 network.invoke()
 logits = network.get_tensor(network.get_output_details()[0]["index"])[0]
-print(json.load(open({card_file!r}))["labels"][logits.argmax()])
+print(json.load(open({json.dumps(card_file)}))["labels"][logits.argmax()])
 """
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -21,7 +21,7 @@ from mnas.entrants import Entrant
 from mnas.finalists import Quantisation, StoredModel, Trained
 from mnas.jsonl import write_whole
 from mnas.run import RunDirectory
-from mnas.training import OnStep, TrainingPlan, accuracy, train
+from mnas.training_plan import TrainingPlan
 
 DTYPES = ("float32", "int8")
 #: training images that show the converter the range of every activation
@@ -57,7 +57,7 @@ def train_and_export(
     lesson: Lesson,
     predict: Predictor,
     *,
-    on_step: OnStep | None = None,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> Trained:
     """Train a network and write its float32 and int8 files into the run's folder of models.
 
@@ -66,12 +66,15 @@ def train_and_export(
         BadInput: the images do not fit the network.
     """
     from mnas.export import convert
+    from mnas.training import accuracy, release, train
 
     start = time.monotonic()
     model = train(entrant.architecture, lesson.train, lesson.plan, seed, on_step)
     validated = accuracy(model, lesson.validation)
     examples = representative(lesson.train, seed)
     contents = {dtype: convert(model, dtype, examples) for dtype in DTYPES}
+    del model
+    release()
     models = []
     for dtype, content in contents.items():
         file = file_name(entrant.name, dtype, seed if seed != run.config.seed else None)

@@ -22,7 +22,7 @@ from mnas.errors import BadInput, BadRun, MnasError
 from mnas.exported import Lesson, Predictor, predictions, train_and_export
 from mnas.finalists import Ledger, Records, Session, Trouble, read_model
 from mnas.run import RunDirectory
-from mnas.training import TrainingPlan
+from mnas.training_plan import TrainingPlan
 
 if TYPE_CHECKING:
     from mnas.config import RunConfig

@@ -34,10 +34,10 @@ class Pick:
 
 
 def pick(run: RunDirectory, under_ms: float, dtype: str | None = None) -> Pick:
-    """The most accurate measured model of a run whose median latency is at most `under_ms`; the faster of equals.
+    """The most accurate measured model whose median latency is at most `under_ms`; the faster of equals.
 
-    Finalists and baselines both count. Accuracy is the mean over seeds, so that no seed is picked for its luck on
-    the test split; the file is the first seed's, the one that was measured.
+    Finalists and baselines both count. Accuracy is the mean over seeds, so that no seed is picked for its
+    luck on the test split; the file is the first seed's, the one that was measured.
 
     Raises:
         BadInput: no latency, or none of the models is that fast; the message names the nearest.

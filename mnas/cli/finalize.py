@@ -1,0 +1,136 @@
+"""`mnas finalize`: train, export, measure and test a run's best. Opens, calls and prints."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from mnas.cli.app import Exit, errors
+from mnas.cli.output import progress
+from mnas.cli.report import present
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from mnas.finalize import FinalPlan
+    from mnas.report import Report
+    from mnas.run import RunDirectory
+
+BASELINES = "mobilenetv2-0.25,mobilenetv2-0.35,mobilenetv2-0.5"
+#: seconds between two lines of progress where there is no terminal
+LINE_EVERY_S = 15.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add `mnas finalize`."""
+    app.command("finalize")(finalize)
+
+
+def finalize(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
+    *,
+    finalists: Annotated[int, typer.Option(help="Candidates to take from the front.")] = 5,
+    epochs: Annotated[
+        float | None, typer.Option(help="Passes over the images; four times the search's if left out.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Trainings of each network.")] = 3,
+    baselines: Annotated[
+        str, typer.Option(help="Known networks to set beside them, by commas; '' for none.")
+    ] = BASELINES,
+    batch_size: Annotated[int | None, typer.Option(help="Images in a training step.")] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", "-d", help="Where to measure; the search's if left out.")
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start again; what an earlier one made is put aside.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document; fields are in docs/json.md.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no warnings.")] = False,
+) -> int:
+    """Train a run's best longer, export them, measure them, and test them beside baselines.
+
+    Finalists are spread along the front; the best under the target and the knee are always among them. Each
+    is exported as float32 and int8. The same command goes on where an ended one stopped; more --finalists,
+    --seeds or --baselines add to what is there. Stop other programs while it measures.
+
+    Example: mnas finalize runs/digits --finalists 3 --epochs 60 --seeds 3
+    """
+    from mnas.finalize import FinalPlan, longer, start_again
+    from mnas.run import open_run
+
+    names = tuple(name.strip() for name in baselines.split(",") if name.strip())
+    with open_run(run) as opened:
+        plan = FinalPlan(
+            finalists=finalists,
+            seeds=seeds,
+            baselines=names,
+            training=longer(opened.config, epochs, batch_size),
+        )
+        if fresh:
+            start_again(opened)
+        written = finalized(opened, plan, device, quiet)
+    present(written, as_json=as_json, quiet=quiet)
+    return Exit.FAILURES if written.summary.troubles else Exit.DONE
+
+
+def finalized(run: RunDirectory, plan: FinalPlan, device: str | None = None, quiet: bool = False) -> Report:
+    """Finalize with progress on standard error, and write the report; says how to go on when interrupted."""
+    from devices.measurement import Settings
+    from devices.registry import open_device
+    from mnas.data import open_dataset
+    from mnas.finalize import finalize as run_finalize
+    from mnas.report import write_report
+
+    config = run.config
+    address = config.device if device is None else device
+    try:
+        with Display(quiet) as display:
+            run_finalize(
+                run,
+                plan,
+                open_dataset(config.dataset),
+                lambda: open_device(address, Settings(threads=config.threads)),
+                display.report,
+            )
+    except KeyboardInterrupt:
+        errors.print(
+            f"repeat the command to go on; {escape(str(run.path))} keeps what is done", highlight=False
+        )
+        raise
+    return write_report(run)
+
+
+class Display:
+    """Progress of named steps on standard error: a bar each on a terminal, else a line now and then."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._bars = progress(quiet=quiet or not errors.is_terminal)
+        self._tasks: dict[str, TaskID] = {}
+        self._last: tuple[str, float] = ("", 0.0)
+
+    def __enter__(self) -> Display:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def report(self, step: str, done: float, total: int) -> None:
+        """Show that `done` of `total` parts of a step are done."""
+        if step not in self._tasks:
+            self._tasks[step] = self._bars.add_task(step, total=total)
+        self._bars.update(self._tasks[step], completed=done, total=total)
+        if self._quiet or errors.is_terminal:
+            return
+        now = time.monotonic()
+        shown, at = self._last
+        if step != shown or now - at > LINE_EVERY_S or (done == total and total > 1):
+            errors.print(f"{step}: {done:.1f} of {total}", highlight=False)
+            self._last = (step, now)

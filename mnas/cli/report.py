@@ -1,0 +1,156 @@
+"""`mnas report`: what a run has shown so far, as a plot, tables and JSON. Opens, calls and prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mnas.cli.app import Exit
+from mnas.cli.output import print_json, print_table, warn
+
+if TYPE_CHECKING:
+    from mnas.comparison import Bar, Comparison
+    from mnas.report import Report
+    from mnas.summary import Candidate, Summary
+
+
+def register(app: typer.Typer) -> None:
+    """Add `mnas report`."""
+    app.command("report")(report)
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document; fields are in docs/json.md.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No warnings.")] = False,
+) -> int:
+    """Plot and summarise a run: its search, and its finalists beside the baselines.
+
+    Writes pareto.csv, pareto.png, pareto.svg and summary.json into the run's directory. Works at any time,
+    also while a search is running, and says what is missing.
+
+    Example: mnas report runs/digits
+    """
+    from mnas.report import write_report
+    from mnas.run import read_run
+
+    written = write_report(read_run(run))
+    present(written, as_json=as_json, quiet=quiet)
+    return Exit.FAILURES if written.summary.troubles else Exit.DONE
+
+
+def present(written: Report, *, as_json: bool, quiet: bool) -> None:
+    """Print a report: JSON, or tables and the paths to open; warnings on standard error."""
+    from mnas.summary_json import to_json
+
+    summary = written.summary
+    if as_json:
+        print_json(to_json(summary))
+    else:
+        show(written)
+    if not quiet:
+        for note in summary.notes:
+            warn(note)
+    for trouble in summary.troubles:
+        warn(f"{trouble.name}: {trouble.step} failed: {trouble.message}")
+
+
+def show(written: Report) -> None:
+    """Print a report for people."""
+    summary = written.summary
+    if any(one.rated for one in summary.networks):
+        _show_networks(summary)
+    else:
+        _show_candidates(summary)
+    for line in summary.missing:
+        typer.echo(f"missing: {line}")
+    for path in (written.png, written.svg, written.csv, written.json):
+        typer.echo(str(path))
+
+
+def _show_candidates(summary: Summary) -> None:
+    from mnas.summary_json import by_latency
+
+    front = [candidate for candidate in by_latency(summary.candidates) if candidate.on_front]
+    print_table(
+        f"Front of {len(summary.candidates)} trained candidates, {summary.run.config.dtype}",
+        ("trial", "validation accuracy", "ms", ""),
+        [
+            (
+                candidate.result.number,
+                f"{candidate.result.point[0]:.2%}",
+                f"{candidate.result.point[1]:.3g}",
+                _marks(candidate, summary),
+            )
+            for candidate in front
+        ],
+    )
+
+
+def _show_networks(summary: Summary) -> None:
+    compared = {(comparison.network.name, dtype): comparison for dtype, comparison in summary.comparisons}
+    print_table(
+        f"Test accuracy of the .tflite files in %, latency measured on {summary.run.config.device} in ms",
+        ("network", "type", "accuracy", "range", "ms", "pred.", "vs base"),
+        [
+            (
+                one.final.name,
+                one.final.dtype,
+                "-" if one.accuracy is None else f"{100 * one.accuracy.middle:.2f}",
+                _range(one.accuracy),
+                "-" if one.latency_ms is None else f"{one.latency_ms.middle:.3g}",
+                "-" if one.final.model.predicted_ms is None else f"{one.final.model.predicted_ms:.3g}",
+                _difference(compared.get((one.final.name, one.final.dtype))),
+            )
+            for one in summary.networks
+        ],
+    )
+    for line in _footnotes(summary):
+        typer.echo(line)
+
+
+def _footnotes(summary: Summary) -> Iterator[str]:
+    target_ms = summary.run.config.target_ms
+    for one in summary.networks:
+        if one.best:
+            yield f"best under {target_ms:g} ms: {one.final.name} {one.final.dtype}"
+        if one.knee:
+            yield f"knee of the finalists: {one.final.name} {one.final.dtype}"
+    if not any(one.best for one in summary.networks):
+        yield f"nothing measured takes {target_ms:g} ms or less"
+    verdicts = {comparison.verdict for _, comparison in summary.comparisons}
+    if any(comparison.baseline for _, comparison in summary.comparisons):
+        yield "vs base: points of accuracy above the baselines at equal measured latency; * beyond the bars"
+    if "no difference larger than the bars" in verdicts:
+        yield "without *: no difference larger than the bars (range over seeds, latency quartiles)"
+    if "no bars" in verdicts:
+        yield "one seed gives no bars, so no difference is claimed"
+    if "no baseline at this latency" in verdicts:
+        yield "none: the baselines are all faster or all slower"
+    correlation = summary.correlation
+    figure = f"none ({correlation.reason})" if correlation.spearman is None else f"{correlation.spearman:.2f}"
+    yield f"rank correlation of search and final accuracy (Spearman): {figure}, n = {correlation.n}"
+
+
+def _marks(candidate: Candidate, summary: Summary) -> str:
+    best = f"best under {summary.run.config.target_ms:g} ms" if candidate.best else ""
+    return ", ".join(filter(None, (best, "knee" if candidate.knee else "")))
+
+
+def _range(bar: Bar | None) -> str:
+    return "-" if bar is None or bar.high == bar.low else f"{100 * bar.low:.1f}-{100 * bar.high:.1f}"
+
+
+def _difference(comparison: Comparison | None) -> str:
+    if comparison is None:
+        return ""
+    if comparison.difference is None:
+        return "none"
+    mark = " *" if comparison.verdict in {"higher", "lower"} else "  "
+    return f"{100 * comparison.difference:+.2f}{mark}"

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from PIL import Image
+
+from mnas.finalists import Ledger, Trouble
+from mnas.report import COLUMNS, to_chart, to_csv, write_report
+from mnas.run import RunDirectory, read_run
+from mnas.summary import summarise
+from mnas.summary_json import to_json
+from tests.mnas import finished
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    return finished.finished(tmp_path_factory.mktemp("runs") / "run")
+
+
+def rows(run: RunDirectory) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(to_csv(summarise(run)))))
+
+
+def copied(run: RunDirectory, path: Path) -> RunDirectory:
+    shutil.copytree(run.path, path)
+    return read_run(path)
+
+
+def test_files_are_written_and_can_be_read(run: RunDirectory) -> None:
+    written = write_report(run)
+    with Image.open(written.png) as image:
+        assert image.width > 1500
+        assert image.height > 700
+    assert ET.parse(written.svg).getroot().tag.endswith("svg")
+    assert json.loads(written.json.read_text()) == to_json(written.summary)
+    assert not [path.name for path in run.path.iterdir() if path.name.startswith("draft")]
+
+
+def test_the_table_has_every_candidate_and_network(run: RunDirectory) -> None:
+    found = rows(run)
+    assert set(found[0]) == set(COLUMNS)
+    assert [row["kind"] for row in found] == ["trial"] * 8 + ["finalist"] * 6 + ["baseline"] * 4
+    assert [row["trial"] for row in found if row["on_front"] == "true"] == ["0", "1", "3", "5", "6"]
+    assert [
+        row["trial"] for row in found if row["kind"] == "trial" and row["best_under_target"] == "true"
+    ] == ["3"]
+    for row in found[8:]:
+        low, middle, high = (float(row[name]) for name in ("accuracy_low", "accuracy", "accuracy_high"))
+        assert low < middle < high
+        q25, median, q75 = (float(row[name]) for name in ("latency_q25_ms", "latency_ms", "latency_q75_ms"))
+        assert q25 < median < q75
+        assert (run.models / row["model_file"]).exists()
+    assert [row["accuracy_split"] for row in found] == ["validation"] * 8 + ["test"] * 10
+
+
+def test_a_trial_has_nothing_measured(run: RunDirectory) -> None:
+    trial = rows(run)[0]
+    assert trial["accuracy_low"] == trial["latency_q25_ms"] == trial["seeds"] == trial["model_file"] == ""
+
+
+def test_the_document_holds_what_the_run_shows(run: RunDirectory) -> None:
+    document = to_json(summarise(run))
+    assert document["search"]["front"] == [0, 1, 3, 5, 6]
+    assert document["search"]["best_under_target"] == 3
+    assert [one["name"] for one in document["finalists"][::2]] == ["trial-0", "trial-3", "trial-6"]
+    assert {one["name"] for one in document["baselines"]} == set(finished.BASELINES)
+    assert document["rank_correlation"]["networks"] == 3
+    assert document["rank_correlation"]["spearman"] == pytest.approx(1)
+    assert document["test_images"] == 360
+    assert document["missing"] == document["failures"] == document["warnings"] == []
+    one = document["finalists"][0]
+    assert one["latency"]["q25_ms"] < one["latency"]["median_ms"] < one["latency"]["q75_ms"]
+    assert one["prediction_error_percent"] == pytest.approx(
+        100 * (one["predicted_ms"] / one["latency"]["comparable_ms"] - 1)
+    )
+    assert document["finalists"][1]["predicted_ms"] is None
+
+
+def test_finalists_are_compared_with_baselines_of_their_own_type(run: RunDirectory) -> None:
+    document = to_json(summarise(run))
+    baselines = {
+        dtype: sorted(
+            (one["latency"]["median_ms"], one["accuracy"])
+            for one in document["baselines"]
+            if one["dtype"] == dtype
+        )
+        for dtype in ("float32", "int8")
+    }
+    assert len(document["comparisons"]) == 6
+    for one in document["comparisons"]:
+        (start, low), (end, high) = baselines[one["dtype"]]
+        if start <= one["latency_ms"] <= end:
+            expected = low + (high - low) * (one["latency_ms"] - start) / (end - start)
+            assert one["baseline_accuracy"] == pytest.approx(expected)
+            assert one["difference"] == pytest.approx(one["accuracy"] - expected)
+        else:
+            assert one["verdict"] == "no baseline at this latency"
+
+
+def test_marks_on_the_plot(run: RunDirectory) -> None:
+    summary = summarise(run)
+    chart = to_chart(summary)
+    assert [mark.label for mark in chart.marks[:2]] == ["0", "0"]
+    assert [mark.label for mark in chart.marks[-2:]] == ["0.5", "0.5"]
+    assert sum(mark.best for mark in chart.marks) == sum(mark.knee for mark in chart.marks) == 1
+    best = next(mark for mark in chart.marks if mark.best)
+    below = [mark for mark in chart.marks if mark.latency_ms.middle <= 1.0]
+    assert best.accuracy.middle == max(mark.accuracy.middle for mark in below)
+    knee = next(mark for mark in chart.marks if mark.knee)
+    assert (knee.role, knee.dtype) == ("finalist", "float32")
+
+
+def test_before_finalizing_it_says_what_is_missing(tmp_path: Path) -> None:
+    run = finished.searched(tmp_path / "run", finished.POINTS[:5])
+    written = write_report(run)
+    assert "5 of 8 candidates are trained" in written.summary.missing[0]
+    assert f"run mnas finalize {run.path}" in written.summary.missing[1]
+    assert written.png.exists()
+    assert to_json(written.summary)["finalists"] == []
+
+
+def test_a_run_without_candidates_has_a_report(tmp_path: Path) -> None:
+    run = finished.searched(tmp_path / "run", ())
+    written = write_report(run)
+    assert "no candidate is trained yet" in written.summary.missing[0]
+    assert written.png.exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"measured": False}, "8 of 8 models are not measured yet"),
+        ({"tested": False}, "8 of 8 models are not tested with every seed yet"),
+        ({"baselines": ()}, "no baselines to compare with"),
+    ],
+)
+def test_a_half_finalized_run_says_what_is_missing(tmp_path: Path, state: dict, message: str) -> None:
+    state = {"finalists": 3, "baselines": ("mobilenetv2-0.25",), "seeds": 1} | state
+    summary = summarise(finished.finished(tmp_path / "run", **state))
+    assert message in " ".join(summary.missing)
+
+
+def test_one_seed_is_no_ground_for_a_claim(tmp_path: Path) -> None:
+    run = finished.finished(tmp_path / "run", seeds=1)
+    summary = summarise(run)
+    assert {comparison.verdict for _, comparison in summary.comparisons} <= {
+        "no bars",
+        "no baseline at this latency",
+    }
+    assert "no bar" in " ".join(summary.notes)
+
+
+def test_a_disturbed_measurement_is_flagged(tmp_path: Path) -> None:
+    run = finished.finished(tmp_path / "run", finalists=1, baselines=(), other_load=0.4)
+    summary = summarise(run)
+    assert [warning.code for warning in summary.networks[0].warnings] == ["disturbed"]
+    assert "trial-3 float32: other processes took up to 40%" in " ".join(summary.notes)
+
+
+def test_troubles_that_were_not_made_good_are_listed(run: RunDirectory, tmp_path: Path) -> None:
+    again = copied(run, tmp_path / "run")
+    ledger = Ledger(again.finalists)
+    ledger.add_trouble(Trouble("trial-0, seed 0", "training", "diverged, then it worked"))
+    ledger.add_trouble(Trouble("trial-9, seed 1", "training", "diverged"))
+    ledger.add_trouble(Trouble("trial-9, seed 1", "training", "diverged again"))
+    found = summarise(again).troubles
+    assert [(one.name, one.message) for one in found] == [("trial-9, seed 1", "diverged again")]
+
+
+def test_a_report_twice_is_the_same(run: RunDirectory) -> None:
+    first = {path.name: path.read_bytes() for path in _files(run)}
+    assert {path.name: path.read_bytes() for path in _files(run)} == first
+
+
+def _files(run: RunDirectory) -> list[Path]:
+    written = write_report(run)
+    return [written.csv, written.svg, written.json]
