@@ -1,1 +1,1 @@
-"""One device's per-operator latencies: operators, tables, predictions. Knows nothing of training or search."""
+"""One device's per-operator latencies: operators, tables, predictions. Knows nothing of training."""
