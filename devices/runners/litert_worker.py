@@ -699,8 +699,8 @@ def burst(
             if stop > deadline_ns:
                 raise Refusal(
                     "DeadlineExceeded",
-                    "%d runs of at least %d were done; allow more time or ask for fewer runs"
-                    % (len(out), runs),
+                    "%d runs of at least %d were done, in %.1f s of at least %.1f s; allow more time or "
+                    "ask for less" % (len(out), runs, (stop - begin) / 1e9, min_time_ns / 1e9),
                 )
     finally:
         if collecting:
@@ -742,6 +742,11 @@ class Loaded:
             raise
         except MemoryError:
             raise Refusal("DeviceTrouble", "the device has not enough memory for the model") from None
+        except (ImportError, SystemError) as error:
+            message = (
+                "the runtime does not work with NumPy %s, often one that is too new for it or too old: %s"
+            )
+            raise Refusal("RuntimeMissing", message % (np.__version__, error)) from error
         except Exception as error:
             reason = str(error) or "no reason is given; often memory does not suffice for its tensors"
             raise Refusal("ModelRejected", reason) from error

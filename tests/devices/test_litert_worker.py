@@ -66,7 +66,7 @@ def test_it_uses_of_numpy_what_1_19_has() -> None:
         for node in ast.walk(ast.parse(SOURCE))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "np"
     }
-    assert used <= {"array", "dtype", "iinfo", "median", "percentile", "random"}
+    assert used <= {"__version__", "array", "dtype", "iinfo", "median", "percentile", "random"}
 
 
 # --- its parts
@@ -253,6 +253,17 @@ def test_one_measurement_at_a_time_on_a_core(tmp_path: Path, monkeypatch: pytest
     for lock in (first, second, elsewhere):
         for file in lock.files:
             os.close(file)
+
+
+def test_a_runtime_that_does_not_fit_its_numpy_is_not_the_models_fault() -> None:
+    def interpreter(**_: object) -> None:
+        raise SystemError("<built-in method CreateWrapperFromFile> returned a result with an error set")
+
+    broken = worker.Worker()
+    broken.interpreter = interpreter
+    with pytest.raises(worker.Refusal, match=r"does not work with NumPy \d") as caught:
+        worker.Loaded(broken, {"key": "a", "path": "/a.tflite"}, 0)
+    assert caught.value.kind == "RuntimeMissing"
 
 
 # --- its protocol
