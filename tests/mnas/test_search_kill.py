@@ -133,6 +133,20 @@ def test_every_point_between_asking_and_telling(
     assert len(evaluations(path)) <= len(set(evaluations(path))) + 1
 
 
+@pytest.mark.parametrize("point", ["queue:1", "note:1", "close:1"])
+def test_killed_again_while_it_closes_what_the_first_kill_left(
+    tmp_path: Path, point: str, undisturbed: dict[str, list[tuple[object, ...]]]
+) -> None:
+    path = tmp_path / "run"
+    for stop in ("evaluate:3", point, point):
+        process = start(path, "--stop", stop)
+        process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL
+    finish(path)
+    assert story(path) == undisturbed["random"]
+    assert len(evaluations(path)) == len(set(evaluations(path))) + 1
+
+
 def test_killed_before_telling_nothing_is_evaluated_twice(tmp_path: Path) -> None:
     path = tmp_path / "run"
     start(path, "--stop", "tell:4").communicate(timeout=60)

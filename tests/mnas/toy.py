@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from optuna.study import Study
+
 from controllers import registry
 from controllers.registry import create
 from mnas.architecture import Architecture
@@ -24,6 +26,9 @@ from mnas.search import Status, search
 from mnas.spaces.base import Choice, check_indices
 from mnas.study import RunStudy
 
+#: where the script can kill itself: while evaluating, before the result is written, before an attribute is,
+#: before the study is told, before a cut-off proposal is queued again, and before the study closes a trial
+POINTS = ("evaluate", "record", "note", "tell", "queue", "close")
 KERNELS, EXPANSIONS, CHANNELS = (3, 5), (1, 3, 6), (8, 16, 24)
 
 
@@ -91,10 +96,10 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--cap", type=float)
     parser.add_argument("--sleep", type=float, default=0.0)
-    parser.add_argument("--stop", help="POINT:N, where POINT is evaluate, record, note or tell")
+    parser.add_argument("--stop", help="POINT:N, where POINT is one of POINTS")
     options = parser.parse_args()
     point, _, ordinal = (options.stop or "never:0").partition(":")
-    seen = dict.fromkeys(("evaluate", "record", "note", "tell"), 0)
+    seen = dict.fromkeys(POINTS, 0)
 
     def pass_by(name: str) -> None:
         seen[name] += 1
@@ -110,19 +115,21 @@ def main() -> None:
             raise TrainingFailed("as told")
         return accuracy(architecture)
 
-    def before(owner: type, method: str) -> None:
+    def before(owner: type, method: str, name: str) -> None:
         original = getattr(owner, method)
 
-        def wrapped(self: object, *arguments: object) -> object:
-            pass_by(method)
-            return original(self, *arguments)
+        def wrapped(*arguments: object, **named: object) -> object:
+            pass_by(name)
+            return original(*arguments, **named)
 
         setattr(owner, method, wrapped)
 
     registry.POPULATION = 4  # so that a short search has several generations
-    before(RunDirectory, "record")
-    before(RunStudy, "note")
-    before(RunStudy, "tell")
+    before(RunDirectory, "record", "record")
+    before(RunStudy, "note", "note")
+    before(RunStudy, "tell", "tell")
+    before(Study, "add_trial", "queue")
+    before(Study, "tell", "close")
     wanted = config(controller=options.controller, trials=options.trials, cap_ms=options.cap)
     with make_run(options.path, wanted) as run:
         print("open", flush=True)  # noqa: T201 - the test waits for it
