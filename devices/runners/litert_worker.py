@@ -34,7 +34,7 @@ import sys
 import tempfile
 import threading
 import time
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, List, NoReturn, Optional, Tuple
 
 import numpy as np
 
@@ -940,6 +940,11 @@ def read_requests(requests: queue.Queue[bytes], directory: str | None) -> None:
     """Hand on the lines of standard input; when it ends, end the process, whatever it is doing."""
     for line in sys.stdin.buffer:
         requests.put(line)
+    leave(directory)
+
+
+def leave(directory: str | None) -> NoReturn:
+    """The host is gone: remove what it sent and end, whatever other threads do."""
     if directory:
         shutil.rmtree(directory, ignore_errors=True)
     os._exit(0)
@@ -947,7 +952,7 @@ def read_requests(requests: queue.Queue[bytes], directory: str | None) -> None:
 
 def main() -> None:
     """Keep standard output for replies, whatever the runtime prints, and answer until the input ends."""
-    replies = os.fdopen(os.dup(1), "wb", 0)
+    replies = os.dup(1)
     os.dup2(2, 1)
     requests: queue.Queue[bytes] = queue.Queue()
     directory = sys.argv[1] if len(sys.argv) > 1 else None
@@ -960,7 +965,12 @@ def main() -> None:
             reply = {"id": None, "error": "DeviceTrouble", "message": "not a request: %s" % error}
         else:
             reply = worker.answer(request)
-        replies.write(json.dumps(reply).encode("utf-8") + b"\n")
+        rest = json.dumps(reply).encode("utf-8") + b"\n"
+        try:
+            while rest:
+                rest = rest[os.write(replies, rest) :]
+        except OSError:
+            leave(directory)
 
 
 if __name__ == "__main__":
