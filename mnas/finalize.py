@@ -66,6 +66,7 @@ def longer(config: RunConfig, epochs: float | None = None, batch_size: int | Non
 
     Raises:
         BadInput: a figure that no training plan takes.
+        BadRun: the run's own plan has a field that there is none of.
     """
     values: dict[str, Any] = dict(config.training)
     if epochs is not None:
@@ -75,7 +76,10 @@ def longer(config: RunConfig, epochs: float | None = None, batch_size: int | Non
         values |= {name: LONGER * values[name] for name in ("steps", "epochs") if name in values}
     if batch_size is not None:
         values["batch_size"] = batch_size
-    return TrainingPlan(**values)
+    try:
+        return TrainingPlan(**values)
+    except TypeError as error:
+        raise BadRun(f"the run's training plan cannot be used: {error}") from error
 
 
 def finalize(
@@ -225,14 +229,14 @@ class _Work:
 
     def test(self) -> None:
         """Test every exported file, those of all seeds, on the test split."""
-        from mnas.export import tflite_accuracy
-
         records = self.ledger.read()
         models = {model.sha256: model for one in records.trained for model in one.models}
         waiting = [model for sha256, model in models.items() if sha256 not in records.accuracies]
         self.report("testing", len(models) - len(waiting), len(models))
         if not waiting:
             return
+        from mnas.export import tflite_accuracy
+
         images = resized(self.dataset.test(), self.run.config.resolution)
         for position, model in enumerate(waiting, start=len(models) - len(waiting) + 1):
             accuracy = tflite_accuracy(read_model(self.run, model), images)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from devices.measurement import Context, DeviceFacts, Pass, Settings
@@ -16,6 +17,7 @@ from mnas.data import open_dataset
 from mnas.entrants import Entrant, entrants
 from mnas.exported import DTYPES, file_name, quantisation
 from mnas.finalists import Ledger, Session, StoredModel, Trained
+from mnas.finalize import longer
 from mnas.lower import lower
 from mnas.run import Result, RunConfig, RunDirectory, make_run
 
@@ -79,7 +81,8 @@ def finished(
     """A finalized run on digits: real model files, made-up accuracies and latencies."""
     run = searched(path, POINTS)
     ledger = Ledger(run.finalists)
-    ledger.add_settings({"steps": 160, "batch_size": 128})
+    plan = asdict(longer(run.config))
+    ledger.add_settings({name: value for name, value in plan.items() if value is not None})
     networks = entrants(run, finalists, baselines)
     for seed in range(seeds):
         for one in networks:

@@ -32,7 +32,8 @@ def test_records_join_to_one_network_per_element_type(run: RunDirectory) -> None
     ]
     assert [one.role for one in finals] == ["finalist"] * 6 + ["baseline"] * 4
     assert all(one.seeds == (0, 1) and len(one.accuracies) == 2 for one in finals)
-    assert records.settings == {"steps": 160, "batch_size": 128}
+    assert records.settings is not None
+    assert records.settings["steps"] == 160
     assert records.test_images == 360
 
 

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mnas.run import RunDirectory, open_run
+from tests.command_line import Ended, invoke
+from tests.mnas import finished
+
+Report = Callable[..., Ended]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    return finished.finished(tmp_path_factory.mktemp("runs") / "run", other_load=0.3)
+
+
+@pytest.fixture
+def mnas_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Report:
+    return lambda *arguments: invoke("report", *map(str, arguments), monkeypatch=monkeypatch, capsys=capsys)
+
+
+def test_a_table_a_comparison_and_the_paths(run: RunDirectory, mnas_report: Report) -> None:
+    ended = mnas_report(run.path)
+    assert ended.code == 0
+    lines = [line.split() for line in ended.out.splitlines()]
+    assert sum(line[1:2] in (["float32"], ["int8"]) for line in lines) == 10
+    assert max(map(len, ended.out.splitlines())) <= max(80, len(str(run.path)) + 20, 100)
+    assert "points of accuracy above the baselines at equal measured latency" in ended.out
+    assert "rank correlation of search and final accuracy (Spearman): 1.00, n = 3" in ended.out
+    for name in ("pareto.png", "pareto.svg", "pareto.csv", "summary.json"):
+        assert str(run.path / name) in ended.out
+    assert "other processes took up to 30%" in " ".join(ended.err.split())
+
+
+def test_only_what_is_beyond_the_bars_is_marked(run: RunDirectory, mnas_report: Report) -> None:
+    document = json.loads(mnas_report(run.path, "--json").out)
+    printed = mnas_report(run.path).out
+    for one in document["comparisons"]:
+        row = next(line for line in printed.splitlines() if line.split()[:2] == [one["name"], one["dtype"]])
+        assert row.rstrip().endswith("*") == (one["verdict"] in {"higher", "lower"})
+
+
+def test_json_is_the_summary(run: RunDirectory, mnas_report: Report) -> None:
+    ended = mnas_report(run.path, "--json", "--quiet")
+    assert ended.code == 0
+    assert json.loads(ended.out) == json.loads((run.path / "summary.json").read_text())
+    assert ended.err == ""
+
+
+def test_a_search_alone_is_shown_with_what_is_missing(tmp_path: Path, mnas_report: Report) -> None:
+    run = finished.searched(tmp_path / "run", finished.POINTS)
+    ended = mnas_report(run.path)
+    assert ended.code == 0
+    assert f"missing: no finalists yet: run mnas finalize {run.path}" in ended.out
+    assert "best under 1 ms, knee" in ended.out
+
+
+def test_it_works_while_another_process_writes(run: RunDirectory, mnas_report: Report) -> None:
+    with open_run(run.path):
+        assert mnas_report(run.path).code == 0
+
+
+def test_what_is_no_run_ends_with_2(tmp_path: Path, mnas_report: Report) -> None:
+    ended = mnas_report(tmp_path)
+    assert ended.code == 2
+    assert "is not a run directory" in ended.err
+    finished.searched(tmp_path / "run", finished.POINTS)
+    (tmp_path / "run" / "finalists.jsonl").write_text("nonsense\n")
+    ended = mnas_report(tmp_path / "run")
+    assert ended.code == 2
+    assert "finalists.jsonl, line 1" in " ".join(ended.err.split())
+
+
+def test_help_has_an_example(mnas_report: Report) -> None:
+    assert "Example: mnas report runs/digits" in " ".join(mnas_report("--help").out.split())
