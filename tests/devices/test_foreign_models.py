@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -215,3 +218,40 @@ def test_the_command_line_survives_damaged_files(run: Run, tmp_path: Path, damag
     for name in list(damaged)[::75]:
         path.write_bytes(damaged[name])
         _clear(run(str(path), *QUICK, "--json"), name)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_an_endless_run_ends_with_its_host(
+    tmp_path: Path, endless: bytes, number: signal.Signals, code: int
+) -> None:
+    path = tmp_path / "endless.tflite"
+    path.write_bytes(endless)
+    command = [sys.executable, "-m", "mnas", "profile", str(path), "--deadline", "100"]
+    host = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        family = psutil.Process(host.pid)
+        workers = _wait_for(lambda: [each for each in family.children() if _busy(each)])
+        host.send_signal(number)
+        out, err = host.communicate(timeout=OVERHEAD_S)
+        assert (host.returncode, out) == (code, ""), err
+        assert "Traceback" not in err
+        assert psutil.wait_procs(workers, timeout=OVERHEAD_S)[1] == []
+    finally:
+        host.kill()
+        host.communicate()
+
+
+def _busy(worker: psutil.Process) -> bool:
+    """Whether a worker is past its imports and in the endless run: it has used a second of its core."""
+    try:
+        return "litert_worker" in " ".join(worker.cmdline()) and worker.cpu_times().user > 1.0
+    except psutil.Error:  # a short-lived helper that has ended
+        return False
+
+
+def _wait_for(found: Callable[[], list[psutil.Process]]) -> list[psutil.Process]:
+    deadline = time.monotonic() + 60
+    while not (processes := found()):
+        assert time.monotonic() < deadline, "no worker is busy"
+        time.sleep(0.1)
+    return processes
