@@ -14,7 +14,7 @@ from mnas.comparison import Bar, Comparison, RankCorrelation, Rated, compare, ra
 from mnas.finalists import Final, Ledger, Records, Trouble
 from mnas.lower import lower
 from mnas.pareto import best_under, front, knee
-from mnas.run import Result, RunDirectory
+from mnas.run import STATES, Result, RunDirectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def summarise(run: RunDirectory) -> Summary:
     session = records.session
     return Summary(
         run,
-        dict(Counter("repeated" if result.repeats is not None else result.state for result in results)),
+        _proposals(results),
         candidates,
         networks,
         comparisons,
@@ -124,6 +124,11 @@ def summarise(run: RunDirectory) -> Summary:
         missing,
         _notes(networks),
     )
+
+
+def _proposals(results: Sequence[Result]) -> dict[str, int]:
+    count = Counter("repeated" if result.repeats is not None else result.state for result in results)
+    return {state: count[state] for state in (*STATES, "repeated")}
 
 
 def _candidates(trained: Sequence[Result], target_ms: float) -> tuple[Candidate, ...]:

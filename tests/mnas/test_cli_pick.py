@@ -9,6 +9,7 @@ import pytest
 from mnas.run import RunDirectory
 from tests.command_line import Ended, invoke
 from tests.mnas import finished
+from tests.mnas.documented import documented, fields
 
 Pick = Callable[..., Ended]
 
@@ -41,6 +42,12 @@ def test_json_is_the_card_with_the_paths(run: RunDirectory, mnas_pick: Pick, tmp
     assert document.pop("card") == str(tmp_path / "model.json")
     assert document == json.loads((tmp_path / "model.json").read_text())
     assert output.exists()
+
+
+def test_every_field_is_documented(run: RunDirectory, mnas_pick: Pick) -> None:
+    document = json.loads(mnas_pick(run.path, "--under-ms", 20, "--int8", "--json").out)
+    objects = dict.fromkeys(("training", "latency", "versions"))
+    assert fields(document | objects) == documented("pick")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from mnas.run import RunDirectory, open_run
 from tests.command_line import Ended, invoke
 from tests.mnas import finished
+from tests.mnas.documented import documented, fields
 
 Report = Callable[..., Ended]
 
@@ -49,6 +50,21 @@ def test_json_is_the_summary(run: RunDirectory, mnas_report: Report) -> None:
     assert ended.code == 0
     assert json.loads(ended.out) == json.loads((run.path / "summary.json").read_text())
     assert ended.err == ""
+
+
+def test_every_field_is_documented(run: RunDirectory, mnas_report: Report) -> None:
+    document = json.loads(mnas_report(run.path, "--json").out)
+    for one in document["finalists"]:
+        one["latency"] |= {"device": None, "warnings": []}
+    assert all(set(one) == set(document["finalists"][0]) for one in document["baselines"])
+    plain = {
+        "training": None,
+        "baselines": [],
+        "warnings": [],
+        "failures": [{"name": "", "step": "", "message": ""}],
+        "search": document["search"] | {"training": None},
+    }
+    assert fields(document | plain) == documented("report")
 
 
 def test_a_search_alone_is_shown_with_what_is_missing(tmp_path: Path, mnas_report: Report) -> None:
