@@ -20,7 +20,7 @@ from latency_tables.records import Network, StoredFailure
 from latency_tables.store import LatencyTable
 
 #: how a table's networks are measured unless its builder says otherwise
-PLAN = Plan(passes=3, warmup_runs=2, min_runs=8, min_time_s=0.1, per_operator=True, deadline_s=120.0)
+PLAN = Plan(passes=3, warmup_runs=2, min_runs=8, min_time_s=0.05, per_operator=True, deadline_s=120.0)
 
 
 #: times a network that failed is tried in one call

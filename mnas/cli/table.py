@@ -367,4 +367,4 @@ def _bar(text: str, quiet: bool) -> Iterator[Callable[[Progress], None]]:
 def _cell(value: object) -> str:
     if isinstance(value, list):
         return f"{len(value)}" + (f", the first is {value[0]}" if value else "")
-    return "unknown" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
+    return "unknown" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
