@@ -122,7 +122,7 @@ def _check(architecture: Architecture, images: Images) -> None:
     wanted = (architecture.height, architecture.width, architecture.channels)
     if images.pixels.shape[1:] != wanted:
         raise BadInput(
-            f"images are {images.pixels.shape[1:]} (height, width, channels), the architecture takes {wanted}: "
+            f"images have (height, width, channels) {images.pixels.shape[1:]}, the architecture {wanted}: "
             "resize the images (mnas.data.resized) or the architecture (Architecture.at)"
         )
     if int(images.labels.max()) >= architecture.classes:
