@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from math import floor, log10
+from math import floor, inf, log10
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
@@ -56,8 +56,10 @@ def profile(
     from latency_tables.tflite import describe
 
     settings = Settings(threads=threads, cpus=_cores(cpus))
-    if min_time >= deadline:
-        raise BadInput(f"--min-time {min_time:g} must be less than --deadline {deadline:g}, both in seconds")
+    if not 0 <= min_time < deadline < inf:
+        raise BadInput(
+            f"--min-time {min_time:g}, --deadline {deadline:g}: the first must be less, in seconds"
+        )
     plan = Plan(passes=passes, min_runs=runs, min_time_s=min_time, per_operator=per_op, deadline_s=deadline)
     file = ModelFile.from_path(model)
     description = describe(file.content)

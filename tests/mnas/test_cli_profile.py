@@ -120,12 +120,16 @@ def test_people_get_a_panel_and_a_table_within_80_columns(run: Run, model: Path)
         (("{model}", "--cpus", "9999"), "9999"),
         (("{model}", "--runs", "0"), "runs"),
         (("{model}", "--min-time", "9", "--deadline", "8"), "--deadline 8"),
+        (("{model}", "--min-time", "nan"), "--min-time nan"),
+        (("{model}", "--deadline", "inf"), "--deadline inf"),
+        (("{model}", "--passes", "0"), "passes is 0"),
+        (("{folder}",), "directory"),
     ],
 )
 def test_bad_input_ends_with_2_and_one_message(
     run: Run, model: Path, arguments: tuple[str, ...], says: str
 ) -> None:
-    ended = run(*(argument.format(model=model) for argument in arguments))
+    ended = run(*(argument.format(model=model, folder=model.parent) for argument in arguments))
     assert (ended.code, ended.out) == (2, "")
     assert says in ended.err
     assert ended.err.count("error:") == 1
