@@ -112,7 +112,7 @@ def validate(
                 (network_ms(samples[first]), network_ms(samples[second])),
             )
         )
-    return compare(details, tuple(failures.values()))
+    return compare(details, [failures[name] for name in jobs if name in failures])
 
 
 def compare(details: Sequence[HeldOut], failures: Sequence[Failure] = ()) -> Validation:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sqlite3
-from collections.abc import Callable
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,12 +17,18 @@ from typing import Any
 
 import pytest
 
+from devices import registry
+from devices.device import Device
+from devices.measurement import Failure, ModelFile, Pass
+from devices.plan import Plan
 from devices.registry import open_device
 from latency_tables import build as building
 from latency_tables import tflite, validate
+from latency_tables.store import LatencyTable
 from mnas import spaces
+from mnas.architecture import Architecture
 from mnas.lower import lower
-from mnas.tables import TableRequest, open_or_create
+from mnas.tables import TableRequest, networks_of, open_or_create
 from tests.command_line import Ended, invoke
 
 FIELDS = Path(__file__).parents[2] / "docs" / "json.md"
@@ -105,6 +115,79 @@ def test_building_goes_on_where_it_was_ended(run: Run, table: Path) -> None:
     assert "measured just now" in again.out
 
 
+def test_an_interruption_keeps_what_was_measured(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    command = [sys.executable, "-m", "mnas", "table", "build", *OPTIONS[:-1], "50", "-o", str(path)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as job:
+        while job.poll() is None and not (LatencyTable.exists(path) and _measured(path)):
+            time.sleep(0.1)
+        job.send_signal(signal.SIGINT)
+    assert job.returncode == 130
+    assert [file.name for file in tmp_path.iterdir()] == ["t.db"]
+    assert 0 < len(_measured(path)) < 50 * len(networks_of(REQUEST))
+
+
+def _measured(path: Path) -> set[tuple[str, int]]:
+    with LatencyTable.open(path) as opened:
+        return opened.measured()
+
+
+class Flaky:
+    """The local device, on which some networks fail."""
+
+    def __init__(self, inner: Device, failing: str) -> None:
+        self.facts, self.settings, self.close = inner.facts, inner.settings, inner.close
+        self._inner, self._failing = inner, failing
+
+    def stream(self, models: Sequence[ModelFile], plan: Plan) -> Iterator[Pass | Failure]:
+        for model in models:
+            if model.name.startswith(self._failing):
+                yield Failure(model.name, model.sha256, "WorkerCrashed", f"{model.name} ended the worker")
+        yield from self._inner.stream([m for m in models if not m.name.startswith(self._failing)], plan)
+
+
+def test_what_failed_is_listed_and_told_by_the_exit_code(
+    run: Run, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        registry, "open_device", lambda address, settings: Flaky(open_device(address, settings), "cover-000")
+    )
+    with sqlite3.connect(table) as connection:
+        connection.execute("DELETE FROM operator_times WHERE operator_id < 9")
+        connection.execute(
+            "DELETE FROM operator_times WHERE pass_id IN "
+            "(SELECT id FROM passes WHERE network_id = (SELECT id FROM networks WHERE name = 'cover-000'))"
+        )
+        connection.execute(
+            "DELETE FROM passes WHERE network_id = (SELECT id FROM networks WHERE name = 'cover-000')"
+        )
+    ended = run("build", *OPTIONS, "-o", str(table), "--json")
+    assert ended.code == 4
+    document = json.loads(ended.out)
+    assert document["failures"][0]["network"] == "cover-000"
+    assert len(document["missing_operators"]) >= 8
+    assert document["scale"] is None
+    assert "cover-000 ended the worker" in ended.err
+    shown = run("show", str(table))
+    assert shown.code == 0
+    assert "cover-000 ended the worker" in shown.err.replace("\n", " ")
+
+
+def test_a_validation_with_failures_is_told_by_the_exit_code(
+    run: Run, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        registry,
+        "open_device",
+        lambda address, settings: Flaky(open_device(address, settings), "held-out-001"),
+    )
+    ended = run("validate", str(table), "--networks", "3", "--passes", "1", "--json")
+    assert ended.code == 4
+    document = json.loads(ended.out)
+    assert document["networks"] == 2
+    assert [one["network"] for one in document["failures"]] == ["held-out-001/1", "held-out-001/2"]
+
+
 def test_another_purpose_is_refused(run: Run, table: Path) -> None:
     ended = run("build", *OPTIONS, "--dtype", "int8", "-o", str(table))
     assert (ended.code, ended.out) == (2, "")
@@ -152,8 +235,6 @@ def test_predicting_an_architecture_and_its_file(run: Run, table: Path, tmp_path
     assert _agrees(document, "predict")
     assert document["latency_ms"] == pytest.approx(sum(one["latency_ms"] for one in document["operators"]))
     assert sum(one["share_percent"] for one in document["operators"]) == pytest.approx(100)
-
-    from mnas.architecture import Architecture
 
     path = tmp_path / "model.tflite"
     path.write_bytes(tflite.write(lower(Architecture.parse(text)).graph))
