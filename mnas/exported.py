@@ -65,6 +65,7 @@ def train_and_export(
         TrainingFailed: training diverged.
         BadInput: the images do not fit the network.
     """
+    from mnas.dead_units import revive
     from mnas.export import convert
     from mnas.training import accuracy, release, train
 
@@ -72,7 +73,10 @@ def train_and_export(
     model = train(entrant.architecture, lesson.train, lesson.plan, seed, on_step)
     validated = accuracy(model, lesson.validation)
     examples = representative(lesson.train, seed)
-    contents = {dtype: convert(model, dtype, examples) for dtype in DTYPES}
+    contents = {"float32": convert(model, "float32", examples)}
+    for name in revive(model, examples):
+        run.log(f"{entrant.name}, seed {seed}: {name} is dead; one of its units got a constant for int8")
+    contents["int8"] = convert(model, "int8", examples)
     del model
     release()
     models = []
@@ -148,7 +152,7 @@ def predictions(run: RunDirectory) -> Iterator[Predictor]:
             try:
                 return TableLatency(table, dtype).predict_ms(architecture)
             except MissingOperators as error:
-                run.log(f"no {dtype} prediction of {architecture}: {error}")
+                run.log(f"the table lacks {len(error.keys)} {dtype} operators of {architecture}")
                 return None
 
         yield by_table

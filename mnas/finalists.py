@@ -118,6 +118,7 @@ class Session:
     """One run of the device over all models, interleaved. Only finished ones count, and two never mix."""
 
     number: int
+    device: str
     models: tuple[str, ...]
     plan: Mapping[str, Any]
     passes: tuple[Pass, ...] = ()
@@ -201,7 +202,8 @@ class Ledger:
 
     def add_session(self, session: Session) -> None:
         """The device begins to measure."""
-        self._add("session", {"number": session.number, "models": session.models, "plan": dict(session.plan)})
+        begun = {name: getattr(session, name) for name in ("number", "device", "models")}
+        self._add("session", begun | {"plan": dict(session.plan)})
 
     def add_pass(self, number: int, one: Pass) -> None:
         """One burst of session `number`."""
@@ -249,7 +251,7 @@ def _join(records: Records, line: Mapping[str, Any]) -> Records:
     if kind == "trouble":
         return replace(records, troubles=(*records.troubles, Trouble(**values)))
     if kind == "session":
-        session = Session(values["number"], tuple(values["models"]), values["plan"])
+        session = Session(values["number"], values["device"], tuple(values["models"]), values["plan"])
         return replace(records, sessions=(*records.sessions, session))
     if kind == "tested":
         accuracies = {**records.accuracies, values["sha256"]: float(values["accuracy"])}

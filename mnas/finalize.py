@@ -110,10 +110,11 @@ def finalize(
     networks = entrants(run, plan.finalists, plan.baselines)
     work.settle()
     with closing(connect()) as device:
-        run.log(f"finalizing {len(networks)} networks, to be measured on {device.facts.address}")
+        address = device.facts.address
+    run.log(f"finalizing {len(networks)} networks, to be measured on {address}")
     run.models.mkdir(exist_ok=True)
     work.train(networks)
-    work.measure(connect)
+    work.measure(connect, address)
     work.test()
     write_cards(run, dataset)
     return work.ledger.read()
@@ -192,28 +193,29 @@ class _Work:
         try:
             trained = train_and_export(one, seed, self.run, lesson, predict, on_step=on_step)
         except MnasError as error:
-            trouble = Trouble(f"{one.name}, seed {seed}", "training", str(error))
-            self.ledger.add_trouble(trouble)
-            self.run.log(f"{trouble.name}: {trouble.message}")
+            self._note(Trouble(f"{one.name}, seed {seed}", "training", str(error)))
         else:
             self.ledger.add_trained(trained)
         self.report("training", position + 1, jobs)
 
-    def measure(self, connect: Callable[[], Device]) -> None:
+    def _note(self, trouble: Trouble) -> None:
+        self.ledger.add_trouble(trouble)
+        self.run.log(f"{trouble.name}: {trouble.step} failed: {trouble.message}")
+
+    def measure(self, connect: Callable[[], Device], address: str) -> None:
         """Measure the first seed's files of all networks in one interleaved run, unless that is done."""
         records = self.ledger.read()
         models = {final.model.sha256: final.model for final in records.finals()}
         if not models:
             return
-        done = records.session
-        if done is not None and not done.troubles and set(models) <= set(done.models):
+        if (done := records.session) is not None and covers(done, set(models), address):
             self.report("measuring", 1, 1)
             return
         files = [ModelFile(model.file, read_model(self.run, model)) for model in models.values()]
         measuring = self.plan.measuring
         number = len(records.sessions) + 1
         how = {name: value for name, value in asdict(measuring).items() if name != "reference"}
-        self.ledger.add_session(Session(number, tuple(models), how))
+        self.ledger.add_session(Session(number, address, tuple(models), how))
         total = len(files) * measuring.passes
         self.report("measuring", 0, total)
         with closing(connect()) as device:
@@ -239,6 +241,15 @@ class _Work:
 
         images = resized(self.dataset.test(), self.run.config.resolution)
         for position, model in enumerate(waiting, start=len(models) - len(waiting) + 1):
-            accuracy = tflite_accuracy(read_model(self.run, model), images)
-            self.ledger.add_accuracy(model.sha256, accuracy, len(images))
+            try:
+                accuracy = tflite_accuracy(read_model(self.run, model), images)
+            except MnasError as error:
+                self._note(Trouble(model.file, "testing", str(error)))
+            else:
+                self.ledger.add_accuracy(model.sha256, accuracy, len(images))
             self.report("testing", position, len(models))
+
+
+def covers(session: Session, models: set[str], address: str) -> bool:
+    """Whether a run of the device measured all models, there and without trouble."""
+    return session.device == address and not session.troubles and models <= set(session.models)

@@ -122,7 +122,7 @@ def summarise(run: RunDirectory) -> Summary:
         records,
         (*_open_troubles(records), *(session.troubles if session else ())),
         missing,
-        _notes(networks),
+        _notes(networks, run.config.device),
     )
 
 
@@ -223,10 +223,13 @@ def _missing(
 def _open_troubles(records: Records) -> tuple[Trouble, ...]:
     """Troubles that no later success has made good."""
     done = {f"{one.name}, seed {one.seed}" for one in records.trained}
+    done |= {
+        model.file for one in records.trained for model in one.models if model.sha256 in records.accuracies
+    }
     return tuple({one.name: one for one in records.troubles if one.name not in done}.values())
 
 
-def _notes(networks: Sequence[Network]) -> tuple[str, ...]:
+def _notes(networks: Sequence[Network], searched: str) -> tuple[str, ...]:
     notes = [
         f"{one.final.name} {one.final.dtype}: {warning.message}"
         for one in networks
@@ -235,4 +238,7 @@ def _notes(networks: Sequence[Network]) -> tuple[str, ...]:
     seeds = {len(one.final.seeds) for one in networks}
     if 1 in seeds:
         notes.append("some networks have one seed: their accuracy has no bar, so no difference is claimed")
+    measured = {one.final.measurement.context.facts.address for one in networks if one.final.measurement}
+    if other := sorted(measured - {searched}):
+        notes.append(f"measured on {', '.join(other)}, predicted for {searched}: the two do not compare")
     return tuple(notes)

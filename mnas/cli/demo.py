@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from mnas.run import RunDirectory
 
 SPACE, DATASET, RESOLUTION = "mnasnet-small-images", "digits", 32
-TRIALS, STEPS, FINALISTS, SEEDS = 12, 50, 3, 2
+TRIALS, STEPS = 12, 40
+FINALISTS, EPOCHS, SEEDS = 3, 10, 2
 BASELINES = ("mobilenetv2-0.25", "mobilenetv2-0.5")
 #: random networks of the space, whose median predicted latency is the target
 SAMPLED = 200
@@ -67,7 +68,12 @@ def demo(
         _say(f"2 of 3: searching networks of at most {run.config.target_ms:g} ms for {DATASET}", quiet)
         searched(run, quiet)
         _say("3 of 3: training the best longer, beside MobileNetV2; exporting, measuring, testing", quiet)
-        plan = FinalPlan(finalists=FINALISTS, seeds=SEEDS, baselines=BASELINES, training=longer(run.config))
+        plan = FinalPlan(
+            finalists=FINALISTS,
+            seeds=SEEDS,
+            baselines=BASELINES,
+            training=longer(run.config, epochs=EPOCHS),
+        )
         written = finalized(run, plan, quiet=quiet)
     _say(f"done in {time.monotonic() - began:.0f} s", quiet)
     present(written, as_json=as_json, quiet=quiet)

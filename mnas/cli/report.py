@@ -95,8 +95,11 @@ def _show_candidates(summary: Summary) -> None:
 
 def _show_networks(summary: Summary) -> None:
     compared = {(comparison.network.name, dtype): comparison for dtype, comparison in summary.comparisons}
+    measured = {
+        one.final.measurement.context.facts.address for one in summary.networks if one.final.measurement
+    }
     print_table(
-        f"Test accuracy of the .tflite files in %, latency measured on {summary.run.config.device} in ms",
+        f"Test accuracy of the .tflite files in %, latency measured on {', '.join(sorted(measured))} in ms",
         ("network", "type", "accuracy", "range", "ms", "pred.", "vs base"),
         [
             (

@@ -127,7 +127,7 @@ def measure(run: RunDirectory, other_load: float | None = 0.01, finish: bool = T
     ledger = Ledger(run.finalists)
     finals = ledger.read().finals()
     number = len(ledger.read().sessions) + 1
-    ledger.add_session(Session(number, tuple(final.model.sha256 for final in finals), {"passes": 2}))
+    ledger.add_session(Session(number, "local", tuple(final.model.sha256 for final in finals), {"passes": 2}))
     for index in range(2):
         for final in finals:
             macs = lower(Architecture.parse(final.architecture)).macs

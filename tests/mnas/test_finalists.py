@@ -68,7 +68,7 @@ def test_an_unfinished_session_does_not_count(run: RunDirectory, tmp_path: Path)
     ledger = copy_of(run, tmp_path / "finalists.jsonl")
     before = ledger.read().session
     assert before is not None
-    ledger.add_session(Session(2, before.models, {}))
+    ledger.add_session(Session(2, "local", before.models, {}))
     ledger.add_pass(2, before.passes[0])
     assert ledger.read().session == before
     ledger.add_finished(2)

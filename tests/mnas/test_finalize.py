@@ -18,8 +18,8 @@ from mnas.data import Dataset, open_dataset, split
 from mnas.errors import BadInput, BadRun
 from mnas.export import tflite_accuracy
 from mnas.exported import representative
-from mnas.finalists import Ledger, Records
-from mnas.finalize import FinalPlan, finalize, longer, search_images, start_again
+from mnas.finalists import Ledger, Records, Session, Trouble
+from mnas.finalize import FinalPlan, covers, finalize, longer, search_images, start_again
 from mnas.jsonl import read_jsonl
 from mnas.run import Result, RunDirectory, make_run, open_run
 from mnas.training_plan import TrainingPlan
@@ -231,3 +231,11 @@ def test_finalists_see_the_images_of_the_search() -> None:
     assert shown.min() >= -1
     assert shown.max() <= 1
     assert len(np.unique(shown.reshape(200, -1), axis=0)) > 190
+
+
+def test_a_run_of_the_device_counts_only_there_and_without_trouble() -> None:
+    session = Session(1, "local", ("a", "b"), {}, finished=True)
+    assert covers(session, {"a"}, "local")
+    assert not covers(session, {"a", "c"}, "local")
+    assert not covers(session, {"a"}, "board")
+    assert not covers(replace(session, troubles=(Trouble("a", "measuring", "crashed"),)), {"a"}, "local")

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from PIL import Image
 
+from mnas.entrants import entrants
 from mnas.finalists import Ledger, Trouble
 from mnas.report import COLUMNS, to_chart, to_csv, write_report
 from mnas.run import RunDirectory, read_run
@@ -181,3 +182,11 @@ def test_a_report_twice_is_the_same(run: RunDirectory) -> None:
 def _files(run: RunDirectory) -> list[Path]:
     written = write_report(run)
     return [written.csv, written.svg, written.json]
+
+
+def test_another_device_than_the_searchs_is_pointed_out(tmp_path: Path) -> None:
+    run = finished.searched(tmp_path / "run", finished.POINTS, device="board")
+    ledger = Ledger(run.finalists)
+    ledger.add_trained(finished.train(run, entrants(run, 1, ())[0], 0))
+    finished.measure(run)
+    assert "measured on local, predicted for board" in " ".join(summarise(run).notes)
