@@ -213,7 +213,7 @@ def validate(
     else:
         rank = "too few networks" if result.spearman is None else f"{result.spearman:.4f}"
         print_table(
-            f"Latency table {table} against {result.networks} networks it has not seen",
+            f"{result.networks} held-out networks",
             ("what", "figure"),
             [
                 ("MAPE", f"{result.mape_percent:.2f} %"),
