@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from controllers.errors import ControllersError
 from devices.errors import DevicesError, DeviceTrouble
@@ -30,8 +31,21 @@ class Exit(IntEnum):
 #: people and progress; standard output belongs to results
 errors = Console(stderr=True)
 
+#: modules of this package with commands, in the order of `mnas --help`
+MODULES = ("profile", "table", "zoo", "search", "finalize", "report", "pick", "demo")
+
+
+class _InOrder(TyperGroup):
+    """Lists commands and groups of commands in the order of `MODULES`."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # noqa: ARG002 - typer's signature
+        """The names, in order."""
+        return [name for name in MODULES if name in self.commands]
+
+
 app = typer.Typer(
     name="mnas",
+    cls=_InOrder,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -77,6 +91,7 @@ def main() -> None:
             errors.print(f"[bold red]error:[/] {escape(error.format_message())}", soft_wrap=True)
         sys.exit(Exit.BAD_INPUT)
     except (KeyboardInterrupt, typer.Abort):
+        code = Exit.INTERRUPTED
+    if code == Exit.INTERRUPTED:
         errors.print("interrupted: everything measured so far is kept")
-        sys.exit(Exit.INTERRUPTED)
     sys.exit(code if isinstance(code, int) else Exit.DONE)

@@ -1,4 +1,4 @@
-"""The list of commands: one module each, in the order of `mnas --help`."""
+"""Brings the modules with commands together with the root; one module each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib import import_module
 
 import typer
 
-MODULES = ("profile", "table", "zoo", "search", "finalize", "report", "pick", "demo")
+from mnas.cli.app import MODULES
 
 
 def register(app: typer.Typer) -> None:
