@@ -215,8 +215,6 @@ def _missing(
         missing.append(f"{unmeasured} of {len(networks)} models are not measured yet: {again}")
     if untested:
         missing.append(f"{untested} of {len(networks)} models are not tested with every seed yet: {again}")
-    if not any(one.final.role == "baseline" for one in networks):
-        missing.append(f"no baselines to compare with: {again} --baselines mobilenetv2-0.35")
     return tuple(missing)
 
 
@@ -235,6 +233,8 @@ def _notes(networks: Sequence[Network], searched: str) -> tuple[str, ...]:
         for one in networks
         for warning in one.warnings
     ]
+    if networks and not any(one.final.role == "baseline" for one in networks):
+        notes.append("no baselines to compare with: mnas finalize --baselines adds them")
     seeds = {len(one.final.seeds) for one in networks}
     if 1 in seeds:
         notes.append("some networks have one seed: their accuracy has no bar, so no difference is claimed")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from devices.plan import Plan
 from mnas.cli.app import Exit, errors
 from mnas.cli.finalize import Display, finalized
 from mnas.cli.report import present
@@ -20,10 +21,11 @@ from mnas.cli.search import searched
 if TYPE_CHECKING:
     from mnas.run import RunDirectory
 
-SPACE, DATASET, RESOLUTION = "mnasnet-small-images", "digits", 32
+SPACE, RESOLUTION, WIDTH, DATASET = "mnasnet-small-images", 32, 0.5, "digits"
 TRIALS, STEPS = 12, 40
 FINALISTS, EPOCHS, SEEDS = 3, 10, 2
 BASELINES = ("mobilenetv2-0.25", "mobilenetv2-0.5")
+MEASURING = Plan(passes=8, min_runs=20, min_time_s=0.1)
 #: random networks of the space, whose median predicted latency is the target
 SAMPLED = 200
 
@@ -73,6 +75,7 @@ def demo(
             seeds=SEEDS,
             baselines=BASELINES,
             training=longer(run.config, epochs=EPOCHS),
+            measuring=MEASURING,
         )
         written = finalized(run, plan, quiet=quiet)
     _say(f"done in {time.monotonic() - began:.0f} s", quiet)
@@ -94,7 +97,7 @@ def _build(path: Path, quiet: bool) -> None:
 
     dataset = open_dataset(DATASET)
     request = TableRequest.for_space(
-        SPACE, resolution=RESOLUTION, channels=dataset.channels, classes=len(dataset.labels)
+        SPACE, resolution=RESOLUTION, width=WIDTH, channels=dataset.channels, classes=len(dataset.labels)
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     with (

@@ -239,3 +239,15 @@ def test_a_run_of_the_device_counts_only_there_and_without_trouble() -> None:
     assert not covers(session, {"a", "c"}, "local")
     assert not covers(session, {"a"}, "board")
     assert not covers(replace(session, troubles=(Trouble("a", "measuring", "crashed"),)), {"a"}, "local")
+
+
+def test_a_network_that_cannot_be_trained_is_noted_and_the_others_go_on(tmp_path: Path) -> None:
+    tiny_run(tmp_path / "run")
+    with open_run(tmp_path / "run") as run:
+        run.record(Result(5, (0,), TINY.replace("fc_10", "fc_2"), 0.6, 0.02, "trained", 1.0))
+        plan = replace(PLAN, finalists=2, seeds=1)
+        records = finalize(run, plan, open_dataset("digits"), lambda: open_device("local"))
+    assert [one.name for one in records.trained] == ["trial-4"]
+    assert [(one.name, one.step) for one in records.troubles] == [("trial-5, seed 0", "training")]
+    assert "has 2 classes" in records.troubles[0].message
+    assert all(final.accuracies and final.measurement for final in records.finals())

@@ -138,13 +138,18 @@ def test_a_run_without_candidates_has_a_report(tmp_path: Path) -> None:
     [
         ({"measured": False}, "8 of 8 models are not measured yet"),
         ({"tested": False}, "8 of 8 models are not tested with every seed yet"),
-        ({"baselines": ()}, "no baselines to compare with"),
     ],
 )
 def test_a_half_finalized_run_says_what_is_missing(tmp_path: Path, state: dict, message: str) -> None:
     state = {"finalists": 3, "baselines": ("mobilenetv2-0.25",), "seeds": 1} | state
     summary = summarise(finished.finished(tmp_path / "run", **state))
     assert message in " ".join(summary.missing)
+
+
+def test_a_run_without_baselines_says_so(tmp_path: Path) -> None:
+    summary = summarise(finished.finished(tmp_path / "run", finalists=1, baselines=(), seeds=2))
+    assert summary.missing == ()
+    assert "no baselines to compare with" in " ".join(summary.notes)
 
 
 def test_one_seed_is_no_ground_for_a_claim(tmp_path: Path) -> None:
