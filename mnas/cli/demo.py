@@ -47,8 +47,9 @@ def demo(
 ) -> int:
     """Search networks for this machine's own latency, on handwritten digits, in a few minutes and offline.
 
-    Makes a latency table, trains 12 candidates, trains 3 of them longer beside MobileNetV2 at 2 widths,
-    exports, measures and tests them, and plots it all. The same command goes on where an ended one stopped.
+    Makes a latency table, trains 12 candidates, trains 3 of them longer beside
+    MobileNetV2 at 2 widths, exports, measures and tests them, and plots it all.
+    The same command goes on where an ended one stopped.
 
     Example: mnas demo
     """

@@ -55,9 +55,10 @@ def finalize(
 ) -> int:
     """Train a run's best longer, export them, measure them, and test them beside baselines.
 
-    Finalists are spread along the front; the best under the target and the knee are always among them. Each
-    is exported as float32 and int8. The same command goes on where an ended one stopped; more --finalists,
-    --seeds or --baselines add to what is there. Stop other programs while it measures.
+    Finalists are spread along the front; the best under the target and the knee
+    are always among them. Each is exported as float32 and int8. The same command
+    goes on where an ended one stopped; more --finalists, --seeds or --baselines
+    add to what is there. Stop other programs while it measures.
 
     Example: mnas finalize runs/digits --finalists 3 --epochs 60 --seeds 3
     """
@@ -114,6 +115,7 @@ class Display:
         self._bars = progress(quiet=quiet or not errors.is_terminal)
         self._tasks: dict[str, TaskID] = {}
         self._last: tuple[str, float] = ("", 0.0)
+        self._began: dict[str, tuple[float, float]] = {}
 
     def __enter__(self) -> Display:
         self._bars.start()
@@ -132,5 +134,14 @@ class Display:
         now = time.monotonic()
         shown, at = self._last
         if step != shown or now - at > LINE_EVERY_S or (done == total and total > 1):
-            errors.print(f"{step}: {done:.1f} of {total}", highlight=False)
+            part = f"{done:.1f}".removesuffix(".0")
+            errors.print(f"{step}: {part} of {total}{self._left(step, done, total)}", highlight=False)
             self._last = (step, now)
+
+    def _left(self, step: str, done: float, total: int) -> str:
+        """The time left by the step's own pace so far, in this call."""
+        first, began = self._began.setdefault(step, (done, time.monotonic()))
+        if not first < done < total:
+            return ""
+        left_s = (time.monotonic() - began) * (total - done) / (done - first)
+        return f", about {left_s / 60:.0f} min left" if left_s > 90 else f", about {left_s:.0f} s left"

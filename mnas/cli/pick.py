@@ -31,7 +31,8 @@ def pick(
 ) -> int:
     """Take the most accurate measured model of a finalized run that is fast enough.
 
-    Its card, a JSON file of the same name, says what it takes, what it was measured at, and how to run it.
+    Its card, a JSON file of the same name, says what it takes, what it was
+    measured at, and how to run it.
 
     Example: mnas pick runs/digits --under-ms 0.5 --int8 -o model.tflite
     """

@@ -32,8 +32,9 @@ def report(
 ) -> int:
     """Plot and summarise a run: its search, and its finalists beside the baselines.
 
-    Writes pareto.csv, pareto.png, pareto.svg and summary.json into the run's directory. Works at any time,
-    also while a search is running, and says what is missing.
+    Writes pareto.csv, pareto.png, pareto.svg and summary.json into the run's
+    directory. Works at any time, also while a search is running, and says what
+    is missing.
 
     Example: mnas report runs/digits
     """
