@@ -38,7 +38,7 @@ MODULES = ("profile", "table", "zoo", "search", "finalize", "report", "pick", "d
 class _InOrder(TyperGroup):
     """Lists commands and groups of commands in the order of `MODULES`."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # noqa: ARG002 - typer's signature
+    def list_commands(self, *_: object) -> list[str]:
         """The names, in order."""
         return [name for name in MODULES if name in self.commands]
 

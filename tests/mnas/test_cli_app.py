@@ -54,7 +54,7 @@ def test_help_reads_like_a_table_of_contents() -> None:
     done = _run("--help")
     assert done.returncode == 0
     places = [
-        done.stdout.index(f" {name} ")
+        done.stdout.index(f"│ {name} ")
         for name in ("profile", "table", "zoo", "search", "finalize", "report", "pick", "demo")
     ]
     assert places == sorted(places)
