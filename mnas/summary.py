@@ -228,11 +228,16 @@ def _open_troubles(records: Records) -> tuple[Trouble, ...]:
 
 
 def _notes(networks: Sequence[Network], searched: str) -> tuple[str, ...]:
-    notes = [
-        f"{one.final.name} {one.final.dtype}: {warning.message}"
-        for one in networks
-        for warning in one.warnings
-    ]
+    notes = []
+    doubted: dict[str, list[str]] = {}
+    for one in networks:
+        for warning in one.warnings:
+            doubted.setdefault(warning.code, []).append(
+                f"{one.final.name} {one.final.dtype}: {warning.message}"
+            )
+    models = sum(one.latency_ms is not None for one in networks)
+    for code, found in doubted.items():
+        notes.append(f"{code}, {len(found)} of {models} models, such as {found[0]}")
     if networks and not any(one.final.role == "baseline" for one in networks):
         notes.append("no baselines to compare with: mnas finalize --baselines adds them")
     seeds = {len(one.final.seeds) for one in networks}
