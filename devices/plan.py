@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from devices.errors import BadSettings
@@ -42,7 +43,7 @@ class Plan:
         ):
             if value < least:
                 raise BadSettings(f"{name} is {value}; it must be {least} or more")
-        if self.min_time_s < 0:
-            raise BadSettings(f"min_time_s is {self.min_time_s}; it must be 0 or more")
-        if not self.deadline_s > 0:
-            raise BadSettings(f"deadline_s is {self.deadline_s}; it must be more than 0")
+        if not 0 <= self.min_time_s < math.inf:
+            raise BadSettings(f"min_time_s is {self.min_time_s}; it must be a finite number, 0 or more")
+        if not 0 < self.deadline_s < math.inf:
+            raise BadSettings(f"deadline_s is {self.deadline_s}; it must be a finite number of more than 0")
