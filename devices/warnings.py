@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from devices.measurement import FEW_SAMPLES, NOISY_SPREAD, Measurement
+import numpy as np
+
+from devices.measurement import FEW_SAMPLES, NOISY_SPREAD, Measurement, Pass
 
 #: share of the measuring cores' time taken by others from which a measurement is called disturbed
 DISTURBED_LOAD = 0.10
+#: how much longer the runs at the end of a pass take than those at its beginning when the cores slow down
+SLOWING = 0.10
+#: samples of a pass of which thirds can be compared
+SLOWING_SAMPLES = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +21,26 @@ class Warning:
     """One doubt about a measurement.
 
     Attributes:
-        code: `noisy`, `few_samples`, `preempted`, `disturbed`, `throttled` or `delegate_not_taken`.
+        code: `noisy`, `few_samples`, `preempted`, `disturbed`, `throttled`, `slowing` or
+            `delegate_not_taken`.
         message: the figure, what it should be and what would help.
     """
 
     code: str
     message: str
+
+
+def slows(burst: Pass) -> bool | None:
+    """Whether a pass' last third is slower than its first by more than 10 %; None where it is too short.
+
+    Noise alone does not do: the medians must differ by that much, and the thirds' middle halves not overlap.
+    """
+    count = len(burst.samples_ms)
+    if count < SLOWING_SAMPLES:
+        return None
+    first = np.quantile(burst.samples_ms[: count // 3], [0.5, 0.75])
+    last = np.quantile(burst.samples_ms[-(count // 3) :], [0.5, 0.25])
+    return bool(last[0] > (1 + SLOWING) * first[0] and last[1] > first[1])
 
 
 def warnings(measurement: Measurement) -> tuple[Warning, ...]:
@@ -63,6 +83,16 @@ def warnings(measurement: Measurement) -> tuple[Warning, ...]:
             Warning(
                 "throttled",
                 "heat or policy held the cores below their highest frequency: cool the device and wait",
+            )
+        )
+    slowing = [answer for answer in map(slows, measurement.passes) if answer is not None]
+    if 2 * sum(slowing) > len(slowing):
+        found.append(
+            Warning(
+                "slowing",
+                f"in {sum(slowing)} of {len(slowing)} passes the last third of the runs took over "
+                f"{SLOWING:.0%} longer than the first third, as on cores that get hot: cool the device, or "
+                "measure in more and shorter passes",
             )
         )
     context = measurement.context

@@ -3,12 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from devices.errors import BadSettings
 from devices.measurement import Context, DeviceFacts, Measurement, ModelFile, Pass, Settings, gather
-from devices.plan import Plan
-from devices.warnings import warnings
+from devices.warnings import slows, warnings
 
 FACTS = DeviceFacts("local", "x86_64", "cpu", 2, None, "os", "3.11", "ai_edge_litert", "2.3.0")
 CONTEXT = Context(FACTS, Settings(), "2026-01-01T00:00:00+00:00", "xnnpack", 65, 65, 0.0, False)
@@ -63,6 +63,7 @@ def test_what_the_device_does_not_tell_raises_no_doubt() -> None:
         (burst(all_preempted=True), "preempted"),
         (burst(context=replace(CONTEXT, other_load=0.2)), "disturbed"),
         (burst(context=replace(CONTEXT, throttled=True)), "throttled"),
+        (burst(tuple(1.0 + 0.006 * i for i in range(30))), "slowing"),
         (burst(context=replace(CONTEXT, delegated_operators=64)), "delegate_not_taken"),
     ],
 )
@@ -77,6 +78,18 @@ def test_one_bad_pass_among_good_ones_is_seen() -> None:
         "disturbed",
         "throttled",
     ]
+
+
+def test_slowing_is_told_from_noise_and_from_a_start_that_is_slow() -> None:
+    rng = np.random.default_rng(0)
+    hot = tuple(np.linspace(1.0, 1.3, 60) * rng.normal(1.0, 0.02, 60))
+    noisy = [burst(tuple(rng.lognormal(0.0, 0.5, size))) for size in (30, 60, 100) for _ in range(100)]
+    assert sum(bool(slows(each)) for each in noisy) < 10
+    assert slows(burst(hot))
+    assert not slows(burst(hot[::-1]))
+    assert slows(burst(hot[:29])) is None
+    assert "slowing" in codes(burst(hot), burst(hot), burst())
+    assert "slowing" not in codes(burst(hot), burst())
 
 
 def test_a_model_file_is_what_its_bytes_are(tmp_path: Path) -> None:
@@ -96,14 +109,3 @@ def test_a_model_file_is_what_its_bytes_are(tmp_path: Path) -> None:
 def test_settings_that_cannot_be(settings: dict[str, int]) -> None:
     with pytest.raises(BadSettings):
         Settings(**settings)  # type: ignore[arg-type] # wrong on purpose
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [{"passes": 0}, {"warmup_runs": -1}, {"min_runs": 0}, {"min_time_s": -1.0}, {"deadline_s": 0.0}],
-    ids=str,
-)
-def test_plans_that_cannot_be(fields: dict[str, int]) -> None:
-    name = next(iter(fields))
-    with pytest.raises(BadSettings, match=name):
-        Plan(**fields)  # type: ignore[arg-type] # wrong on purpose
