@@ -16,6 +16,8 @@ START_S = 90.0
 #: how much longer than its own deadline a worker is waited for
 GRACE_S = 0.5
 LINE_KEPT = 300
+#: a runtime's information and warnings, for example on a delegate that it made or did without
+_CHATTER = re.compile(r"(VERBOSE|DEBUG|INFO|WARNING)\b|[IW]\d{4} ")
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"
     r"|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
@@ -33,10 +35,10 @@ def one_line(text: str) -> str:
 
 
 def last_line(output: bytes) -> str:
-    """The last line that says something; mere information counts only when there is nothing else."""
-    lines = [line for line in map(plain, output.decode(errors="replace").splitlines()) if line]
-    telling = [line for line in lines if not line.startswith(("INFO", "I0000"))]
-    return (telling or lines or [""])[-1][:LINE_KEPT]
+    """The last line that may tell why a process ended: not one that the runtime calls less than an error."""
+    lines = map(plain, output.decode(errors="replace").splitlines())
+    telling = [line for line in lines if line and not _CHATTER.match(line)]
+    return telling[-1][:LINE_KEPT] if telling else ""
 
 
 def ending(exit_code: int) -> str:
@@ -77,6 +79,11 @@ class WorkerProcess:
             self._channel.write(json.dumps(request).encode() + b"\n", deadline_s)
             line = self._channel.read_line(deadline_s + GRACE_S)
             reply = self._parse(line) if line else self._crashed()
+        except DeadlineExceeded as error:
+            self.kill()
+            raise DeadlineExceeded(
+                f"the worker did not answer within {deadline_s:g} s and was stopped"
+            ) from error
         except BaseException:
             self.kill()
             raise

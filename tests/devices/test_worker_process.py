@@ -91,7 +91,7 @@ def test_an_exit_is_a_crash_too(start: Start) -> None:
 def test_a_worker_that_never_answers_is_stopped_in_time(start: Start) -> None:
     worker = start("time.sleep(60)")
     begin = time.monotonic()
-    with pytest.raises(DeadlineExceeded):
+    with pytest.raises(DeadlineExceeded, match=r"^the worker did not answer within 0.5 s and was stopped$"):
         worker.ask("measure", 0.5)
     assert time.monotonic() - begin < 5
     assert not worker.alive
@@ -114,7 +114,13 @@ def test_words() -> None:
     assert one_line("a\n\n \x1b[1mb\r\n") == "a; b"
     assert plain("\x1b[1;31mred\x1b[0m \x1b]0;title\x07\x00text\r") == "red text"
     assert last_line(b"ERROR: a\nINFO: b\n\n") == "ERROR: a"
-    assert last_line(b"INFO: b\n") == "INFO: b"
+    assert last_line(b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n") == ""
+    chatter = (
+        b"WARNING: [auto_registration.cc:148] GPU accelerator could not be loaded and registered.\n"
+        b"W0000 00:00:1795601877.341594   22235 reader.cc:147] slow\nI1125 10:00:00.0 1 a.cc:1] hello\n"
+    )
+    assert last_line(chatter) == ""
+    assert last_line(b"terminate called\n  what():  std::bad_alloc\n" + chatter) == "what():  std::bad_alloc"
     assert last_line(b"\xff\n") == "\ufffd"
     assert last_line(b"") == ""
     assert ending(139) == "signal 11 (SIGSEGV)"
