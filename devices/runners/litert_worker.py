@@ -30,6 +30,7 @@ import queue
 import resource
 import shutil
 import signal
+import stat
 import sys
 import tempfile
 import threading
@@ -50,6 +51,14 @@ LEAST_EXPLAINED, SHORTEST_CHECKED_US = 0.5, 200
 ALARM_GRACE_S = 10
 #: longest wait for another worker that measures on the same core
 LOCK_WAIT_S = 5.0
+#: age at which a directory that no process names is one that a killed host left
+STALE_S = 24 * 3600
+#: how the name of such a directory begins
+DIRECTORY = "mnas."
+#: share of the available memory that a model's inputs may take, and that all of it may take
+INPUT_SHARE, MODEL_SHARE = 0.5, 0.9
+#: what a random number takes before it has its type, and a string in all
+DRAWN_BYTES, STRING_BYTES = 8, 64
 DELEGATE_NODES = ("DELEGATE", "TfLiteXNNPackDelegate")
 
 
@@ -344,26 +353,68 @@ def random_values(dtype: Any, count: int, generator: np.random.RandomState) -> A
     raise Refusal("ModelRejected", "an input has type %s, for which no random input can be made" % dtype)
 
 
-def fill_inputs(interpreter: Any, seed: int) -> None:
-    """Give every input random values; sizes that are not fixed count as 1."""
-    generator = np.random.RandomState(seed % 2**32)
-    resized = False
-    for detail in interpreter.get_input_details():
-        shape = [int(size) for size in detail["shape"]]
-        fixed = [size if size > 0 else 1 for size in shape]
-        if fixed != shape:
-            interpreter.resize_tensor_input(detail["index"], fixed)
-            resized = True
-    if resized:
-        interpreter.allocate_tensors()
-    for detail in interpreter.get_input_details():
-        shape = [int(size) for size in detail["shape"]]
-        count = 1
-        for size in shape:
-            count *= size
-        interpreter.set_tensor(
-            detail["index"], random_values(detail["dtype"], count, generator).reshape(shape)
+def elements(shape: list[int]) -> int:
+    """How many values a tensor of this shape has; a size that is not fixed (-1) counts as 1."""
+    return math.prod(1 if size == -1 else size for size in shape)
+
+
+def check_inputs(details: list[dict[str, Any]], available: int | None) -> None:
+    """Refuse inputs that take too much of the available memory (in bytes), before anything is made of them.
+
+    A value takes its size in the runtime, its size here, and what it takes while it is drawn.
+    """
+    needed, largest = 0, (0, "")
+    for detail in details:
+        shape, dtype = [int(size) for size in detail["shape"]], np.dtype(detail["dtype"])
+        each = STRING_BYTES if dtype.kind in "OSU" else 2 * dtype.itemsize + DRAWN_BYTES
+        needed += elements(shape) * each
+        largest = max(largest, (elements(shape) * each, "%s of shape %s" % (dtype.name, tuple(shape))))
+    if available is not None and needed > INPUT_SHARE * available:
+        raise Refusal(
+            "ModelRejected",
+            "its inputs (the largest is %s) would take %.1f GB, more than half of the %.1f GB of memory that "
+            "the device has left" % (largest[1], needed / 1e9, available / 1e9),
         )
+
+
+def limit_memory(available: int | None) -> None:
+    """Beyond a share of the available memory (in bytes) the runtime gets none, lest it takes all.
+
+    What counts is what could be written, so that a runtime that asks for too much fails at once.
+    """
+    used = memory_bytes("VmData")
+    if used is not None and available is not None:
+        with contextlib.suppress(OSError, ValueError):  # some kernels know no such limit
+            highest = resource.getrlimit(resource.RLIMIT_DATA)[1]
+            limit = used + int(MODEL_SHARE * available)
+            if highest == resource.RLIM_INFINITY or limit < highest:
+                resource.setrlimit(resource.RLIMIT_DATA, (limit, highest))
+
+
+def allocate(interpreter: Any) -> None:
+    """Prepare the tensors; sizes that are not fixed become 1, and an empty tensor stays empty."""
+    for detail in interpreter.get_input_details():
+        shape = [int(size) for size in detail["shape"]]
+        if -1 in shape:
+            interpreter.resize_tensor_input(detail["index"], [1 if size == -1 else size for size in shape])
+    interpreter.allocate_tensors()
+
+
+def fill_inputs(interpreter: Any, seed: int) -> None:
+    """Give every input random values."""
+    generator = np.random.RandomState(seed % 2**32)
+    for detail in interpreter.get_input_details():
+        shape = [int(size) for size in detail["shape"]]
+        values = random_values(detail["dtype"], elements(shape), generator)
+        interpreter.set_tensor(detail["index"], values.reshape(shape))
+
+
+def reason(error: BaseException) -> str:
+    """What the runtime said; for tensors that do not fit into memory it says nothing."""
+    said = str(error).strip()
+    if said and said != type(error).__name__:
+        return said
+    return "the runtime gives no reason; most likely the memory does not suffice for the model's tensors"
 
 
 def delegation(interpreter: Any) -> tuple[str, int | None, int | None]:
@@ -732,7 +783,12 @@ class Loaded:
                 self.interpreter = worker.interpreter(model_path=self.path, num_threads=worker.threads)
             else:
                 self.interpreter = worker.interpreter(model_content=self.content, num_threads=worker.threads)
-            self.interpreter.allocate_tensors()
+            made = time.perf_counter_ns()
+            available = memory_bytes("MemAvailable", "/proc/meminfo")
+            check_inputs(self.interpreter.get_input_details(), available)
+            limit_memory(available)
+            checked = time.perf_counter_ns()
+            allocate(self.interpreter)
             loaded = time.perf_counter_ns()
             fill_inputs(self.interpreter, seed)
             begin = time.perf_counter_ns()
@@ -748,12 +804,11 @@ class Loaded:
             )
             raise Refusal("RuntimeMissing", message % (np.__version__, error)) from error
         except Exception as error:
-            reason = str(error) or "no reason is given; often memory does not suffice for its tensors"
-            raise Refusal("ModelRejected", reason) from error
+            raise Refusal("ModelRejected", reason(error)) from error
         self.run: Any = self.interpreter.invoke
         delegate, delegated, total = delegation(self.interpreter)
         self.figures: dict[str, Any] = {
-            "initialisation_ms": (loaded - start) / 1e6,
+            "initialisation_ms": (loaded - checked + made - start) / 1e6,
             "first_inference_ms": (end - begin) / 1e6,
             "peak_memory_bytes": memory.added(),
             "delegate": delegate,
@@ -864,7 +919,7 @@ class Worker:
                 model.run()
             return burst(model.run, min_runs, int(min_time_s * 1e9), deadline_ns, Preemption(self.threads))
         except RuntimeError as error:
-            raise Refusal("ModelRejected", "the runtime failed while it ran the model: %s" % error) from error
+            raise Refusal("ModelRejected", "its run failed: " + reason(error)) from error
 
     def measure(self, request: dict[str, Any]) -> dict[str, Any]:
         """One burst of one model, next to a short one of the reference, while no other worker measures."""
@@ -936,6 +991,28 @@ class Worker:
         return reply
 
 
+def remove_stale(directory: str) -> None:
+    """Remove what hosts that were killed at their start left beside this worker's directory.
+
+    That is what is called alike, old, and named by no process; without /proc, nothing.
+    """
+    parent, name = os.path.split(os.path.abspath(directory))
+    if not name.startswith(DIRECTORY):
+        return
+    processes = [process for process in os.listdir("/proc") if process.isdigit()]
+    running = "\n".join(read_text("/proc/%s/cmdline" % process) or "" for process in processes)
+    for other in os.listdir(parent):
+        path = os.path.join(parent, other)
+        alike = other.startswith(DIRECTORY) and len(other) == len(name)
+        if not alike or other == name or other in running:
+            continue
+        with contextlib.suppress(OSError):
+            found = os.lstat(path)
+            old = time.time() - found.st_mtime > STALE_S
+            if old and stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
+                shutil.rmtree(path, ignore_errors=True)
+
+
 def read_requests(requests: queue.Queue[bytes], directory: str | None) -> None:
     """Hand on the lines of standard input; when it ends, end the process, whatever it is doing."""
     for line in sys.stdin.buffer:
@@ -957,6 +1034,9 @@ def main() -> None:
     requests: queue.Queue[bytes] = queue.Queue()
     directory = sys.argv[1] if len(sys.argv) > 1 else None
     threading.Thread(target=read_requests, args=(requests, directory), daemon=True).start()
+    if directory:
+        with contextlib.suppress(OSError):
+            remove_stale(directory)
     worker = Worker()
     while True:
         try:

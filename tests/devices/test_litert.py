@@ -291,9 +291,8 @@ def test_a_python_without_a_runtime_is_told_what_to_install(tmp_path: Path, tiny
     for name in ("numpy", "numpy.libs"):
         if (packages / name).exists():
             (tmp_path / name).symlink_to(packages / name)
-    numpy_only.write_text(
-        f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {sys._base_executable} -S "$@"\n', encoding="utf-8"
-    )  # type: ignore[attr-defined] # CPython's
+    outside = Path(sys.executable).resolve()
+    numpy_only.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {outside} -S "$@"\n', encoding="utf-8")
     numpy_only.chmod(0o755)
     device = LitertDevice("local", LocalTransport(), python=str(numpy_only))
     try:
