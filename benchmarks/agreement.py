@@ -46,14 +46,18 @@ WARMUP_RUNS = 10
 QUIET = 0.05
 #: pairs are tried this many times as often as they are wanted
 PATIENCE = 4
-#: `litert-benchmark` takes neither cores nor priority: this sets both, then becomes it
-LAUNCH = """
-import os, runpy, sys
-os.sched_setaffinity(0, {int(cpu) for cpu in sys.argv[1].split(",")})
-try:
-    os.setpriority(os.PRIO_PROCESS, 0, -20)
-except OSError:
-    pass
+#: longest wait of `litert-benchmark` for other measurements on its cores
+LOCK_WAIT_S = 60.0
+#: `litert-benchmark` takes neither cores nor priority: this does, as the worker does, then becomes it
+LAUNCH = f"""
+import runpy, sys
+from devices.runners import litert_worker as worker
+cpus = [int(cpu) for cpu in sys.argv[1].split(",")]
+worker.choose_cpus(len(cpus), cpus)
+worker.raise_priority()
+worker.offer_to_be_ended()
+lock = worker.CoreLock(cpus)  # until this process ends
+lock.take({LOCK_WAIT_S})
 sys.argv = ["litert-benchmark", *sys.argv[2:]]
 runpy.run_module("ai_edge_litert.tools.benchmark_litert_model", run_name="__main__")
 """
@@ -108,7 +112,9 @@ def theirs(path: Path, arguments: Namespace) -> float:
     command = [sys.executable, "-c", LAUNCH, ",".join(map(str, arguments.cpus))]
     command += [f"--model={path}", f"--num_threads={arguments.threads}", f"--num_runs={arguments.runs}"]
     command += [f"--warmup_runs={WARMUP_RUNS}", f"--result_json={result}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(  # in a session of its own like the worker, to which its priority then applies
+        command, capture_output=True, text=True, timeout=300, check=False, start_new_session=True
+    )
     if done.returncode or not result.exists():
         raise DeviceTrouble(f"litert-benchmark failed on {path.name}: {done.stderr[-2000:]}")
     latency_ms = float(json.loads(result.read_text())["latency"]["median_ms"])
