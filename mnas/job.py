@@ -46,23 +46,22 @@ def begin(given: Settings, training: Settings) -> RunConfig:
     from mnas.data import open_dataset
     from mnas.training_plan import TrainingPlan
 
-    missing = [name for name in ("dataset", "target_ms") if name not in given]
     measured = given.get("latency") == "device"
+    if measured and "table" in given:
+        raise BadInput("latency comes from a table or from measuring, not from both")
+    missing = [name for name in ("dataset", "target_ms") if name not in given]
     missing += [] if measured or "table" in given else ["table"]
     missing += ["space"] if measured and "space" not in given else []
     if missing:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
         raise BadInput(f"a new search also needs {options}; to go on with one, name its directory by -o")
-    if measured and "table" in given:
-        raise BadInput("latency comes from a table or from measuring, not from both")
     dataset = open_dataset(given["dataset"])
     settings = {"controller": CONTROLLER, "trials": TRIALS, **given}
     settings |= {"channels": dataset.channels, "classes": len(dataset.labels)}
     create(settings["controller"], 0)
     if measured:
-        settings["resolution"] = spaces.create(
-            settings["space"], settings.get("resolution"), settings.get("width")
-        ).resolution
+        space = spaces.create(settings["space"], settings.get("resolution"), settings.get("width"))
+        settings |= {"resolution": space.resolution, "width": getattr(space, "width", None)}
     else:
         settings = _with_table(settings)
     training = {"steps": STEPS, **training} if "epochs" not in training else training

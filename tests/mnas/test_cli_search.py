@@ -1,0 +1,226 @@
+"""`mnas search` as its users see it: what it prints, its JSON fields and their document, its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devices.measurement import Context, DeviceFacts, Pass, Settings
+from latency_tables.attribute import Attribution
+from latency_tables.records import Origin
+from latency_tables.store import LatencyTable
+from mnas.cli.app import Exit
+from mnas.cli.search import _outcome, document
+from mnas.latency import fastest
+from mnas.run import make_run, read_run
+from mnas.tables import TableRequest, networks_of
+from tests.command_line import Ended, invoke
+from tests.mnas.toy import MacsLatency, ToySpace, accuracy, config, run_search
+
+FIELDS = Path(__file__).parents[2] / "docs" / "json.md"
+FACTS = DeviceFacts("local", "x86_64", "a CPU", 2, 2**30, "an OS", "3.11", "ai_edge_litert", "2.3.0")
+REQUEST = TableRequest.for_space(
+    "mnasnet-small-images", resolution=28, width=0.05, channels=1, classes=10, anchors=1
+)
+NEW = ("--dataset", "digits", "--steps", "1", "--batch-size", "8", "--trials", "2", "--seed", "3")
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    return partial(invoke, "search", monkeypatch=monkeypatch, capsys=capsys)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table in which an operator takes a microsecond, and one more per thousand multiplications."""
+    path = tmp_path_factory.mktemp("table") / "small.db"
+    context = Context(FACTS, Settings(), "2026-01-02T03:04:05+00:00", "xnnpack", 2, 2, 0.0)
+    with LatencyTable.create(path, Origin(vars_of(REQUEST), FACTS, Settings()), networks_of(REQUEST)) as made:
+        for network in made.networks():
+            times = [1e-3 + spec.macs / 1e6 for spec in network.graph.specs]
+            burst = Pass(network.name, "0" * 64, 0, (sum(times),) * 3, 0, None, 1.0, 1.0, None, (), context)
+            made.add(network.name, 0, burst, [Attribution(time, ("as told",)) for time in times])
+    return path
+
+
+def vars_of(request: TableRequest) -> dict[str, Any]:
+    return {name: getattr(request, name) for name in request.__dataclass_fields__}
+
+
+def fields_of(value: object, name: str = "") -> set[str]:
+    """Names of a document's fields as docs/json.md writes them."""
+    if isinstance(value, dict):
+        return {
+            field
+            for key, item in value.items()
+            for field in fields_of(item, f"{name}.{key}" if name else key)
+        }
+    if isinstance(value, list):
+        return {field for item in value for field in fields_of(item, f"{name}[]")}
+    return {name}
+
+
+def documented() -> set[str]:
+    section = FIELDS.read_text().split("## mnas search\n")[1].split("\n## ")[0]
+    return set(re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE))
+
+
+def test_searches_and_goes_on(run: Run, table: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    options = ("--table", str(table), "--target-ms", "1", "--cap-ms", "1.5", "-o", str(path))
+    ended = run(*NEW, *options, "--json")
+    assert ended.code == 0, ended.err
+    first = json.loads(ended.out)
+    assert first["trained"] == first["trials"] == 2
+    assert 0 < first["front"][0]["accuracy"] < 1
+    assert all(candidate["latency_ms"] <= 1.5 for candidate in first["front"])
+    assert "2 of 2 trained" in ended.err
+    assert "left" in ended.err
+    assert fields_of(first) - documented() == set()
+
+    settings = tomllib.loads((path / "config.toml").read_text())
+    assert (settings["space"], settings["resolution"], settings["width"]) == (
+        "mnasnet-small-images",
+        28,
+        0.05,
+    )
+    assert (settings["channels"], settings["classes"], settings["device"]) == (1, 10, "local")
+    assert settings["training"]["steps"] == 1
+
+    same = run(*NEW, *options, "--json", "--quiet")
+    assert (same.code, same.err) == (0, "")
+    assert json.loads(same.out) == first
+
+    table.rename(table.with_suffix(".moved"))  # the run has its own copy
+    longer = run("-o", str(path), "--trials", "3")
+    table.with_suffix(".moved").rename(table)
+    assert longer.code == 0, longer.err
+    assert "3 trained" in longer.out
+    assert f"mnas finalize {path}" in longer.out.replace("\n", "")
+    assert len(read_run(path).trained()) == 3
+
+
+def test_other_settings_are_refused_by_name(run: Run, table: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with make_run(path, config()):
+        pass
+    ended = run("-o", str(path), "--seed", "4", "--target-ms", "2")
+    assert (ended.code, ended.out) == (2, "")
+    assert "target_ms is 1.5, not 2.0; seed is 0, not 4" in ended.err
+    ended = run("-o", str(path), "--table", str(table))
+    assert ended.code == 2
+    assert "table is not set" in ended.err
+
+
+def test_an_unreachable_target_is_refused_at_once(run: Run, table: Path, tmp_path: Path) -> None:
+    ended = run(*NEW, "--table", str(table), "--target-ms", "0.001", "-o", str(tmp_path / "run"))
+    assert (ended.code, ended.out) == (2, "")
+    assert "no architecture of mnasnet-small-images at 28 pixels reaches 0.001 ms" in ended.err
+    assert re.search(r"the fastest takes 0\.\d+ ms", ended.err)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "also needs --dataset, --target-ms, --table"),
+        (("--dataset", "digits", "--target-ms", "1"), "also needs --table"),
+        (("--dataset", "digits", "--target-ms", "1", "--measure"), "also needs --space"),
+        (
+            ("--dataset", "digits", "--target-ms", "1", "--table", "none.db"),
+            "cannot read the latency table none.db",
+        ),
+        (("--dataset", "mnist", "--target-ms", "1", "--table", "TABLE"), "no dataset 'mnist'"),
+        (("--dataset", "digits", "--target-ms", "0", "--table", "TABLE"), "target_ms is 0.0"),
+        (
+            ("--dataset", "digits", "--target-ms", "3", "--cap-ms", "2", "--table", "TABLE"),
+            "below target_ms 3",
+        ),
+        (("--dataset", "digits", "--target-ms", "3", "--table", "TABLE", "--trials", "0"), "trials is 0"),
+        (("--dataset", "digits", "--target-ms", "3", "--table", "TABLE", "--steps", "0"), "steps"),
+        (
+            ("--dataset", "digits", "--target-ms", "3", "--table", "TABLE", "--width", "1"),
+            "width 0.05, not 1.0",
+        ),
+        (
+            ("--dataset", "digits", "--target-ms", "3", "--table", "TABLE", "--dtype", "int8"),
+            "dtype float32, not int8",
+        ),
+        (
+            ("--dataset", "digits", "--target-ms", "3", "--table", "TABLE", "--controller", "ppo"),
+            "random, nsga2, tpe",
+        ),
+        (("--dataset", "digits", "--target-ms", "3", "--table", "TABLE", "--measure"), "not from both"),
+        (("--dataset", "digits", "--target-ms", "3", "--measure", "--space", "nasnet"), "space 'nasnet'"),
+    ],
+)
+def test_bad_input_ends_in_one_message(
+    run: Run, table: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    given = [str(table) if option == "TABLE" else option for option in options]
+    ended = run(*given, "-o", str(tmp_path / "run"))
+    assert (ended.code, ended.out) == (2, "")
+    assert message in ended.err.replace("\n", " ")
+    assert "Traceback" not in ended.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_failures_and_giving_up_are_exit_code_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(_: object) -> float:
+        raise OSError("no space left on device")
+
+    with make_run(tmp_path / "a", config(trials=9)) as made:
+        status = run_search(made, fail)
+        assert _outcome(made, status) is Exit.FAILURES
+        assert "5 evaluations failed in a row: 0 of 9 candidates are trained" in capsys.readouterr().err
+        shown = document(made, status)
+    assert shown["failures"][0]["message"] == "OSError: no space left on device"
+    assert shown["best_under_target"] is None
+    assert fields_of(shown) - documented() == {"best_under_target"}  # null has no fields
+    _, least = fastest(ToySpace(), MacsLatency().predict_ms)
+    with make_run(tmp_path / "b", config(trials=1, cap_ms=least, target_ms=least)) as made:
+        status = run_search(made)
+        assert status.count("infeasible") == 100
+        assert _outcome(made, status) is Exit.FAILURES
+        assert f"100 proposals were above the cap of {least:g} ms: raise it" in capsys.readouterr().err
+    with make_run(tmp_path / "c", config(trials=100, target_ms=1.0)) as made:
+        status = run_search(made, accuracy, stages=1)
+        assert _outcome(made, status) is Exit.DONE
+        assert "18 of 100 candidates are trained. There is nothing more to find" in capsys.readouterr().err
+
+
+def test_interrupting_keeps_what_is_there_and_says_how_to_go_on(table: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    command = [sys.executable, "-m", "mnas", "search", *NEW, "--trials", "50", "--table", str(table)]
+    process = subprocess.Popen(
+        [*command, "--target-ms", "1", "-o", str(path)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"COLUMNS": "200"},
+    )
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert line.startswith("1 of 50 trained"), line + process.stderr.read()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"go on with: mnas search -o {path}" in err
+    assert "Traceback" not in err
+    assert len(read_run(path).trained()) >= 1
+
+
+def test_help_shows_an_example(run: Run) -> None:
+    assert "Example: mnas search --dataset digits" in run("--help").out
