@@ -95,10 +95,10 @@ def example(architecture: Architecture, source: Quantisation | None, file: str, 
     """Ten lines of Python that name what `image.png` shows; they need NumPy, Pillow and a TFLite runtime."""
     height, width, channels = architecture.height, architecture.width, architecture.channels
     mode = "RGB" if channels == 3 else "L"
-    values = f"np.asarray(image, np.float32).reshape(1, {height}, {width}, {channels}) / 127.5 - 1"
+    tensor = "values"
     if source is not None:
-        integers = f"np.round(({values}) / {source.scale!r}) + {source.zero_point}"
-        values = f"({integers}).clip(-128, 127).astype(np.int8)"
+        integers = f"np.round(values / {source.scale!r}) + {source.zero_point}"
+        tensor = f"({integers}).clip(-128, 127).astype(np.int8)"
     return f"""\
 import json, numpy as np
 from PIL import Image
@@ -106,11 +106,14 @@ from ai_edge_litert.interpreter import Interpreter  # on a small board: from tfl
 network = Interpreter({json.dumps(file)})
 network.allocate_tensors()
 image = Image.open("image.png").convert("{mode}").resize(({width}, {height}), Image.Resampling.BILINEAR)
-network.set_tensor(network.get_input_details()[0]["index"], {values})
+values = np.asarray(image, np.float32).reshape(1, {height}, {width}, {channels}) / 127.5 - 1
+network.set_tensor(network.get_input_details()[0]["index"], {tensor})
 network.invoke()
-logits = network.get_tensor(network.get_output_details()[0]["index"])[0]
-print(json.load(open({json.dumps(card_file)}))["labels"][logits.argmax()])
+print(json.load(open({json.dumps(card_file)}))["labels"][{_LOGITS}.argmax()])
 """
+
+
+_LOGITS = 'network.get_tensor(network.get_output_details()[0]["index"])'
 
 
 def _quantisation(tensor: Quantisation | None) -> dict[str, Any] | None:

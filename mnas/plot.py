@@ -85,7 +85,7 @@ class Chart:
     marks: tuple[Mark, ...]
     target_ms: float | None
     searched: str
-    baselines: str = "MobileNetV2 (width)"
+    baselines: str = "MobileNetV2"
 
 
 def draw(chart: Chart, paths: Iterable[Path]) -> None:
@@ -150,7 +150,7 @@ def _final_panel(axes: Axes, chart: Chart) -> None:
             (mark for mark in chart.marks if (mark.role, mark.dtype) == (role, dtype)),
             key=lambda mark: mark.latency_ms.middle,
         )
-        label = f"{'finalist (trial)' if role == FINALIST else chart.baselines}, {dtype}"
+        label = f"{'finalist' if role == FINALIST else chart.baselines}, {dtype}"
         colour = DTYPE_COLOURS.get(dtype, BLACK)
         entries.append(_draw_marks(axes, marks, label, finalist=role == FINALIST, colour=colour))
     axes.set_title("Finalists: test accuracy of the .tflite", loc="left")

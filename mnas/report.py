@@ -175,7 +175,7 @@ def _label(one: Network) -> str:
 
 def _baseline_label(networks: Sequence[Network]) -> str:
     names = {one.final.name for one in networks if one.final.role == "baseline"}
-    return "MobileNetV2 (width)" if all(name.startswith("mobilenetv2") for name in names) else "baseline"
+    return "MobileNetV2" if all(name.startswith("mobilenetv2") for name in names) else "baseline"
 
 
 def _subtitle(summary: Summary) -> str:
@@ -189,7 +189,8 @@ def _subtitle(summary: Summary) -> str:
     span = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return (
         f"{first} · {context.facts.cpu_model}, {_threads(context.settings.threads)}, {context.delegate}\n"
-        f"bars on the right: range of {span} seed{'' if span == '1' else 's'}; latency quartiles"
+        f"on the right: bars are the range of {span} seed{'' if span == '1' else 's'} and latency quartiles, "
+        "numbers are trials and baselines' widths"
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mnas.report import Report
     from mnas.run import RunDirectory
 
-BASELINES = "mobilenetv2-0.25,mobilenetv2-0.35,mobilenetv2-0.5"
+BASELINES = "mobilenetv2-0.25,mobilenetv2-0.5,mobilenetv2-0.75"
 #: seconds between two lines of progress where there is no terminal
 LINE_EVERY_S = 15.0
 

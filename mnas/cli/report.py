@@ -107,7 +107,7 @@ def _show_networks(summary: Summary) -> None:
                 one.final.name,
                 one.final.dtype,
                 "-" if one.accuracy is None else f"{100 * one.accuracy.middle:.2f}",
-                _range(one.accuracy),
+                _range(one.accuracy, len(one.final.accuracies)),
                 "-" if one.latency_ms is None else f"{one.latency_ms.middle:.3g}",
                 "-" if one.final.model.predicted_ms is None else f"{one.final.model.predicted_ms:.3g}",
                 _difference(compared.get((one.final.name, one.final.dtype))),
@@ -147,8 +147,8 @@ def _marks(candidate: Candidate, summary: Summary) -> str:
     return ", ".join(filter(None, (best, "knee" if candidate.knee else "")))
 
 
-def _range(bar: Bar | None) -> str:
-    return "-" if bar is None or bar.high == bar.low else f"{100 * bar.low:.1f}-{100 * bar.high:.1f}"
+def _range(bar: Bar | None, seeds: int) -> str:
+    return "-" if bar is None or seeds < 2 else f"{100 * bar.low:.1f}-{100 * bar.high:.1f}"
 
 
 def _difference(comparison: Comparison | None) -> str:

@@ -92,5 +92,5 @@ def test_the_example_takes_colour_images() -> None:
     lines = example(colour, Quantisation(0.5, -3), "a.tflite", "a.json")
     assert 'convert("RGB")' in lines
     assert "reshape(1, 32, 32, 3)" in lines
-    assert "/ 0.5) + -3).clip(-128, 127)" in lines
+    assert "np.round(values / 0.5) + -3).clip(-128, 127)" in lines
     compile(lines, "example", "exec")
