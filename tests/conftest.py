@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 
+import hypothesis
 import pytest
 
 #: markers of tests that CI may skip: a phone or board, an arm64 root file system, torch
 MAY_SKIP = frozenset({"hardware", "arm64", "gp"})
+
+
+# a shared machine stalls now and then: time limits belong to pytest-timeout; fixed examples make runs repeat
+hypothesis.settings.register_profile("mnas", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis.settings.load_profile("mnas")
 
 
 @pytest.hookimpl(wrapper=True)
