@@ -5,6 +5,9 @@ long as a process does), on the same core with the same thread count, priority, 
 Which of the two goes first is random, and so is the order of models. Goal: for each model of 2 ms or more,
 the median over pairs of the ratio of medians (ours over theirs) lies within 0.97 and 1.03.
 
+The two call the runtime by different interfaces: `litert-benchmark` by CompiledModel, which costs one to two
+microseconds more a run than the local device's Interpreter, less than a thousandth of 2 ms.
+
 `litert-benchmark` rounds its median to 0.01 ms, a quarter of a percent of 2 ms at most. It counts every run;
 the local device leaves preempted runs out, which a median notices on a busy core only. So a pair during which
 others took more than 5 % of the core is measured again, and a machine that is never quiet misses the goal.
