@@ -86,10 +86,14 @@ def unusual() -> Models:
         concrete = tf.function(function).get_concrete_function(*inputs)
         return bytes(tf.lite.TFLiteConverter.from_concrete_functions([concrete], tf.Module()).convert())
 
+    strings = convert(tf.gather, tf.TensorSpec([4], tf.string), tf.TensorSpec([2], tf.int32))
+    nothing = convert(tf.nn.relu, tf.TensorSpec([0, 4]))
     return {
-        "strings": convert(tf.gather, tf.TensorSpec([4], tf.string), tf.TensorSpec([2], tf.int32)),
+        "strings": strings,
+        "two_billion_strings": _changed(strings, _input_shape([2**31 - 1])),
+        "nothing_by_two_billion": _changed(nothing, _input_shape([0, 2**31 - 1])),
         "complex64": convert(tf.math.real, tf.TensorSpec([4], tf.complex64)),
-        "nothing_in_it": convert(tf.nn.relu, tf.TensorSpec([0, 4])),
+        "nothing_in_it": nothing,
         "integer_division": convert(lambda x, y: x // y, *(tf.TensorSpec([4], tf.int32),) * 2),
         "64_tebibytes": convert(lambda x: tf.reduce_sum(tf.tile(x, [2**20] * 2)), tf.TensorSpec([4, 4])),
     }
@@ -190,13 +194,6 @@ def corrupted(content: bytes, count: int, seed: int) -> Iterator[bytes]:
 def hostile(content: bytes) -> Models:
     """A converted model with one field changed to something that is valid to read and wrong to run."""
 
-    def input_shape(shape: list[int]) -> Callable[[Any], None]:
-        def change(model: Any) -> None:
-            graph = model.subgraphs[0]
-            graph.tensors[graph.inputs[0]].shape = shape
-
-        return change
-
     def operator_input(tensor: int) -> Callable[[Any], None]:
         def change(model: Any) -> None:
             operator = model.subgraphs[0].operators[0]
@@ -243,9 +240,9 @@ def hostile(content: bytes) -> Models:
         model.version = 99
 
     changes = {
-        "huge_input": input_shape([1, 2**20, 2**20, 3]),
-        "overflowing_input": input_shape([2**16] * 4),
-        "negative_input": input_shape([1, -8, -8, 3]),
+        "huge_input": _input_shape([1, 2**20, 2**20, 3]),
+        "overflowing_input": _input_shape([2**16] * 4),
+        "negative_input": _input_shape([1, -8, -8, 3]),
         "tensor_out_of_range": operator_input(1_000_000),
         "negative_tensor": operator_input(-7),
         "network_input_out_of_range": network_input,
@@ -261,6 +258,16 @@ def hostile(content: bytes) -> Models:
         "another_schema": another_schema,
     }
     return {name: _changed(content, change) for name, change in changes.items()}
+
+
+def _input_shape(shape: list[int]) -> Callable[[Any], None]:
+    """A change of the shape of a network's first input."""
+
+    def change(model: Any) -> None:
+        graph = model.subgraphs[0]
+        graph.tensors[graph.inputs[0]].shape = shape
+
+    return change
 
 
 def _changed(content: bytes, change: Callable[[Any], None]) -> bytes:

@@ -119,7 +119,14 @@ def test_operators_of_converted_models_are_timed_or_said_not_to_be(
 
 
 def test_unusual_models_run_or_are_refused(device: Device) -> None:
-    _failures(_measure(device, foreign.unusual()), ["ModelRejected"])
+    outcomes = _measure(device, foreign.unusual())
+    refused = _failures(outcomes, ["ModelRejected"])
+    assert "(2147483647,)) would take 137.4 GB, more than half of the" in refused["two_billion_strings"]
+    assert "the memory does not suffice" in refused["64_tebibytes"]
+    for name in ("strings", "nothing_in_it", "nothing_by_two_billion"):
+        outcome = outcomes[name]
+        assert isinstance(outcome, Pass), outcome
+        assert outcome.peak_memory_bytes is None or outcome.peak_memory_bytes < 10**8
 
 
 def test_operators_beyond_the_runtime_are_refused(device: Device) -> None:
