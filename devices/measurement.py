@@ -89,6 +89,7 @@ class Context:
         other_load: share of the measuring cores' time (0 to 1) that other processes took during the burst, or
             during the last half second where the burst was shorter; None if unknown.
         throttled: whether heat or policy held the cores below their highest frequency; None if unknown.
+        governor: how the kernel chose the cores' frequency, such as `performance`; None if unknown.
     """
 
     facts: DeviceFacts
@@ -99,6 +100,7 @@ class Context:
     total_operators: int | None = None
     other_load: float | None = None
     throttled: bool | None = None
+    governor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,6 +245,7 @@ class LitertDevice:
                 total_operators=reply["total_operators"],
                 other_load=reply["other_load"],
                 throttled=reply["throttled"],
+                governor=reply["governor"],
             ),
             all_preempted=reply["all_preempted"],
         )

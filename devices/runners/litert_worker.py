@@ -269,6 +269,13 @@ def frequency_limited(cpus: list[int] | None) -> bool | None:
     return any(answers) if answers else None
 
 
+def governor(cpus: list[int] | None) -> str | None:
+    """How the kernel chooses these cores' frequency, such as `performance`; None where it does not tell."""
+    path = "/sys/devices/system/cpu/cpu%d/cpufreq/scaling_governor"
+    names = {(read_text(path % cpu) or "").strip() for cpu in cpus or []} - {""}
+    return ", ".join(sorted(names)) or None
+
+
 def throttled_since(count: int | None, cpus: list[int] | None) -> bool | None:
     """Whether the cores were slowed down since `count` was read; None if unknown."""
     now, limited = throttle_count(cpus), frequency_limited(cpus)
@@ -954,6 +961,7 @@ class Worker:
             reference_ms=reference_ms,
             other_load=self.load_meter.other_load(),
             throttled=throttled_since(throttles, self.cpus),
+            governor=governor(self.cpus),
             operators=model.profile(self, request, deadline_ns) if request["per_operator"] else None,
         )
         return answer

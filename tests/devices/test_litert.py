@@ -66,6 +66,8 @@ def test_a_pass_is_complete(device: LitertDevice, small: ModelFile) -> None:
     assert context.settings.cpus == (max(os.sched_getaffinity(0)),)
     assert (context.delegate, context.delegated_operators, context.total_operators) == ("xnnpack", 1, 1)
     assert context.other_load is None or 0 <= context.other_load <= 1
+    governors = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+    assert (context.governor is not None) is governors.exists()
     assert context.started_at.startswith("20")
 
 

@@ -313,6 +313,18 @@ def test_throttling_is_told_from_what_the_kernel_says(monkeypatch: pytest.Monkey
     assert worker.throttled_since(None, [0]) is True
 
 
+def test_the_governor_is_told_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = "/sys/devices/system/cpu/cpu"
+    files = {
+        f"{folder}{cpu}/cpufreq/scaling_governor": f"{name}\n" for cpu, name in enumerate(("b", "a", "a"))
+    }
+    monkeypatch.setattr(worker, "read_text", files.get)
+    assert worker.governor([1, 2]) == "a"
+    assert worker.governor([0, 1]) == "a, b"
+    assert worker.governor([3]) is None
+    assert worker.governor(None) is None
+
+
 def test_peak_memory_sees_what_was_given_back() -> None:
     memory = worker.PeakMemory()
     block = np.ones(64 * 2**20, dtype=np.uint8)
