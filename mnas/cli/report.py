@@ -109,7 +109,7 @@ def _show_networks(summary: Summary) -> None:
                 "-" if one.accuracy is None else f"{100 * one.accuracy.middle:.2f}",
                 _range(one.accuracy, len(one.final.accuracies)),
                 "-" if one.latency_ms is None else f"{one.latency_ms.middle:.3g}",
-                "-" if one.final.model.predicted_ms is None else f"{one.final.model.predicted_ms:.3g}",
+                "-" if one.final.model.predicted_ms is None else f"{one.final.model.predicted_ms:.2g}",
                 _difference(compared.get((one.final.name, one.final.dtype))),
             )
             for one in summary.networks
