@@ -129,6 +129,7 @@ def latency_json(one: Network, measured: Measurement) -> dict[str, Any]:
         "started_at": context.started_at,
         "threads": context.settings.threads,
         "cpus": context.settings.cpus and list(context.settings.cpus),
+        "governor": context.governor,
         "delegate": context.delegate,
         "delegated_operators": context.delegated_operators,
         "executed_operators": context.total_operators,
