@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnas.backend import tf
 from mnas.data import Images, model_input
 from mnas.errors import BadInput, MnasError, TrainingFailed
-from mnas.quiet import quiet
+from mnas.nn.backend import tf
+from mnas.nn.quiet import quiet
 
 DTYPES = ("float32", "int8")
 #: representative images that calibrate int8; more take longer

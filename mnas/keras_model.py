@@ -6,9 +6,9 @@ from typing import Any
 
 from latency_tables.ops import OpSpec
 from mnas.architecture import Architecture
-from mnas.backend import keras
-from mnas.batch_norm import BatchNormalization
 from mnas.lower import lower
+from mnas.nn.backend import keras
+from mnas.nn.batch_norm import BatchNormalization
 
 #: batch normalisation's moving statistics must settle within the few hundred steps of proxy training
 MOMENTUM = 0.9

@@ -53,8 +53,8 @@ def demo(
 
     Example: mnas demo
     """
-    from mnas.finalize import FinalPlan, longer
-    from mnas.report import write_report
+    from mnas.finalists.finalize import FinalPlan, longer
+    from mnas.reports.report import write_report
     from mnas.run import read_run
 
     began = time.monotonic()

@@ -16,8 +16,8 @@ from mnas.cli.report import present
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from mnas.finalize import FinalPlan
-    from mnas.report import Report
+    from mnas.finalists.finalize import FinalPlan
+    from mnas.reports.report import Report
     from mnas.run import RunDirectory
 
 BASELINES = "mobilenetv2-0.25,mobilenetv2-0.5,mobilenetv2-0.75"
@@ -62,7 +62,7 @@ def finalize(
 
     Example: mnas finalize runs/digits --finalists 3 --epochs 60 --seeds 3
     """
-    from mnas.finalize import FinalPlan, longer, start_again
+    from mnas.finalists.finalize import FinalPlan, longer, start_again
     from mnas.run import open_run
 
     names = tuple(name.strip() for name in baselines.split(",") if name.strip())
@@ -85,8 +85,8 @@ def finalized(run: RunDirectory, plan: FinalPlan, device: str | None = None, qui
     from devices.measurement import Settings
     from devices.registry import open_device
     from mnas.data import open_dataset
-    from mnas.finalize import finalize as run_finalize
-    from mnas.report import write_report
+    from mnas.finalists.finalize import finalize as run_finalize
+    from mnas.reports.report import write_report
 
     config = run.config
     address = config.device if device is None else device

@@ -36,8 +36,8 @@ def pick(
 
     Example: mnas pick runs/digits --under-ms 0.5 --int8 -o model.tflite
     """
-    from mnas import pick as picking
     from mnas.errors import BadInput
+    from mnas.reports import pick as picking
     from mnas.run import read_run
 
     if int8 and float32:

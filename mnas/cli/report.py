@@ -12,9 +12,9 @@ from mnas.cli.app import Exit
 from mnas.cli.output import print_json, print_table, warn
 
 if TYPE_CHECKING:
-    from mnas.comparison import Bar, Comparison
-    from mnas.report import Report
-    from mnas.summary import Candidate, Summary
+    from mnas.reports.comparison import Bar, Comparison
+    from mnas.reports.report import Report
+    from mnas.reports.summary import Candidate, Summary
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +38,7 @@ def report(
 
     Example: mnas report runs/digits
     """
-    from mnas.report import write_report
+    from mnas.reports.report import write_report
     from mnas.run import read_run
 
     written = write_report(read_run(run))
@@ -48,7 +48,7 @@ def report(
 
 def present(written: Report, *, as_json: bool, quiet: bool) -> None:
     """Print a report: JSON, or tables and the paths to open; warnings on standard error."""
-    from mnas.summary_json import to_json
+    from mnas.reports.summary_json import to_json
 
     summary = written.summary
     if as_json:
@@ -76,7 +76,7 @@ def show(written: Report) -> None:
 
 
 def _show_candidates(summary: Summary) -> None:
-    from mnas.summary_json import by_latency
+    from mnas.reports.summary_json import by_latency
 
     front = [candidate for candidate in by_latency(summary.candidates) if candidate.on_front]
     print_table(

@@ -64,7 +64,7 @@ class Network:
 @cache
 def networks() -> dict[str, Network]:
     """By the operator kind that each is there for, with a suffix where there are several."""
-    from mnas.backend import tf
+    from mnas.nn.backend import tf
 
     random = np.random.default_rng(0)
 
@@ -157,7 +157,7 @@ def networks() -> dict[str, Network]:
 @cache
 def convert(name: str, dtype: str) -> bytes:
     """The converter's model: `float32`, `int8` throughout, or `mixed`: int8 inside, float32 outside."""
-    from mnas.backend import tf
+    from mnas.nn.backend import tf
 
     network = networks()[name]
     signature = [tf.TensorSpec(shape, tf.float32) for shape in network.inputs]

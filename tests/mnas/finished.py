@@ -12,13 +12,13 @@ from devices.measurement import Context, DeviceFacts, Pass, Settings
 from latency_tables.tflite import write
 from mnas import spaces
 from mnas.architecture import Architecture
-from mnas.cards import write_cards
 from mnas.data import open_dataset
-from mnas.entrants import Entrant, entrants
-from mnas.exported import DTYPES, file_name, quantisation
-from mnas.finalists import Ledger, Session, StoredModel, Trained
-from mnas.finalize import longer
+from mnas.finalists.entrants import Entrant, entrants
+from mnas.finalists.exported import DTYPES, file_name, quantisation
+from mnas.finalists.finalize import longer
+from mnas.finalists.ledger import Ledger, Session, StoredModel, Trained
 from mnas.lower import lower
+from mnas.reports.cards import write_cards
 from mnas.run import Result, RunConfig, RunDirectory, make_run
 
 FACTS = DeviceFacts("local", "x86_64", "Test CPU", 2, 2**33, "Linux", "3.11", "ai_edge_litert", "2.3.0")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mnas.finalists import Ledger, Trouble
+from mnas.finalists.ledger import Ledger, Trouble
 from mnas.run import RunDirectory, open_run
 from tests.command_line import Ended, invoke
 from tests.mnas import finished

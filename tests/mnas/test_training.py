@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnas.architecture import Architecture
-from mnas.backend import keras, tf
-from mnas.batch_norm import BatchNormalization
 from mnas.data import Images, open_dataset, resized, split
 from mnas.errors import BadInput, TrainingFailed
 from mnas.keras_model import build
+from mnas.nn.backend import keras, tf
+from mnas.nn.batch_norm import BatchNormalization
 from mnas.training import TrainingPlan, _batches, _moved, accuracy, release, train
 
 TINY = Architecture.parse("in_8x8x1,cv_r1_k3_s2_c8,fc_10")

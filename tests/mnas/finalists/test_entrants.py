@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from mnas import recipes, spaces
-from mnas.entrants import baseline, entrants
 from mnas.errors import BadInput
+from mnas.finalists.entrants import baseline, entrants
 from mnas.lower import lower
 from tests.mnas import finished
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnas.choose import choose
 from mnas.errors import BadInput
+from mnas.finalists.choose import choose
 from mnas.run import Result
 
 

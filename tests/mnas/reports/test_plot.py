@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 import matplotlib as mpl
 from PIL import Image
 
-from mnas.comparison import Bar
-from mnas.plot import Chart, Dot, Mark, draw
+from mnas.reports.comparison import Bar
+from mnas.reports.plot import Chart, Dot, Mark, draw
 
 DOTS = (Dot(0.5, 0.7, True, best=True), Dot(0.8, 0.65, False), Dot(1.5, 0.9, True, knee=True))
 MARKS = tuple(

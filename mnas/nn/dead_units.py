@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnas.backend import keras
+from mnas.nn.backend import keras
 
 #: a squeeze whose outputs stay below this on every image counts as dead
 DEAD = 0.01

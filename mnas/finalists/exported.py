@@ -17,8 +17,8 @@ from latency_tables.errors import MissingOperators
 from mnas import __version__
 from mnas.architecture import Architecture
 from mnas.data import Images, model_input
-from mnas.entrants import Entrant
-from mnas.finalists import Quantisation, StoredModel, Trained
+from mnas.finalists.entrants import Entrant
+from mnas.finalists.ledger import Quantisation, StoredModel, Trained
 from mnas.jsonl import write_whole
 from mnas.run import RunDirectory
 from mnas.training_plan import TrainingPlan
@@ -65,8 +65,8 @@ def train_and_export(
         TrainingFailed: training diverged.
         BadInput: the images do not fit the network.
     """
-    from mnas.dead_units import revive
     from mnas.export import convert
+    from mnas.nn.dead_units import revive
     from mnas.training import accuracy, release, train
 
     start = time.monotonic()

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from mnas.architecture import Architecture
-from mnas.card import example
-from mnas.cards import card_name, write_card
 from mnas.errors import BadInput, BadRun
-from mnas.finalists import read_model
+from mnas.finalists.ledger import read_model
 from mnas.jsonl import write_whole
+from mnas.reports.card import example
+from mnas.reports.cards import card_name, write_card
+from mnas.reports.summary import Network, summarise
 from mnas.run import RunDirectory
-from mnas.summary import Network, summarise
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mnas.backend import keras, tf
+from mnas.nn.backend import keras, tf
 
 
 @keras.saving.register_keras_serializable(package="mnas")

@@ -10,12 +10,12 @@ from xml.etree import ElementTree as ET
 import pytest
 from PIL import Image
 
-from mnas.entrants import entrants
-from mnas.finalists import Ledger, Trouble
-from mnas.report import COLUMNS, to_chart, to_csv, write_report
+from mnas.finalists.entrants import entrants
+from mnas.finalists.ledger import Ledger, Trouble
+from mnas.reports.report import COLUMNS, to_chart, to_csv, write_report
+from mnas.reports.summary import summarise
+from mnas.reports.summary_json import to_json
 from mnas.run import RunDirectory, read_run
-from mnas.summary import summarise
-from mnas.summary_json import to_json
 from tests.mnas import finished
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mnas.errors import BadRun
-from mnas.finalists import Ledger, Session, Trouble, read_model
+from mnas.finalists.ledger import Ledger, Session, Trouble, read_model
 from mnas.run import RunDirectory
 from tests.mnas import finished
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from mnas.architecture import Architecture
 from mnas.data import PIXEL_OFFSET, PIXEL_SCALE
-from mnas.finalists import Quantisation
-from mnas.summary import Network
-from mnas.summary_json import network_json
+from mnas.finalists.ledger import Quantisation
+from mnas.reports.summary import Network
+from mnas.reports.summary_json import network_json
 
 SCHEMA = 1
 

@@ -17,9 +17,9 @@ from mnas.config import RunConfig
 from mnas.data import Dataset, open_dataset, split
 from mnas.errors import BadInput, BadRun
 from mnas.export import tflite_accuracy
-from mnas.exported import representative
-from mnas.finalists import Ledger, Records, Session, Trouble
-from mnas.finalize import FinalPlan, covers, finalize, longer, search_images, start_again
+from mnas.finalists.exported import representative
+from mnas.finalists.finalize import FinalPlan, covers, finalize, longer, search_images, start_again
+from mnas.finalists.ledger import Ledger, Records, Session, Trouble
 from mnas.jsonl import read_jsonl
 from mnas.run import Result, RunDirectory, make_run, open_run
 from mnas.training_plan import TrainingPlan

@@ -10,11 +10,11 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
-from mnas import pick as picking
-from mnas.card import example
 from mnas.data import model_input, open_dataset, resized
 from mnas.export import quantised
-from mnas.finalists import Quantisation
+from mnas.finalists.ledger import Quantisation
+from mnas.reports import pick as picking
+from mnas.reports.card import example
 from mnas.run import RunDirectory
 from tests.mnas import finished
 

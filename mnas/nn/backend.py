@@ -1,6 +1,6 @@
 """TensorFlow and Keras, imported with this project's settings. Knows no network.
 
-Everywhere else it is `from mnas.backend import keras, tf`, so that the settings come first:
+Everywhere else it is `from mnas.nn.backend import keras, tf`, so that the settings come first:
 
 - `KERAS_BACKEND=tensorflow`, whatever `~/.keras/keras.json` says: training and export need this backend;
 - `TF_CPP_MIN_LOG_LEVEL=2` unless set, and TensorFlow's Python logger at ERROR: its notes on this machine's
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 
-from mnas.quiet import quiet
+from mnas.nn.quiet import quiet
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

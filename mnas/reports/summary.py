@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from devices.warnings import Warning, warnings
 from latency_tables.predict import network_ms
 from mnas.architecture import Architecture
-from mnas.choose import choose
-from mnas.comparison import Bar, Comparison, RankCorrelation, Rated, compare, rank_correlation
-from mnas.finalists import Final, Ledger, Records, Trouble
+from mnas.finalists.choose import choose
+from mnas.finalists.ledger import Final, Ledger, Records, Trouble
 from mnas.lower import lower
 from mnas.pareto import best_under, front, knee
+from mnas.reports.comparison import Bar, Comparison, RankCorrelation, Rated, compare, rank_correlation
 from mnas.run import STATES, Result, RunDirectory
 
 

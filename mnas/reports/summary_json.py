@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from devices.measurement import Measurement
-from mnas.comparison import Comparison
-from mnas.summary import Candidate, Network, Summary
+from mnas.reports.comparison import Comparison
+from mnas.reports.summary import Candidate, Network, Summary
 
 SCHEMA = 1
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mnas.comparison import Bar
 from mnas.jsonl import write_whole
-from mnas.plot import Chart, Dot, Mark, draw
+from mnas.reports.comparison import Bar
+from mnas.reports.plot import Chart, Dot, Mark, draw
+from mnas.reports.summary import Network, Summary, summarise
+from mnas.reports.summary_json import to_json
 from mnas.run import RunDirectory
-from mnas.summary import Network, Summary, summarise
-from mnas.summary_json import to_json
 
 COLUMNS = (
     "kind",

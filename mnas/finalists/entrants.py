@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mnas.architecture import Architecture
-from mnas.choose import choose
 from mnas.errors import BadInput
-from mnas.finalists import Role
+from mnas.finalists.choose import choose
+from mnas.finalists.ledger import Role
 from mnas.recipes import recipe
 from mnas.run import RunDirectory
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from mnas import pick as picking
 from mnas.errors import BadInput, BadRun
-from mnas.finalists import Ledger
+from mnas.finalists.ledger import Ledger
+from mnas.reports import pick as picking
+from mnas.reports.summary import summarise
 from mnas.run import RunDirectory
-from mnas.summary import summarise
 from tests.mnas import finished
 
 

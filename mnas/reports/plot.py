@@ -9,7 +9,7 @@ from math import hypot
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnas.comparison import Bar
+from mnas.reports.comparison import Bar
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnas.comparison import Bar, Rated, accuracy_at, compare, rank_correlation
+from mnas.reports.comparison import Bar, Rated, accuracy_at, compare, rank_correlation
 
 
 def rated(

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from devices.device import Device
 from devices.measurement import Failure, ModelFile
 from devices.plan import Plan
-from mnas.cards import write_cards
 from mnas.data import Dataset, Images, resized, split
-from mnas.entrants import Entrant, entrants
 from mnas.errors import BadInput, BadRun, MnasError
-from mnas.exported import Lesson, Predictor, predictions, train_and_export
-from mnas.finalists import Ledger, Records, Session, Trouble, read_model
+from mnas.finalists.entrants import Entrant, entrants
+from mnas.finalists.exported import Lesson, Predictor, predictions, train_and_export
+from mnas.finalists.ledger import Ledger, Records, Session, Trouble, read_model
+from mnas.reports.cards import write_cards
 from mnas.run import RunDirectory
 from mnas.training_plan import TrainingPlan
 

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mnas.card import card
 from mnas.data import Dataset
 from mnas.jsonl import write_whole
+from mnas.reports.card import card
+from mnas.reports.summary import Network, Summary, summarise
 from mnas.run import RunDirectory
-from mnas.summary import Network, Summary, summarise
 
 
 def write_cards(run: RunDirectory, dataset: Dataset) -> list[Path]:
