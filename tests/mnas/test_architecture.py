@@ -55,7 +55,7 @@ def test_order_of_tokens_does_not_matter_and_printing_is_canonical(block: Block,
     assert str(Block.parse("_".join([kind, *tokens]))) == str(block)
 
 
-def test_the_issue_s_block() -> None:
+def test_a_block_with_every_common_token() -> None:
     block = Block.parse("ir_r3_k5_s2_e3_c40_se0.25")
     assert block == Block("ir", repeats=3, kernel=5, stride=2, expansion=3, channels=40, se_ratio=0.25)
     assert str(block) == "ir_r3_k5_s2_e3_c40_se0.25"
