@@ -17,7 +17,7 @@ Evaluator = Callable[[Architecture], float]
 class ProxyTraining:
     """Trains a candidate briefly from scratch; its accuracy on the validation images is the answer.
 
-    Every candidate gets the same seed, so that the same architecture gets the same accuracy (mnas.training
+    Every candidate gets the same seed, so that the same architecture gets the same accuracy (mnas.nn.training
     says how far) and differences are the architectures'. TensorFlow is imported at the first call.
 
     Attributes:
@@ -36,7 +36,7 @@ class ProxyTraining:
 
     def __call__(self, architecture: Architecture) -> float:
         """Accuracy 0..1 of `architecture`; raises BadInput and TrainingFailed."""
-        from mnas import training
+        from mnas.nn import training
 
         try:
             model = training.train(architecture, self.train, self.plan, self.seed, self.on_step)

@@ -16,10 +16,10 @@ from latency_tables.records import Network, Origin
 from latency_tables.store import LatencyTable
 from mnas import recipes, spaces
 from mnas.architecture import Architecture
-from mnas.covering import Choices, covering_choices
 from mnas.errors import BadInput
 from mnas.lower import DTYPES, lower
 from mnas.spaces import Space
+from mnas.spaces.covering import Choices, covering_choices
 
 #: random networks drawn in search of new ones before a space counts as exhausted, per network wanted
 DRAWS = 100

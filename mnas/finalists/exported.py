@@ -65,9 +65,9 @@ def train_and_export(
         TrainingFailed: training diverged.
         BadInput: the images do not fit the network.
     """
-    from mnas.export import convert
     from mnas.nn.dead_units import revive
-    from mnas.training import accuracy, release, train
+    from mnas.nn.export import convert
+    from mnas.nn.training import accuracy, release, train
 
     start = time.monotonic()
     model = train(entrant.architecture, lesson.train, lesson.plan, seed, on_step)

@@ -237,7 +237,7 @@ class _Work:
         self.report("testing", len(models) - len(waiting), len(models))
         if not waiting:
             return
-        from mnas.export import tflite_accuracy
+        from mnas.nn.export import tflite_accuracy
 
         images = resized(self.dataset.test(), self.run.config.resolution)
         for position, model in enumerate(waiting, start=len(models) - len(waiting) + 1):

@@ -26,7 +26,7 @@ def revive(model: Any, images: NDArray[np.float32]) -> tuple[str, ...]:
     The network computes the same as before on images that leave the squeeze dead.
 
     Args:
-        model: a keras.Model by `mnas.keras_model.build`; changed in place.
+        model: a keras.Model by `mnas.nn.keras_model.build`; changed in place.
         images: as the model takes them, [n, height, width, channels].
 
     Returns:

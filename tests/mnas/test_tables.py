@@ -14,10 +14,10 @@ from latency_tables.errors import BadTable
 from latency_tables.records import Origin
 from latency_tables.store import LatencyTable
 from mnas import spaces
-from mnas.covering import covering_choices
 from mnas.errors import BadArchitecture, BadInput
 from mnas.lower import lower
 from mnas.recipes import recipe
+from mnas.spaces.covering import covering_choices
 from mnas.tables import TableRequest, held_out, networks_of, open_or_create, specs_for
 
 FACTS = DeviceFacts("desk", "x86_64", "a CPU", 2, 2**30, "an OS", "3.11", "ai_edge_litert", "2.3.0")

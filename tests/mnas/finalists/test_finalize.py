@@ -16,11 +16,11 @@ from devices.registry import open_device
 from mnas.config import RunConfig
 from mnas.data import Dataset, open_dataset, split
 from mnas.errors import BadInput, BadRun
-from mnas.export import tflite_accuracy
 from mnas.finalists.exported import representative
 from mnas.finalists.finalize import FinalPlan, covers, finalize, longer, search_images, start_again
 from mnas.finalists.ledger import Ledger, Records, Session, Trouble
 from mnas.jsonl import read_jsonl
+from mnas.nn.export import tflite_accuracy
 from mnas.run import Result, RunDirectory, make_run, open_run
 from mnas.training_plan import TrainingPlan
 from tests.mnas import finished

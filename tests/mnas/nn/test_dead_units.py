@@ -6,10 +6,10 @@ import pytest
 from mnas.architecture import Architecture
 from mnas.data import model_input, open_dataset, resized
 from mnas.errors import BadInput
-from mnas.export import convert, tflite_accuracy
-from mnas.keras_model import build
 from mnas.nn.backend import keras
 from mnas.nn.dead_units import revive
+from mnas.nn.export import convert, tflite_accuracy
+from mnas.nn.keras_model import build
 
 TEXT = "in_16x16x1,cv_r1_k3_s2_c64_noskip,ir_r2_k3_s1_e1_c64_se0.25,fc_10"
 

@@ -11,8 +11,8 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
 from mnas.data import model_input, open_dataset, resized
-from mnas.export import quantised
 from mnas.finalists.ledger import Quantisation
+from mnas.nn.export import quantised
 from mnas.reports import pick as picking
 from mnas.reports.card import example
 from mnas.run import RunDirectory

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from mnas.architecture import Architecture
 from mnas.data import Images, open_dataset, resized, split
 from mnas.errors import BadInput, TrainingFailed
-from mnas.keras_model import build
 from mnas.nn.backend import keras, tf
 from mnas.nn.batch_norm import BatchNormalization
-from mnas.training import TrainingPlan, _batches, _moved, accuracy, release, train
+from mnas.nn.keras_model import build
+from mnas.nn.training import TrainingPlan, _batches, _moved, accuracy, release, train
 
 TINY = Architecture.parse("in_8x8x1,cv_r1_k3_s2_c8,fc_10")
 SMALL = Architecture.parse("in_8x8x1,cv_r1_k3_s2_c16,ir_r2_k3_s1_e3_c16_se0.25,cv_r1_k1_s1_c64,fc_10")

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from mnas.architecture import Architecture
 from mnas.data import PIXEL_OFFSET, PIXEL_SCALE, Images
 from mnas.errors import BadInput, TrainingFailed
-from mnas.keras_model import build
 from mnas.nn.backend import keras, tf
+from mnas.nn.keras_model import build
 from mnas.training_plan import TrainingPlan
 
 #: of Adam, as Kingma and Ba (2015) recommend

@@ -11,10 +11,10 @@ import pytest
 from latency_tables import tflite
 from mnas import spaces
 from mnas.architecture import Architecture
-from mnas.export import convert
-from mnas.keras_model import build
 from mnas.lower import lower
 from mnas.nn.backend import keras
+from mnas.nn.export import convert
+from mnas.nn.keras_model import build
 from mnas.recipes import recipe
 
 PAPER = spaces.create("mnasnet", 33, width=0.1, channels=3, classes=4)

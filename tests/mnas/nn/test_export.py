@@ -13,9 +13,9 @@ from ai_edge_litert.interpreter import Interpreter
 from mnas.architecture import Architecture
 from mnas.data import Images, model_input, open_dataset
 from mnas.errors import BadInput, MnasError, TrainingFailed
-from mnas.export import convert, quantised, tflite_accuracy
 from mnas.nn.backend import keras
-from mnas.training import TrainingPlan, accuracy, train
+from mnas.nn.export import convert, quantised, tflite_accuracy
+from mnas.nn.training import TrainingPlan, accuracy, train
 
 SMALL = Architecture.parse("in_8x8x1,cv_r1_k3_s2_c16,ir_r2_k3_s1_e3_c16_se0.25,cv_r1_k1_s1_c64,fc_10")
 
