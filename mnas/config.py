@@ -11,10 +11,10 @@ from typing import Any, Self
 import tomli_w
 
 from mnas.errors import BadInput, BadRun
+from mnas.lower import DTYPES
 
 SCHEMA = 1
 LATENCIES = ("table", "device")
-DTYPES = ("float32", "int8")
 
 #: allowed types per field in TOML; a field that may be None is left out there
 _TYPES: Mapping[str, tuple[type, ...]] = {

@@ -17,7 +17,8 @@ from mnas.run import RunDirectory
 from mnas.spaces import Space
 
 if TYPE_CHECKING:
-    from mnas.search import Evaluator, Status
+    from mnas.accuracy import Evaluator
+    from mnas.search import Status
 
 #: training steps of a candidate where neither steps nor epochs are asked for
 STEPS = 320

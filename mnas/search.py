@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 import traceback
 from collections.abc import Callable
@@ -10,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from devices.errors import DeadlineExceeded, ModelRejected, WorkerCrashed
-from mnas.architecture import Architecture
+from mnas import spaces
+from mnas.accuracy import Evaluator
 from mnas.latency import LatencySource, require_reachable
 from mnas.pareto import best_under, front
 from mnas.run import Result, RunDirectory
@@ -19,8 +19,6 @@ from mnas.study import RunStudy, quiet_optuna
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
-
-Evaluator = Callable[[Architecture], float]
 
 #: proposals made per candidate to train, before giving up: infeasible, failed and repeated ones too
 PROPOSALS_PER_TRIAL = 100
@@ -116,7 +114,7 @@ def search(
         loop = _Loop(space, evaluator, latency, run, study, results)
         report(loop.status())
         while loop.trained < config.trials:
-            if len(loop.points) == math.prod(len(choice.options) for choice in space.choices):
+            if len(loop.points) == spaces.size(space):
                 return loop.end("every point of the space has been looked at", exhausted=True)
             if len(loop.results) >= limit:
                 return loop.end(f"gave up after {limit} proposals")

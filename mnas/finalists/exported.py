@@ -23,7 +23,6 @@ from mnas.jsonl import write_whole
 from mnas.run import RunDirectory
 from mnas.training_plan import TrainingPlan
 
-DTYPES = ("float32", "int8")
 #: training images that show the converter the range of every activation
 REPRESENTATIVE_IMAGES = 200
 PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "numpy")

@@ -10,25 +10,22 @@ from numpy.typing import NDArray
 
 from mnas.data import Images, model_input
 from mnas.errors import BadInput, MnasError, TrainingFailed
+from mnas.lower import DTYPES
 from mnas.nn.backend import tf
 from mnas.nn.quiet import quiet
-
-DTYPES = ("float32", "int8")
-#: representative images that calibrate int8; more take longer
-CALIBRATION_IMAGES = 200
 
 
 def convert(model: Any, dtype: str, representative: NDArray[np.float32]) -> bytes:
     """Convert a keras.Model to a .tflite file's content; its input is one image [1, height, width, channels].
 
-    `int8` is full-integer: int8 input and output, weights per output channel, activation ranges from up to
-    200 images, evenly spread over `representative`. Nothing is printed and no file is left.
+    `int8` is full-integer: int8 input and output, weights per output channel, activation ranges from all of
+    `representative`. Nothing is printed and no file is left.
 
     Args:
         model: the trained model.
         dtype: `float32` or `int8`.
         representative: training images as the model takes them (mnas.data.model_input), float32
-            [n, height, width, channels]; used by `int8` only.
+            [n, height, width, channels]; used by `int8` only, where more take longer.
 
     Raises:
         BadInput: another dtype, or representative images that the model does not take.
@@ -51,8 +48,7 @@ def convert(model: Any, dtype: str, representative: NDArray[np.float32]) -> byte
     )
 
     def calibration() -> Iterator[list[NDArray[np.float32]]]:
-        count = min(CALIBRATION_IMAGES, len(representative))
-        for index in np.arange(count) * len(representative) // count:
+        for index in range(len(representative)):
             yield [representative[index : index + 1].astype(np.float32)]
 
     try:

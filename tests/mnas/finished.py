@@ -14,10 +14,10 @@ from mnas import spaces
 from mnas.architecture import Architecture
 from mnas.data import open_dataset
 from mnas.finalists.entrants import Entrant, entrants
-from mnas.finalists.exported import DTYPES, file_name, quantisation
+from mnas.finalists.exported import file_name, quantisation
 from mnas.finalists.finalize import longer
 from mnas.finalists.ledger import Ledger, Session, StoredModel, Trained
-from mnas.lower import lower
+from mnas.lower import DTYPES, lower
 from mnas.reports.cards import write_cards
 from mnas.run import Result, RunConfig, RunDirectory, make_run
 
