@@ -15,7 +15,14 @@ from latency_tables.predict import Predictor
 from mnas import spaces
 from mnas.architecture import Architecture
 from mnas.errors import Infeasible
-from mnas.latency import DeviceLatency, TableLatency, fastest, require_reachable
+from mnas.latency import (
+    CHEAPEST,
+    DeviceLatency,
+    TableLatency,
+    cheapest,
+    fastest,
+    require_reachable,
+)
 from mnas.lower import lower, lower_block, lower_classifier
 from mnas.spaces import StagedSpace
 from tests.mnas.toy import MacsLatency, ToySpace
@@ -172,9 +179,30 @@ def test_what_the_device_cannot_measure_raises_as_it_says(failure: str, error: t
 
 def test_where_latency_is_measured_few_models_are_looked_at() -> None:
     bench = Bench()
-    with pytest.raises(Infeasible, match="measured on bench"):
+    with pytest.raises(Infeasible, match=r"none of the 5 cheapest networks.*measured on bench"):
         require_reachable(ToySpace(2), DeviceLatency(bench, Plan()), 0.0001)
-    assert len(bench.measured) == 1
+    assert len({model.sha256 for model in bench.measured}) == CHEAPEST == 5
+    fast = Bench()
+    require_reachable(ToySpace(2), DeviceLatency(fast, Plan()), 1e6)
+    assert len({model.sha256 for model in fast.measured}) == 1
+
+
+def test_the_fewest_multiplications_need_not_be_the_fastest() -> None:
+    class Contrary(MacsLatency):
+        """The network of the fewest multiply-accumulates is slow."""
+
+        quick = False
+
+        def predict_ms(self, architecture: Architecture) -> float:
+            return 9.0 if architecture == least else super().predict_ms(architecture)
+
+    least, *others = cheapest(ToySpace(2), 4)
+    macs = [MacsLatency().predict_ms(one) for one in (least, *others)]
+    assert macs == sorted(macs)
+    assert len({least, *others}) == 4
+    require_reachable(ToySpace(2), Contrary(), macs[1])
+    with pytest.raises(Infeasible, match=f"fastest takes {macs[1]:.3g} ms"):
+        require_reachable(ToySpace(2), Contrary(), macs[1] * 0.99)
 
 
 def test_the_local_device_measures_an_architecture() -> None:
