@@ -35,29 +35,6 @@ def front(accuracy: ArrayLike, latency_ms: ArrayLike) -> NDArray[np.intp]:
     return order
 
 
-def hypervolume(points: ArrayLike, maximise: Sequence[bool], reference: Sequence[float]) -> float:
-    """Area between a set of points and a reference point in two objectives; those no better than it add none.
-
-    Args:
-        points: one row per point, [n, 2]; dominated ones may be among them.
-        maximise: per objective, whether more is better.
-        reference: a point that is worse than those that should count.
-
-    Raises:
-        BadInput: other than two objectives, or a figure is not a number.
-    """
-    if len(maximise) != 2:
-        raise BadInput(f"the hypervolume is for 2 objectives; {len(maximise)} were given")
-    corner = _costs([list(reference)], maximise)[0]
-    gains = np.maximum(corner - _costs(points, maximise), 0)
-    gains = gains[np.all(gains > 0, axis=1)]
-    area, reached = 0.0, 0.0
-    for width, height in gains[np.argsort(-gains[:, 0], kind="stable")]:
-        area += float(width) * max(0.0, float(height) - reached)
-        reached = max(reached, float(height))
-    return area
-
-
 def knee(accuracy: ArrayLike, latency_ms: ArrayLike) -> int:
     """Position of the front's knee: beyond it, accuracy costs more latency than on the front's average.
 
@@ -76,8 +53,8 @@ def knee(accuracy: ArrayLike, latency_ms: ArrayLike) -> int:
     if not np.all(span > 0):
         return int(positions[0])
     scaled = (curve - curve[0]) / span
-    bulge = np.round(scaled[:, 0] - scaled[:, 1], 12)
-    return int(positions[np.argmax(bulge)])
+    height = np.round(scaled[:, 0] - scaled[:, 1], 12)
+    return int(positions[np.argmax(height)])
 
 
 def best_under(accuracy: ArrayLike, latency_ms: ArrayLike, limit_ms: float) -> int | None:

@@ -47,9 +47,9 @@ def choose(results: Sequence[Result], count: int, target_ms: float | None) -> Ch
     accuracy = np.array([result.point[0] for result in results])
     latency = np.array([result.point[1] for result in results])
     best = None if target_ms is None else best_under(accuracy, latency, target_ms)
-    bulge = knee(accuracy, latency)
+    bend = knee(accuracy, latency)
     first = front(accuracy, latency)
-    chosen = list(dict.fromkeys(index for index in (best, bulge) if index is not None))[:count]
+    chosen = list(dict.fromkeys(index for index in (best, bend) if index is not None))[:count]
     left = np.arange(len(results))
     while len(left) and len(chosen) < count:
         members = left[front(accuracy[left], latency[left])]
@@ -60,7 +60,7 @@ def choose(results: Sequence[Result], count: int, target_ms: float | None) -> Ch
         finalists=tuple(results[index] for index in order),
         on_front=sum(index in first for index in chosen),
         best=None if best is None else results[best],
-        knee=results[bulge],
+        knee=results[bend],
     )
 
 

@@ -170,8 +170,8 @@ def _marked(networks: Sequence[Network], run: RunDirectory) -> tuple[Network, ..
     searched = [
         one for one in networks if one.final.role == "finalist" and one.final.dtype == run.config.dtype
     ]
-    bulge = _position(searched, knee)
-    return tuple(replace(one, best=one is best, knee=one is bulge) for one in networks)
+    bend = _position(searched, knee)
+    return tuple(replace(one, best=one is best, knee=one is bend) for one in networks)
 
 
 def _position(

@@ -1,4 +1,3 @@
-import itertools
 import math
 from collections.abc import Sequence
 
@@ -8,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnas.errors import BadInput
-from mnas.pareto import best_under, front, hypervolume, knee, non_dominated
+from mnas.pareto import best_under, front, knee, non_dominated
 
 # few different figures, so that ties and equal points are common
 figures = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
@@ -41,34 +40,6 @@ def test_front_is_sorted_and_complete(points: list[tuple[float, float]]) -> None
 
 def test_equal_points_all_stay() -> None:
     assert non_dominated([(1, 2), (1, 2), (0, 3)], (True, False)).tolist() == [True, True, False]
-
-
-@given(pairs)
-def test_hypervolume_counts_cells(points: list[tuple[float, float]]) -> None:
-    """Against counting quarter cells one by one: all figures are multiples of a quarter."""
-    cells = sum(
-        any(accuracy >= x + 0.25 and latency <= y for accuracy, latency in points)
-        for x, y in itertools.product((0.0, 0.25, 0.5, 0.75), repeat=2)
-    )
-    assert hypervolume(points, (True, False), (0.0, 1.0)) == pytest.approx(cells / 16)
-
-
-@given(pairs, figures, figures)
-def test_hypervolume_grows_with_points_and_ignores_dominated_ones(
-    points: list[tuple[float, float]], accuracy: float, latency: float
-) -> None:
-    before = hypervolume(points, (True, False), (0.0, 1.0))
-    after = hypervolume([*points, (accuracy, latency)], (True, False), (0.0, 1.0))
-    assert after >= before
-    if any(a >= accuracy and ms <= latency for a, ms in points):
-        assert after == pytest.approx(before)
-
-
-def test_hypervolume_by_hand() -> None:
-    assert hypervolume([(0.9, 20), (0.6, 10), (0.5, 15)], (True, False), (0, 30)) == pytest.approx(15.0)
-    assert hypervolume([(1, 1)], (False, False), (3, 4)) == 6
-    assert hypervolume([(0.9, 40)], (True, False), (0, 30)) == 0
-    assert hypervolume([], (True, False), (0, 30)) == 0
 
 
 @given(pairs, figures)
@@ -114,8 +85,6 @@ def test_knee_of_a_front_without_a_bulge_is_its_fastest() -> None:
         lambda: non_dominated([(1, 2, 3)], (True, False)),
         lambda: front([0.5, math.nan], [1, 2]),
         lambda: front([0.5], [1, 2]),
-        lambda: hypervolume([(1, 1)], (True, False), (math.nan, 1)),
-        lambda: hypervolume([(1, 1, 1)], (True, False, True), (0, 0, 0)),
         lambda: knee([], []),
         lambda: best_under([0.5], [1], math.nan),
         lambda: best_under([0.5], [math.nan], 1),
