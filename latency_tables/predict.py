@@ -1,4 +1,8 @@
-"""From operator times to a network's latency: a figure per operator, a sum, a scale. Stores nothing."""
+"""From operator times to a network's latency: a figure per operator, a sum, a scale. Stores nothing.
+
+The latency meant throughout is `network_ms`: the median over passes of each pass's lower quartile. It is lower
+than the median of all runs, by more the noisier the machine.
+"""
 
 from __future__ import annotations
 
@@ -59,6 +63,8 @@ class Prediction:
     """A network's latency by the table: `latency_ms = sum_ms x scale`, `sum_ms` being the sum of its figures.
 
     Attributes:
+        latency_ms: what `network_ms` of a measurement would be, the median over passes of each pass's lower
+            quartile: not the median of all runs, which is a little higher.
         operators_ms: what each operator adds to `latency_ms`, in the order given.
     """
 
@@ -187,7 +193,7 @@ class Predictor:
         return self._scale
 
     def predict(self, specs: Sequence[OpSpec]) -> Prediction:
-        """The latency of a network of these operators, in any order.
+        """The latency of a network of these operators, in any order: what `network_ms` of it would be.
 
         Raises:
             MissingOperators: the table has no figure for some of them; it names them.

@@ -1,4 +1,4 @@
-"""Predicted against measured, on networks a table has not seen, beside the noise floor. Stores nothing."""
+"""Predicted against measured, on networks a table has not seen, beside a noise floor. Stores nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ INSTANCES = (1, 2)
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """One network's prediction, its measured latency, and that of each of its two instances."""
+    """One network's prediction, its measured latency, and that of each of its two instances.
+
+    All three are medians over passes of each pass's lower quartile: of one instance's passes, or of both's.
+    """
 
     name: str
     predicted_ms: float
@@ -41,7 +44,10 @@ class Validation:
         within_5_percent: percent of the networks whose error is at most 5 %.
         within_10_percent: likewise, 10 %.
         spearman: rank correlation of predicted and measured; None for fewer than three networks.
-        noise_floor_percent: mean absolute difference of a network from itself, measured as another instance.
+        noise_floor_percent: the same networks against themselves: mean absolute difference of a network's two
+            instances (same operators, other weights, another place in memory), in percent of the second.
+            Errors are told from `measured_ms`, to which both instances belong and which lies between them: so
+            a perfect predictor would have a `mape_percent` of about half the noise floor, not of all of it.
         bias_percent: median error with its sign; what is common to all networks, such as a machine that
             became slower since the table was built.
         networks: networks measured.

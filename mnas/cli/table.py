@@ -185,8 +185,8 @@ def validate(
 ) -> int:
     """Compare predicted with measured latency, on networks that the table has not seen.
 
-    Every network is measured as two instances; their difference is the noise floor, below which no prediction
-    can be told from a perfect one.
+    Every network is measured as two instances; their mean difference is the noise floor. The prediction is
+    compared with both together, so that a perfect one would be off by about half the noise floor.
 
     Example: mnas table validate mnasnet-224.db -d local --networks 30
     """

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -140,6 +141,22 @@ def test_shares_and_errors_agree(pairs):
     assert 0 <= result.within_5_percent <= result.within_10_percent <= 100
     assert result.mape_percent >= (100 - result.within_10_percent) * 0.099
     assert (result.spearman is None) or -1.0000001 <= result.spearman <= 1.0000001
+
+
+def test_a_perfect_predictor_is_off_by_half_the_noise_floor():
+    rng = np.random.default_rng(0)
+    details = [
+        HeldOut(str(ms), float(ms), float(np.median([first, second])), (float(first), float(second)))
+        for ms in np.linspace(1, 50, 2000)
+        for first, second in [ms * rng.normal(1, 0.03, 2)]
+    ]
+    result = compare(details)
+    assert result.mape_percent == pytest.approx(result.noise_floor_percent / 2, rel=0.05)
+
+
+def test_the_noise_floor_is_the_second_instance_against_the_first():
+    result = compare([HeldOut("a", 1.0, 1.0, (1.1, 1.0)), HeldOut("b", 1.0, 1.0, (1.0, 1.25))])
+    assert result.noise_floor_percent == pytest.approx((10 + 20) / 2)
 
 
 def test_two_networks_have_no_rank_correlation():
