@@ -14,8 +14,9 @@ from latency_tables.ops import Graph, Node, OpSpec
 Role = Literal["cover", "anchor"]
 #: what a table was made for, in its maker's words: names and plain values, for example `{"resolution": 224}`
 Purpose = Mapping[str, str | int | float | None]
-#: facts of a device that may change without changing its latencies
-INCIDENTAL_FACTS = frozenset({"memory_bytes", "python_version"})
+#: facts that may change without changing what takes the time, the processor and the runtime: so a device that
+#: was updated (the system's fact names its kernel) keeps its table. Every pass is stored with its own facts
+INCIDENTAL_FACTS = frozenset({"memory_bytes", "operating_system", "python_version"})
 
 
 @dataclass(frozen=True, slots=True)

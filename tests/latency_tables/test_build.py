@@ -141,6 +141,13 @@ def test_another_device_is_refused_by_what_differs(table):
     assert device.seen == []
 
 
+def test_a_device_that_was_updated_goes_on_with_its_table(table):
+    build(table, Desk(), replace(PLAN, passes=1))
+    device = Desk()
+    device.facts = replace(FACTS, operating_system="an OS, Linux 6.2", python_version="3.13")
+    assert build(table, device, replace(PLAN, passes=2)).measured == 3
+
+
 def test_a_second_builder_is_refused_with_the_first_ones_number(table):
     with exclusive(table_lock(table)), pytest.raises(BadTable, match=f"process {os.getpid()} is at work"):
         build(table, Desk())
