@@ -929,16 +929,19 @@ class Worker:
             raise Refusal("ModelRejected", "its run failed: " + reason(error)) from error
 
     def measure(self, request: dict[str, Any]) -> dict[str, Any]:
-        """One burst of one model, next to a short one of the reference, while no other worker measures."""
+        """One burst of one model, next to a short one of the reference, while no other worker measures.
+
+        The wait for the others counts towards the deadline.
+        """
+        deadline_ns = time.perf_counter_ns() + int(request["deadline_s"] * 1e9)
         self.lock.take(min(LOCK_WAIT_S, request["deadline_s"] / 4))
         try:
-            return self.measure_alone(request)
+            return self.measure_alone(request, deadline_ns)
         finally:
             self.lock.free()
 
-    def measure_alone(self, request: dict[str, Any]) -> dict[str, Any]:
+    def measure_alone(self, request: dict[str, Any], deadline_ns: int) -> dict[str, Any]:
         """The burst itself."""
-        deadline_ns = time.perf_counter_ns() + int(request["deadline_s"] * 1e9)
         spec, reference = request["model"], request["reference"]
         keep = {spec["key"]} | ({reference["key"]} if reference else set())
         reference_ms = None

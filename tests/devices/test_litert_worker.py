@@ -351,6 +351,24 @@ def test_one_measurement_at_a_time_on_a_core(tmp_path: Path, monkeypatch: pytest
             os.close(file)
 
 
+def test_waiting_for_the_core_counts_towards_the_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def left(_: dict[str, Any], deadline_ns: int) -> dict[str, Any]:
+        return {"left_s": (deadline_ns - time.perf_counter_ns()) / 1e9}
+
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    waiting, other = worker.Worker(), worker.CoreLock([0])
+    waiting.lock = worker.CoreLock([0])
+    monkeypatch.setattr(waiting, "measure_alone", left)
+    assert waiting.measure({"deadline_s": 2.0})["left_s"] > 1.5
+    other.take(5.0)
+    assert waiting.measure({"deadline_s": 2.0})["left_s"] <= 1.5  # a quarter of it was waited
+    for lock in (waiting.lock, other):
+        for file in lock.files:
+            os.close(file)
+
+
 def test_a_runtime_that_does_not_fit_its_numpy_is_not_the_models_fault() -> None:
     def interpreter(**_: object) -> None:
         raise SystemError("<built-in method CreateWrapperFromFile> returned a result with an error set")
