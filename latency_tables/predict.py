@@ -1,7 +1,7 @@
 """From operator times to a network's latency: a figure per operator, a sum, a scale. Stores nothing.
 
-The latency meant throughout is `network_ms`: the median over passes of each pass's lower quartile. It is lower
-than the median of all runs, by more the noisier the machine.
+A network's latency is `network_ms` throughout: the median over passes of each pass's lower quartile, which is
+a little less than the median of all runs, and the more so the noisier the machine.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ from mnas.architecture import Architecture
 from mnas.errors import BadInput
 from mnas.lower import DTYPES, lower
 from mnas.spaces import Space
-from mnas.spaces.covering import Choices, covering_choices
+from mnas.spaces.covering import covering_choices
+from mnas.spaces.operators import Choices
 
 #: random networks drawn in search of new ones before a space counts as exhausted, per network wanted
 DRAWS = 100

@@ -138,11 +138,21 @@ class MnasNetSpace:
 
 
 def mnasnet(resolution: int | None, width: float | None, channels: int, classes: int) -> MnasNetSpace:
-    """The paper's space: 224 pixels and width 1 by default, total stride 32."""
+    """The paper's space: 224 pixels and width 1 by default, total stride 32.
+
+    Raises:
+        BadInput: less than 32 pixels: stages would be left with a single pixel, their strides without effect.
+    """
+    resolution = 224 if resolution is None else resolution
     width = 1.0 if width is None else width
+    if resolution < 32:
+        raise BadInput(
+            f"resolution {resolution} of the space mnasnet; allowed: 32 pixels or more, its total stride. "
+            "For images of 28 to 64 pixels take the space mnasnet-small-images"
+        )
     return MnasNetSpace(
         "mnasnet",
-        resolution=224 if resolution is None else resolution,
+        resolution=resolution,
         width=width,
         channels=channels,
         classes=classes,

@@ -1,18 +1,49 @@
-"""Every operator that networks of a space can have, each with a network that has it. Knows no latency."""
+"""Every operator that networks of a space can have, and which block brings it. Knows no latency."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 
-from latency_tables.ops import OpSpec, Shape
+from latency_tables.ops import Node, OpSpec, Shape
 from mnas.errors import BadInput
-from mnas.lower import Segment, lower_block, lower_classifier
+from mnas.lower import lower_block, lower_classifier
 from mnas.spaces.base import Space, StagedSpace
 
+Choices = tuple[int, ...]
 
-def operators(space: Space, dtype: str = "float32") -> dict[OpSpec, tuple[int, ...]]:
-    """All operators of the space, each with option indices whose network contains it.
+
+@dataclass(frozen=True, slots=True)
+class StageBlock:
+    """A stage's block for one input shape: its own choices, its operators by number, its output."""
+
+    options: Choices
+    operators: frozenset[int]
+    output: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Operators:
+    """All operators of a space, and the parts that its networks are made of.
+
+    Attributes:
+        specs: the operators, all different; the parts name them by their number here.
+        start: the shape that the first stage gets.
+        stem: the operators before it.
+        blocks: per stage, by the shape that comes in, its blocks that differ in operators or output.
+        tails: by the shape that leaves the last stage, the operators behind it.
+    """
+
+    specs: tuple[OpSpec, ...]
+    start: Shape
+    stem: frozenset[int]
+    blocks: tuple[Mapping[Shape, Sequence[StageBlock]], ...]
+    tails: Mapping[Shape, frozenset[int]]
+
+
+def operators(space: Space, dtype: str = "float32") -> Operators:
+    """All operators of the space.
 
     Complete, without walking through all networks: an operator lies in one block, a block follows from its
     stage's own choices and the shape that comes in, and what comes in is one of the few shapes that the stage
@@ -23,33 +54,34 @@ def operators(space: Space, dtype: str = "float32") -> dict[OpSpec, tuple[int, .
     """
     if not isinstance(space, StagedSpace):
         raise BadInput(f"the space {space.name} is no StagedSpace: its operators cannot be enumerated")
-    found: dict[OpSpec, tuple[int, ...]] = {}
+    numbers: dict[OpSpec, int] = {}
+
+    def numbered(nodes: Sequence[Node]) -> frozenset[int]:
+        return frozenset(numbers.setdefault(node.spec, len(numbers)) for node in nodes)
+
     frame = space.frame
     stem, head = frame.blocks
-    first: tuple[int, ...] = (0,) * len(space.choices)
-    segment = lower_block(stem, (1, frame.height, frame.width, frame.channels), dtype)
-    _collect(found, segment, first)
-    reached: dict[Shape, tuple[int, ...]] = {segment.output: first}
+    first = lower_block(stem, (1, frame.height, frame.width, frame.channels), dtype)
+    stem_operators = numbered(first.nodes)
+    blocks = []
+    shapes: Sequence[Shape] = (first.output,)
     for number, positions in enumerate(space.stages):
-        outputs: dict[Shape, tuple[int, ...]] = {}
-        for shape, witness in reached.items():
+        by_shape = {}
+        for shape in shapes:
+            different: dict[tuple[frozenset[int], Shape], StageBlock] = {}
             for options in _combinations(space, positions):
                 segment = lower_block(space.block(number, options, shape[-1]), shape, dtype)
-                vector = witness[: positions.start] + options + witness[positions.stop :]
-                _collect(found, segment, vector)
-                outputs.setdefault(segment.output, vector)
-        reached = outputs
-    for shape, witness in reached.items():
-        segment = lower_block(head, shape, dtype)
-        _collect(found, segment, witness)
-        _collect(found, lower_classifier(segment.output, frame.classes, dtype), witness)
-    return found
+                found = numbered(segment.nodes)
+                different.setdefault((found, segment.output), StageBlock(options, found, segment.output))
+            by_shape[shape] = list(different.values())
+        blocks.append(by_shape)
+        shapes = tuple(dict.fromkeys(block.output for alike in by_shape.values() for block in alike))
+    tails = {}
+    for shape in shapes:
+        last = lower_block(head, shape, dtype)
+        tails[shape] = numbered((*last.nodes, *lower_classifier(last.output, frame.classes, dtype).nodes))
+    return Operators(tuple(numbers), first.output, stem_operators, tuple(blocks), tails)
 
 
-def _combinations(space: StagedSpace, positions: range) -> Iterator[tuple[int, ...]]:
+def _combinations(space: StagedSpace, positions: range) -> Iterator[Choices]:
     return product(*(range(len(space.choices[position].options)) for position in positions))
-
-
-def _collect(found: dict[OpSpec, tuple[int, ...]], segment: Segment, vector: tuple[int, ...]) -> None:
-    for node in segment.nodes:
-        found.setdefault(node.spec, vector)

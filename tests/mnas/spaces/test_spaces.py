@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from mnas import spaces
 from mnas.architecture import Architecture
 from mnas.errors import BadInput
-from mnas.lower import lower
+from mnas.lower import lower, lower_block
+from mnas.recipes import recipe
 from mnas.spaces import Choice, StagedSpace
 from mnas.spaces.mnasnet import DECISIONS, STAGES
 
@@ -139,10 +140,16 @@ def test_small_images_refuses_other_resolutions(resolution: int) -> None:
         spaces.create("mnasnet-small-images", resolution)
 
 
+@pytest.mark.parametrize("resolution", [-1, 0, 8, 31])
+def test_the_papers_space_refuses_images_smaller_than_its_stride(resolution: int) -> None:
+    with pytest.raises(BadInput, match=f"resolution {resolution} of the space mnasnet; allowed: 32 pixels"):
+        spaces.create("mnasnet", resolution)
+    assert spaces.create("mnasnet", 32).resolution == 32
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "mnasnet", "resolution": 0}, "height 0"),
         ({"name": "mnasnet", "width": 0.0}, r"width 0\.0"),
         ({"name": "mnasnet", "width": float("nan")}, "width nan"),
         ({"name": "mnasnet", "classes": 0}, "classes 0"),
@@ -182,21 +189,45 @@ def test_random_networks_have_no_operator_that_was_not_enumerated() -> None:
         (SMALL, "int8"),
         (spaces.create("mnasnet", 96, width=0.35), "float32"),
     ):
-        known = set(spaces.operators(space, dtype))
-        for _ in range(150):
+        known = set(spaces.operators(space, dtype).specs)
+        for _ in range(50):
             assert set(lower(space.decode(spaces.sample(space, rng)), dtype).graph.specs) <= known
 
 
-def test_every_operator_occurs_in_its_witness() -> None:
-    for spec, vector in spaces.operators(SMALL, "float32").items():
-        assert spec in lower(SMALL.decode(vector)).graph.specs
+@pytest.mark.parametrize("space", [FULL, SMALL], ids=lambda space: space.name)
+def test_random_networks_are_made_of_the_enumerated_blocks(space: StagedSpace) -> None:
+    """Their operators are the stem's, one block's of each stage and a tail's, and no others."""
+    every = spaces.operators(space, "float32")
+    numbers = {spec: number for number, spec in enumerate(every.specs)}
+    rng = random.Random(1)
+    for _ in range(20):
+        vector = spaces.sample(space, rng)
+        shape, contained = every.start, set(every.stem)
+        for number, positions in enumerate(space.stages):
+            own = vector[positions.start : positions.stop]
+            segment = lower_block(space.block(number, own, shape[-1]), shape, "float32")
+            found = frozenset(numbers[node.spec] for node in segment.nodes)
+            assert (found, segment.output) in {
+                (block.operators, block.output) for block in every.blocks[number][shape]
+            }
+            shape, contained = segment.output, contained | found
+        contained |= every.tails[shape]
+        assert {numbers[spec] for spec in lower(space.decode(vector)).graph.specs} == contained
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_mobilenetv2_has_no_operator_beyond_the_papers_space(dtype: str) -> None:
+    """So that a table of that space predicts it."""
+    every = set(spaces.operators(FULL, dtype).specs)
+    assert set(lower(recipe("mobilenetv2").at(224, 224), dtype).graph.specs) <= every
+    assert not set(lower(recipe("mobilenetv2").at(192, 192), dtype).graph.specs) <= every
 
 
 def test_the_full_space_has_about_a_thousand_operators_counted_within_seconds() -> None:
     started = time.process_time()
     found = spaces.operators(spaces.create("mnasnet", classes=999), "float32")
     assert time.process_time() - started < 5
-    assert len(found) == 909
+    assert len(found.specs) == len(set(found.specs)) == 909
 
 
 class Bare:
