@@ -19,12 +19,11 @@ setup(
     package_data={name: ["py.typed"] for name in PACKAGES},
     install_requires=[
         "ai-edge-litert>=2.2",
-        "flatbuffers>=25",
+        "keras>=3.12",
         "matplotlib>=3.9",
         "numpy>=1.26",
         "optuna>=5.0,<6",
-        "pandas>=2.2",
-        "psutil>=6",
+        "pillow>=10",
         "rich>=13",
         "scikit-learn>=1.5",
         "scipy>=1.13",
@@ -34,11 +33,16 @@ setup(
         "typer>=0.29",
     ],
     extras_require={
+        "notebooks": [
+            "pandas>=2.2",
+        ],
         "dev": [
+            "flatbuffers>=25",
             "hypothesis>=6.100",
             "import-linter>=2.1",
             "mypy>=1.14",
-            "pandas-stubs",
+            "packaging>=24",
+            "psutil>=6",
             "pytest>=8.3",
             "pytest-timeout>=2.3",
             "ruff>=0.9",
