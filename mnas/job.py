@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnas import spaces
 from mnas.config import RunConfig
 from mnas.errors import BadInput, BadRun
-from mnas.latency import DeviceLatency, LatencySource, TableLatency, require_reachable
+from mnas.latency import DeviceLatency, LatencySource, TableLatency, elsewhere, require_reachable
 from mnas.run import RunDirectory
 from mnas.spaces import Space
 
 if TYPE_CHECKING:
+    from latency_tables.store import LatencyTable
     from mnas.accuracy import Evaluator
     from mnas.search import Status
 
@@ -40,7 +42,7 @@ def begin(given: Settings, training: Settings) -> RunConfig:
         training: fields of `TrainingPlan` that were asked for.
 
     Raises:
-        BadInput: something is missing, unusable, or at odds with the table.
+        BadInput: something is missing, unusable, or at odds with the table, or the table is incomplete.
         Infeasible: no architecture of the space reaches the target, by the table.
     """
     from controllers.registry import create
@@ -116,6 +118,40 @@ def search_run(
         return search(space, evaluator, latency, sampler, run, on_progress=on_progress)
 
 
+def table_warnings(run: RunDirectory) -> tuple[str, ...]:
+    """What to know of a run's table before its predictions are believed; the run's log gets it too.
+
+    The table is compared with the device that the run's settings name. A search by a table does without the
+    device, so where that cannot be reached there is nothing to say, as in a search that measures.
+
+    Raises:
+        BadTable: the run's copy of the table cannot be read.
+    """
+    from devices.errors import DevicesError
+    from devices.measurement import Settings as DeviceSettings
+    from devices.registry import open_device
+    from latency_tables.store import LatencyTable
+
+    config = run.config
+    if config.latency != "table":
+        return ()
+    with LatencyTable.open(run.table) as table:
+        origin = table.origin
+    try:
+        settings = DeviceSettings(threads=config.threads)
+        with closing(open_device(config.device, settings)) as device:
+            found = elsewhere(origin, device.facts, settings)
+    except DevicesError:
+        return ()
+    if not found:
+        return ()
+    text = (
+        f"the latency table is from elsewhere than {config.device}, where its figures may not hold: {found}"
+    )
+    run.log(text)
+    return (text,)
+
+
 def space_of(config: RunConfig) -> Space:
     """The space that a search looks through."""
     return spaces.create(config.space, config.resolution, config.width, config.channels, config.classes)
@@ -156,7 +192,34 @@ def _table(file: Path, dtype: str) -> Iterator[TableLatency]:
     from latency_tables.store import LatencyTable
 
     with LatencyTable.open(file) as table:
+        require_complete(table)
         yield TableLatency(table, dtype)
+
+
+def require_complete(table: LatencyTable) -> None:
+    """Check that a table has every operator of its space, and its scale.
+
+    Raises:
+        BadInput: it does not; the message has the command that goes on with it.
+    """
+    from mnas.tables import TableRequest
+
+    if table.ready:
+        return
+    missing = len(set(table.operators()) - table.estimates().keys())
+    lacks = f"{missing} operators missing" if missing else "no anchor network measured"
+    origin = table.origin
+    request = asdict(TableRequest.of_table(table))
+    where = {"device": origin.facts.address, "threads": origin.settings.threads}
+    raise BadInput(
+        f"the latency table {table.address} is incomplete, {lacks}; go on with "
+        f"{_build_command(request | where)} -o {shlex.quote(table.address)}"
+    )
+
+
+def _build_command(options: Settings) -> str:
+    given = (f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None)
+    return f"mnas table build {' '.join(given)}"
 
 
 def _with_table(settings: dict[str, Any]) -> dict[str, Any]:
@@ -174,7 +237,7 @@ def _with_table(settings: dict[str, Any]) -> dict[str, Any]:
     if odd := [f"{name} {made[name]}, not {value}" for name, value in wanted.items() if made[name] != value]:
         raise BadInput(
             f"the latency table {file} was made for {', '.join(odd)}; make one that fits with "
-            f"mnas table build {' '.join(f'--{name} {value}' for name, value in (made | wanted).items())}"
+            f"{_build_command(made | wanted)}"
         )
     return made | settings | {"table_sha256": digest}
 

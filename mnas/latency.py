@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from mnas.architecture import Architecture
@@ -13,7 +14,9 @@ from mnas.spaces.base import Space
 
 if TYPE_CHECKING:
     from devices.device import Device
+    from devices.measurement import DeviceFacts, Settings
     from devices.plan import Plan
+    from latency_tables.records import Origin
     from latency_tables.store import LatencyTable
 
 #: networks of few multiply-accumulates that are measured before a target counts as out of reach
@@ -39,6 +42,9 @@ class LatencySource(Protocol):
 
 class TableLatency:
     """Predicts from a latency table.
+
+    What it predicts is the median over passes of each pass's lower quartile, which is a little less than the
+    median of all runs that `mnas profile`, reports and `mnas pick` give.
 
     Args:
         table: of the device that counts.
@@ -112,6 +118,16 @@ class DeviceLatency:
                 raise kind(answer.message)
             passes.append(answer.samples_ms)
         return network_ms(passes)
+
+
+def elsewhere(origin: Origin, facts: DeviceFacts, settings: Settings) -> str:
+    """How a table's device and its settings differ from others, by name; empty where they are the same.
+
+    Cores count only where the table was made on cores asked for.
+    """
+    if origin.settings.cpus is None:
+        settings = replace(settings, cpus=None)
+    return "; ".join(origin.differences(facts, settings))
 
 
 def fastest(

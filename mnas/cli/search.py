@@ -117,8 +117,10 @@ def search(
 
 def searched(run: RunDirectory, quiet: bool = False) -> Status:
     """Search with progress on standard error; says how to go on when interrupted."""
-    from mnas.job import search_run
+    from mnas.job import search_run, table_warnings
 
+    for text in () if quiet else table_warnings(run):
+        warn(text)
     try:
         with _Display(run, quiet) as display:
             return search_run(run, display.report, display.step)

@@ -212,7 +212,8 @@ def test_interrupting_keeps_what_is_there_and_says_how_to_go_on(table: Path, tmp
         env=os.environ | {"COLUMNS": "200"},
     )
     assert process.stderr is not None
-    line = process.stderr.readline()
+    warning, line = process.stderr.readline(), process.stderr.readline()
+    assert "the table's is 'a CPU'" in warning
     assert line.startswith("1 of 50 trained"), line + process.stderr.read()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
