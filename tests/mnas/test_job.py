@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import tomllib
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from devices.measurement import DeviceFacts
+from devices.registry import open_device
+from latency_tables.store import LatencyTable
+from mnas import job
+from mnas.errors import BadInput, Infeasible
+from mnas.run import RunConfig, make_run
+from tests.mnas import measured_table
+from tests.mnas.finished import FACTS
+
+GIVEN = {"dataset": "digits", "target_ms": 1.0}
+
+
+@pytest.fixture(scope="module")
+def here() -> DeviceFacts:
+    with closing(open_device("local")) as device:
+        return device.facts
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory, here: DeviceFacts) -> Path:
+    return measured_table.make(tmp_path_factory.mktemp("tables") / "small.db", facts=here)
+
+
+def begun(table: Path, **given: object) -> RunConfig:
+    return job.begin({**GIVEN, "table": str(table), **given}, {})
+
+
+def test_a_table_says_what_a_search_is_for(table: Path) -> None:
+    config = begun(table, seed=7)
+    assert (config.space, config.resolution, config.width) == ("mnasnet-small-images", 28, 0.05)
+    assert (config.channels, config.classes, config.dtype, config.threads) == (1, 10, "float32", 1)
+    assert (config.controller, config.trials, config.seed) == (job.CONTROLLER, job.TRIALS, 7)
+    assert config.training["steps"] == job.STEPS
+    assert config.table_sha256 == job.sha256(table)
+    assert RunConfig.from_toml(config.to_toml()) == config
+    assert None not in tomllib.loads(config.to_toml()).values()
+
+
+def test_what_is_missing_is_named() -> None:
+    with pytest.raises(BadInput, match=r"needs --dataset, --target-ms, --table; .* by -o"):
+        job.begin({}, {})
+    with pytest.raises(BadInput, match="needs --space"):
+        job.begin({**GIVEN, "latency": "device"}, {})
+    with pytest.raises(BadInput, match="not from both"):
+        job.begin({**GIVEN, "latency": "device", "table": "a.db"}, {})
+
+
+def test_a_target_out_of_reach_is_refused(table: Path) -> None:
+    with pytest.raises(Infeasible, match="reaches 1e-06 ms"):
+        begun(table, target_ms=1e-6)
+
+
+def test_a_table_of_something_else_is_refused(table: Path) -> None:
+    with pytest.raises(BadInput, match=r"made for resolution 28, not 32; .*--resolution 32"):
+        begun(table, resolution=32)
+
+
+@pytest.mark.parametrize(
+    ("roles", "lacks"),
+    [
+        ((), r"\d+ operators missing"),
+        (("anchor",), r"\d+ operators missing"),
+        (("cover",), "no anchor network"),
+    ],
+)
+def test_an_incomplete_table_is_refused_with_the_way_on(
+    tmp_path: Path, roles: tuple[str, ...], lacks: str
+) -> None:
+    path = measured_table.make(tmp_path / "half.db", roles=roles)
+    with LatencyTable.open(path) as half:
+        assert not half.ready
+    with pytest.raises(BadInput, match=f"half.db is incomplete, {lacks}") as error:
+        begun(path)
+    command = str(error.value).partition("; go on with ")[2]
+    assert command.startswith("mnas table build --space mnasnet-small-images --resolution 28 --width 0.05 ")
+    assert command.endswith(f"--anchors 1 --seed 0 --device local --threads 1 -o {path}")
+
+
+def test_a_run_whose_table_is_incomplete_does_not_search(tmp_path: Path, table: Path) -> None:
+    half = measured_table.make(tmp_path / "half.db", roles=("anchor",))
+    with (
+        make_run(tmp_path / "run", begun(table), half) as run,
+        pytest.raises(BadInput, match="operators missing"),
+    ):
+        job.search_run(run)
+
+
+def test_a_table_of_this_machine_gives_no_warning(tmp_path: Path, table: Path) -> None:
+    with make_run(tmp_path / "run", begun(table), table) as run:
+        assert job.table_warnings(run) == ()
+
+
+def test_a_table_from_elsewhere_is_pointed_out_by_what_differs(tmp_path: Path, here: DeviceFacts) -> None:
+    facts = replace(here, cpu_model="Another CPU", runtime_version="0.0.1", memory_bytes=1)
+    table = measured_table.make(tmp_path / "other.db", facts=facts)
+    with make_run(tmp_path / "run", begun(table), table) as run:
+        (text,) = job.table_warnings(run)
+    assert "the table's is 'Another CPU'" in text
+    assert f"runtime_version is '{here.runtime_version}', the table's is '0.0.1'" in text
+    assert "memory" not in text
+    assert text in run.log_file.read_text()
+
+
+def test_a_device_that_is_not_there_is_no_obstacle(tmp_path: Path) -> None:
+    table = measured_table.make(tmp_path / "board.db", facts=replace(FACTS, address="board"))
+    with make_run(tmp_path / "run", begun(table), table) as run:
+        assert job.table_warnings(run) == ()
+
+
+def test_going_on_changes_only_what_is_asked_for(table: Path) -> None:
+    config = begun(table)
+    assert job.resume(config, {}, {}) == config
+    assert job.resume(config, {"table": str(table)}, {}) == config
+    longer = job.resume(config, {"trials": 99}, {"epochs": 2.0})
+    assert longer.trials == 99
+    assert longer.training.get("epochs") == 2.0
+    assert "steps" not in longer.training
+    with pytest.raises(BadInput, match="cannot read the latency table"):
+        job.resume(config, {"table": "gone.db"}, {})
+
+
+def test_latency_comes_from_the_runs_own_copy(tmp_path: Path, table: Path) -> None:
+    with make_run(tmp_path / "run", begun(table), table) as run, job.latency_of(run) as latency:
+        assert latency.quick
+        assert latency.name == f"{run.table} (float32)"
