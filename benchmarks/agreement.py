@@ -29,7 +29,7 @@ from pathlib import Path
 from statistics import median
 
 import psutil
-from common import BAD_INPUT, Verdict, bootstrap_median, finish, options, say
+from common import BAD_INPUT, Verdict, at_least, bootstrap_median, cores, finish, options, say
 
 from devices.errors import DevicesError, DeviceTrouble
 from devices.measurement import Failure, ModelFile, Settings
@@ -51,6 +51,8 @@ QUIET = 0.05
 PATIENCE = 4
 #: longest wait of `litert-benchmark` for other measurements on its cores
 LOCK_WAIT_S = 60.0
+#: longest time that one measurement by either may take
+TIMEOUT_S = 300.0
 #: `litert-benchmark` takes neither cores nor priority: this does, as the worker does, then becomes it
 LAUNCH = f"""
 import runpy, sys
@@ -98,7 +100,7 @@ class Agreement:
 
 def ours(file: ModelFile, arguments: Namespace) -> float:
     """Median latency in ms as the local device measures it, in a worker of its own."""
-    plan = Plan(warmup_runs=WARMUP_RUNS, min_runs=arguments.runs, deadline_s=300)
+    plan = Plan(warmup_runs=WARMUP_RUNS, min_runs=arguments.runs, deadline_s=TIMEOUT_S)
     device = open_device("local", Settings(arguments.threads, arguments.cpus))
     try:
         (outcome,) = device.stream([file], plan)
@@ -115,9 +117,14 @@ def theirs(path: Path, arguments: Namespace) -> float:
     command = [sys.executable, "-c", LAUNCH, ",".join(map(str, arguments.cpus))]
     command += [f"--model={path}", f"--num_threads={arguments.threads}", f"--num_runs={arguments.runs}"]
     command += [f"--warmup_runs={WARMUP_RUNS}", f"--result_json={result}"]
-    done = subprocess.run(  # in a session of its own like the worker, to which its priority then applies
-        command, capture_output=True, text=True, timeout=300, check=False, start_new_session=True
-    )
+    try:
+        done = subprocess.run(  # in a session of its own like the worker, to which its priority then applies
+            command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False, start_new_session=True
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DeviceTrouble(
+            f"litert-benchmark took more than {TIMEOUT_S:g} s on {path.name}: ask for fewer --runs"
+        ) from error
     if done.returncode or not result.exists():
         raise DeviceTrouble(f"litert-benchmark failed on {path.name}: {done.stderr[-2000:]}")
     latency_ms = float(json.loads(result.read_text())["latency"]["median_ms"])
@@ -141,8 +148,8 @@ def compare(path: Path, arguments: Namespace, rng: random.Random) -> Pair:
 
 def usage(cpus: tuple[int, ...]) -> tuple[float, float]:
     """The time, and what the cores were busy less what this process and its children used, all in seconds."""
-    cores = psutil.cpu_times(percpu=True)
-    busy_s = sum(sum(cores[cpu]) - cores[cpu].idle - getattr(cores[cpu], "iowait", 0.0) for cpu in cpus)
+    times = psutil.cpu_times(percpu=True)
+    busy_s = sum(sum(times[cpu]) - times[cpu].idle - getattr(times[cpu], "iowait", 0.0) for cpu in cpus)
     for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF):
         used = resource.getrusage(who)
         busy_s -= used.ru_utime + used.ru_stime
@@ -179,16 +186,15 @@ def main() -> None:
     """Measure, print a line per model, judge."""
     parser = options((__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("models", nargs="*", type=Path, help=".tflite files instead of the networks built in")
-    parser.add_argument("--pairs", type=int, default=20, help="pairs per model (default 20)")
-    parser.add_argument("--runs", type=int, default=60, help="runs in each measurement (default 60)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the runtime (default 1)")
-    parser.add_argument("--cpus", help="cores, such as 1 or 0,1 (default: the last ones)")
+    parser.add_argument("--pairs", type=at_least(1), default=20, help="pairs per model (default 20)")
+    parser.add_argument("--runs", type=at_least(1), default=60, help="runs in each measurement (default 60)")
+    parser.add_argument("--threads", type=at_least(1), default=1, help="threads of the runtime (default 1)")
+    parser.add_argument("--cpus", type=cores, help="cores, such as 1 or 0,1 (default: the last ones)")
     parser.add_argument("--seed", type=int, default=0, help="of the order (default 0)")
     arguments = parser.parse_args()
-    cores = sorted(os.sched_getaffinity(0))
-    arguments.cpus = (
-        tuple(map(int, arguments.cpus.split(","))) if arguments.cpus else tuple(cores[-arguments.threads :])
-    )
+    arguments.cpus = arguments.cpus or tuple(sorted(os.sched_getaffinity(0))[-arguments.threads :])
+    if len(arguments.cpus) < arguments.threads:
+        parser.error(f"{arguments.threads} threads on cores {arguments.cpus}: give each thread a core")
     if arguments.tiny:
         arguments.pairs, arguments.runs = 1, 3
     rng = random.Random(arguments.seed)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -40,6 +41,33 @@ def options(description: str) -> argparse.ArgumentParser:
         "--tiny", action="store_true", help="as little as shows that it works: nothing is judged, exit code 0"
     )
     return parser
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """The type of an option that is a whole number, this or more."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of {least} or more")
+        return value
+
+    return parse
+
+
+def cores(text: str) -> tuple[int, ...]:
+    """The type of an option that names cores, such as `1` or `0,1`: different ones that can be used here."""
+    usable = os.sched_getaffinity(0)
+    names = [name.strip() for name in text.split(",")]
+    found = tuple(int(name) for name in names if name.isdecimal() and int(name) in usable)
+    if len(found) < len(names) or len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} names no cores that can be used here; those are {', '.join(map(str, sorted(usable)))}"
+        )
+    return found
 
 
 def say(arguments: argparse.Namespace, text: str) -> None:

@@ -14,18 +14,18 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
 import numpy as np
-from common import BAD_INPUT, Verdict, finish, options, say
+from common import BAD_INPUT, Verdict, at_least, cores, finish, options, say
 
 from latency_tables.tflite import read, write
 from mnas.architecture import Architecture
 from mnas.errors import MnasError
 from mnas.lower import lower
+from mnas.nn.quiet import quiet
 from mnas.recipes import recipe
 
 RATIO = 200
@@ -55,8 +55,8 @@ class Comparison:
 
 def converter(architecture: Architecture, dtype: str) -> Callable[[], bytes]:
     """The conversion of a Keras model that this builds."""
-    from mnas.backend import tf
-    from mnas.keras_model import build
+    from mnas.nn.backend import tf
+    from mnas.nn.keras_model import build
 
     model = build(architecture)
     image = np.random.default_rng(0).uniform(-1, 1, (1, *model.input_shape[1:])).astype(np.float32)
@@ -79,10 +79,10 @@ def compare(name: str, architecture: Architecture, dtype: str, arguments: Namesp
     convert = converter(architecture, dtype)
     converted_ms, written_ms = [], []
     for _ in range(arguments.rounds):
-        begin = time.perf_counter()
-        with redirect_stdout(sys.stderr):  # Keras tells what it exports
+        with quiet():  # Keras tells what it exports
+            begin = time.perf_counter()
             converted = convert()
-        converted_ms.append(1e3 * (time.perf_counter() - begin))
+            converted_ms.append(1e3 * (time.perf_counter() - begin))
         for seed in range(arguments.writes):
             begin = time.perf_counter()
             written = write(graph, seed=seed)
@@ -106,16 +106,18 @@ def compare(name: str, architecture: Architecture, dtype: str, arguments: Namesp
 def main() -> None:
     """Compare, print a line per model, judge."""
     parser = options((__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--rounds", type=int, default=3, help="conversions of each model (default 3)")
-    parser.add_argument("--writes", type=int, default=10, help="times it is written each round (default 10)")
+    parser.add_argument("--rounds", type=at_least(1), default=3, help="conversions of each model (default 3)")
     parser.add_argument(
-        "--resolution", type=int, default=224, help="of the networks, in pixels (default 224)"
+        "--writes", type=at_least(1), default=10, help="times it is written each round (default 10)"
     )
-    parser.add_argument("--cpu", type=int, help="core for both (default: the last one)")
+    parser.add_argument(
+        "--resolution", type=at_least(1), default=224, help="of the networks, in pixels (default 224)"
+    )
+    parser.add_argument("--cpu", type=cores, help="core for both (default: the last one)")
     arguments = parser.parse_args()
-    if arguments.rounds < 1 or arguments.writes < 1:
-        parser.error("--rounds and --writes must be 1 or more")
-    core = max(os.sched_getaffinity(0)) if arguments.cpu is None else arguments.cpu
+    core, *others = arguments.cpu or (max(os.sched_getaffinity(0)),)
+    if others:
+        parser.error("--cpu takes one core")
     os.sched_setaffinity(0, {core})
     architectures = {name: Architecture.parse(text) for name, text in BLOCKS.items()}
     if arguments.tiny:
@@ -125,7 +127,7 @@ def main() -> None:
         architectures |= {
             name: recipe(name).at(arguments.resolution, arguments.resolution) for name in NETWORKS
         }
-    with redirect_stdout(sys.stderr):
+    with quiet():
         converter(Architecture.parse(BLOCKS["convolution"]), "float32")()
     say(
         arguments,

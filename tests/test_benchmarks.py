@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from argparse import Namespace
@@ -24,13 +25,27 @@ def _run(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def common() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmarks_common", FOLDER / "common.py")
+    return _loaded("common")
+
+
+def _loaded(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", FOLDER / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def test_a_benchmark_of_theirs_that_hangs_is_trouble(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    agreement = _loaded("agreement")
+    monkeypatch.setattr(agreement, "LAUNCH", "import time; time.sleep(60)")
+    monkeypatch.setattr(agreement, "TIMEOUT_S", 0.5)
+    arguments = Namespace(cpus=(0,), threads=1, runs=1, folder=tmp_path)
+    with pytest.raises(agreement.DeviceTrouble, match=r"more than 0\.5 s on model\.tflite"):
+        agreement.theirs(tmp_path / "model.tflite", arguments)
 
 
 def test_there_are_benchmarks() -> None:
@@ -54,6 +69,30 @@ def test_a_tiny_run_prints_one_document_and_its_verdict_last(script: Path) -> No
     assert document["tiny"] is True
     assert document["met"] is None
     assert done.stderr.splitlines()[-1] == f"verdict: -: {document['verdict']}"
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "message"),
+    [
+        ("agreement.py", ("--pairs", "0"), "'0' is no whole number of 1 or more"),
+        ("agreement.py", ("--runs", "x"), "'x' is no whole number of 1 or more"),
+        ("agreement.py", ("--threads", "0"), "'0' is no whole number"),
+        ("agreement.py", ("--threads", "4", "--cpus", "CORE"), "give each thread a core"),
+        ("agreement.py", ("--cpus", "a"), "'a' names no cores that can be used here; those are "),
+        ("agreement.py", ("--cpus", "99999"), "'99999' names no cores"),
+        ("agreement.py", ("--cpus", "CORE,CORE"), "names no cores"),
+        ("agreement.py", ("--tiny", "no-such.tflite"), "no-such.tflite: No such file"),
+        ("writer.py", ("--cpu", "99999"), "'99999' names no cores"),
+        ("writer.py", ("--rounds", "0"), "'0' is no whole number of 1 or more"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_bad_input_is_told_from_a_missed_goal(script: str, arguments: tuple[str, ...], message: str) -> None:
+    core = str(min(os.sched_getaffinity(0)))
+    done = _run(FOLDER / script, *(argument.replace("CORE", core) for argument in arguments))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(("met", "code", "word"), [(True, 0, "met"), (False, 1, "MISSED"), (None, 0, "-")])
