@@ -18,6 +18,9 @@ from mnas.reports.cards import card_name, write_card
 from mnas.reports.summary import Network, summarise
 from mnas.run import RunDirectory
 
+#: fields that tell a card from other JSON files
+CARD_FIELDS = frozenset({"schema", "file", "sha256", "architecture", "labels"})
+
 
 @dataclass(frozen=True, slots=True)
 class Pick:
@@ -79,8 +82,10 @@ def _accuracy(one: Network) -> float:
 def save(run: RunDirectory, picked: Pick, output: Path) -> Pick:
     """Copy a picked model to `output` and its card beside it; the card's example opens the copies.
 
+    An earlier pick of that name is replaced, and nothing else.
+
     Raises:
-        BadInput: `output` cannot be written.
+        BadInput: `output` cannot be written, lies among a run's models, or something else is there.
         BadRun: the model or its card is gone or changed.
     """
     content = read_model(run, picked.network.final.model)
@@ -88,14 +93,36 @@ def save(run: RunDirectory, picked: Pick, output: Path) -> Pick:
     card = output.with_name(card_name(output.name))
     if card == output or output.is_dir():
         raise BadInput(f"cannot write the model to {output}; give a file name such as model.tflite")
+    _refuse_others(output, card)
     final = picked.network.final
     lines = example(Architecture.parse(final.architecture), final.model.source, output.name, card.name)
     try:
-        write_whole(output, content)
+        # the card first: a card alone can be replaced later, a model without one could be anyone's
         write_card(card, document | {"file": output.name, "example": lines.splitlines()})
+        write_whole(output, content)
     except OSError as error:
         raise BadInput(f"cannot write {output}: {error.strerror}; choose another place with -o") from error
     return Pick(picked.network, output, card)
+
+
+def _refuse_others(output: Path, card: Path) -> None:
+    """Refuse to replace what no `pick` has written."""
+    folder = output.resolve().parent
+    if folder.name == "models" and (folder.parent / "config.toml").exists():
+        raise BadInput(
+            f"{output} is among the models of the run {folder.parent}; choose another place with -o"
+        )
+    taken = [path for path in (output, card) if path.exists() or path.is_symlink()]
+    if not taken:
+        return
+    try:
+        ours = (document := read_card(card)).keys() >= CARD_FIELDS and document["file"] == output.name
+    except BadRun:
+        ours = False
+    if not ours:
+        raise BadInput(
+            f"{taken[0]} exists, and mnas pick did not write it; remove it, or choose another name with -o"
+        )
 
 
 def read_card(path: Path) -> dict[str, Any]:

@@ -90,6 +90,52 @@ def test_places_that_cannot_be_written_are_refused(run: RunDirectory, tmp_path: 
             picking.save(run, picked, output)
 
 
+def test_an_earlier_pick_is_replaced(run: RunDirectory, tmp_path: Path) -> None:
+    output = tmp_path / "model.tflite"
+    picking.save(run, picking.pick(run, 100, "float32"), output)
+    picked = picking.pick(run, 100, "int8")
+    saved = picking.save(run, picked, output)
+    assert output.read_bytes() == picked.model.read_bytes()
+    assert json.loads(saved.card.read_text())["dtype"] == "int8"
+    output.unlink()  # as a kill between the card and the model leaves it
+    picking.save(run, picked, output)
+    assert output.read_bytes() == picked.model.read_bytes()
+
+
+def test_nothing_but_an_earlier_pick_is_replaced(run: RunDirectory, tmp_path: Path) -> None:
+    picked = picking.pick(run, 100)
+    places = {"a": ("a.tflite",), "b": ("b.json",), "c": ("c.tflite", "c.json"), "d": ("d.txt",)}
+    for name, files in places.items():
+        for file in files:
+            (tmp_path / file).write_text('{"labels": ["mine"]}')
+        output = tmp_path / ("d.txt" if name == "d" else f"{name}.tflite")
+        with pytest.raises(BadInput, match=rf"{files[0]} exists, and mnas pick did not write it"):
+            picking.save(run, picked, output)
+    assert {path.read_text() for path in tmp_path.iterdir()} == {'{"labels": ["mine"]}'}
+    saved = picking.save(run, picked, tmp_path / "e.tflite")
+    saved.card.rename(tmp_path / "f.json")  # the card of another file
+    with pytest.raises(BadInput, match=r"f\.json exists"):
+        picking.save(run, picked, tmp_path / "f.tflite")
+
+
+def test_the_models_of_a_run_stay_as_they_are(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picked = picking.pick(run, 100)
+    before = {path: path.read_bytes() for path in run.models.iterdir()}
+    (tmp_path / "link").symlink_to(run.models)
+    monkeypatch.chdir(run.models)
+    for output in (
+        picked.model,
+        run.models / "new.tflite",
+        tmp_path / "link" / "new.tflite",
+        Path("x.tflite"),
+    ):
+        with pytest.raises(BadInput, match="is among the models of the run"):
+            picking.save(run, picked, output)
+    assert {path: path.read_bytes() for path in run.models.iterdir()} == before
+
+
 def test_a_card_or_model_that_is_gone_is_noticed(tmp_path: Path) -> None:
     run = finished.finished(tmp_path / "run", finalists=1, baselines=(), seeds=1)
     picked = picking.pick(run, 100, "int8")
