@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnas import spaces
 from mnas.config import RunConfig
 from mnas.errors import BadInput, BadRun
-from mnas.latency import DeviceLatency, LatencySource, TableLatency, elsewhere, require_reachable
+from mnas.latency import (
+    DeviceLatency,
+    LatencySource,
+    TableLatency,
+    build_command,
+    elsewhere,
+    require_complete,
+    require_reachable,
+)
 from mnas.run import RunDirectory
 from mnas.spaces import Space
 
 if TYPE_CHECKING:
-    from latency_tables.store import LatencyTable
     from mnas.accuracy import Evaluator
     from mnas.search import Status
 
@@ -196,32 +202,6 @@ def _table(file: Path, dtype: str) -> Iterator[TableLatency]:
         yield TableLatency(table, dtype)
 
 
-def require_complete(table: LatencyTable) -> None:
-    """Check that a table has every operator of its space, and its scale.
-
-    Raises:
-        BadInput: it does not; the message has the command that goes on with it.
-    """
-    from mnas.tables import TableRequest
-
-    if table.ready:
-        return
-    missing = len(set(table.operators()) - table.estimates().keys())
-    lacks = f"{missing} operators missing" if missing else "no anchor network measured"
-    origin = table.origin
-    request = asdict(TableRequest.of_table(table))
-    where = {"device": origin.facts.address, "threads": origin.settings.threads}
-    raise BadInput(
-        f"the latency table {table.address} is incomplete, {lacks}; go on with "
-        f"{_build_command(request | where)} -o {shlex.quote(table.address)}"
-    )
-
-
-def _build_command(options: Settings) -> str:
-    given = (f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None)
-    return f"mnas table build {' '.join(given)}"
-
-
 def _with_table(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings completed by what the table was made for, which must fit the dataset and the wishes."""
     from latency_tables.store import LatencyTable
@@ -237,7 +217,7 @@ def _with_table(settings: dict[str, Any]) -> dict[str, Any]:
     if odd := [f"{name} {made[name]}, not {value}" for name, value in wanted.items() if made[name] != value]:
         raise BadInput(
             f"the latency table {file} was made for {', '.join(odd)}; make one that fits with "
-            f"{_build_command(made | wanted)}"
+            f"{build_command(made | wanted)}"
         )
     return made | settings | {"table_sha256": digest}
 

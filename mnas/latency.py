@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mnas.architecture import Architecture
-from mnas.errors import Infeasible
+from mnas.errors import BadInput, Infeasible
 from mnas.lower import lower
 from mnas.spaces.base import Space
 
@@ -128,6 +129,32 @@ def elsewhere(origin: Origin, facts: DeviceFacts, settings: Settings) -> str:
     if origin.settings.cpus is None:
         settings = replace(settings, cpus=None)
     return "; ".join(origin.differences(facts, settings))
+
+
+def require_complete(table: LatencyTable) -> None:
+    """Check that a table has every operator of its space, and its scale.
+
+    Raises:
+        BadInput: it does not; the message has the command that goes on with it.
+    """
+    from mnas.tables import TableRequest
+
+    if table.ready:
+        return
+    missing = len(set(table.operators()) - table.estimates().keys())
+    lacks = f"{missing} operators missing" if missing else "no anchor network measured"
+    origin = table.origin
+    where = {"device": origin.facts.address, "threads": origin.settings.threads}
+    raise BadInput(
+        f"the latency table {table.address} is incomplete, {lacks}; go on with "
+        f"{build_command(asdict(TableRequest.of_table(table)) | where)} -o {shlex.quote(table.address)}"
+    )
+
+
+def build_command(options: Mapping[str, Any]) -> str:
+    """The `mnas table build` with these options; those that are None are left out."""
+    given = (f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None)
+    return f"mnas table build {' '.join(given)}"
 
 
 def fastest(

@@ -45,6 +45,10 @@ def finalize(
     device: Annotated[
         str | None, typer.Option("--device", "-d", help="Where to measure; the search's if left out.")
     ] = None,
+    int8_table: Annotated[
+        Path | None,
+        typer.Option(help="Latency table of int8, to predict int8 models where the search's is of float32."),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start again; what an earlier one made is put aside.")
     ] = False,
@@ -62,7 +66,7 @@ def finalize(
 
     Example: mnas finalize runs/digits --finalists 3 --epochs 60 --seeds 3
     """
-    from mnas.finalists.finalize import FinalPlan, longer, start_again
+    from mnas.finalists.finalize import FinalPlan, longer
     from mnas.run import open_run
 
     names = tuple(name.strip() for name in baselines.split(",") if name.strip())
@@ -72,15 +76,16 @@ def finalize(
             seeds=seeds,
             baselines=names,
             training=longer(opened.config, epochs, batch_size),
+            int8_table=int8_table,
         )
-        if fresh:
-            start_again(opened)
-        written = finalized(opened, plan, device, quiet)
+        written = finalized(opened, plan, device, quiet, fresh)
     present(written, as_json=as_json, quiet=quiet)
     return Exit.FAILURES if written.summary.troubles else Exit.DONE
 
 
-def finalized(run: RunDirectory, plan: FinalPlan, device: str | None = None, quiet: bool = False) -> Report:
+def finalized(
+    run: RunDirectory, plan: FinalPlan, device: str | None = None, quiet: bool = False, fresh: bool = False
+) -> Report:
     """Finalize with progress on standard error, and write the report; says how to go on when interrupted."""
     from devices.measurement import Settings
     from devices.registry import open_device
@@ -98,6 +103,7 @@ def finalized(run: RunDirectory, plan: FinalPlan, device: str | None = None, qui
                 open_dataset(config.dataset),
                 lambda: open_device(address, Settings(threads=config.threads)),
                 display.report,
+                fresh=fresh,
             )
     except KeyboardInterrupt:
         errors.print(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -142,16 +143,26 @@ def predictions(run: RunDirectory) -> Iterator[Predictor]:
     if run.config.latency != "table":
         yield lambda *_: None
         return
+    with table_predictions(run.table, run) as predict:
+        yield predict
+
+
+@contextmanager
+def table_predictions(file: Path, run: RunDirectory) -> Iterator[Predictor]:
+    """Latencies by a table; None for networks with operators that it lacks, which the run's log gets.
+
+    They are medians over passes of each pass's lower quartile, a little less than medians of all runs.
+    """
     from latency_tables.store import LatencyTable
     from mnas.latency import TableLatency
 
-    with LatencyTable.open(run.table) as table:
+    with LatencyTable.open(file) as table:
 
         def by_table(architecture: Architecture, dtype: str) -> float | None:
             try:
                 return TableLatency(table, dtype).predict_ms(architecture)
             except MissingOperators as error:
-                run.log(f"the table lacks {len(error.keys)} {dtype} operators of {architecture}")
+                run.log(f"the table {file} lacks {len(error.keys)} {dtype} operators of {architecture}")
                 return None
 
         yield by_table

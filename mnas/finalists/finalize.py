@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from devices.device import Device
 from devices.measurement import Failure, ModelFile
 from devices.plan import Plan
+from mnas.architecture import Architecture
 from mnas.data import Dataset, Images, resized, split
 from mnas.errors import BadInput, BadRun, MnasError
 from mnas.finalists.entrants import Entrant, entrants
-from mnas.finalists.exported import Lesson, Predictor, predictions, train_and_export
+from mnas.finalists.exported import Lesson, Predictor, predictions, table_predictions, train_and_export
 from mnas.finalists.ledger import Ledger, Records, Session, Trouble, read_model
 from mnas.reports.cards import write_cards
 from mnas.run import RunDirectory
@@ -45,6 +47,7 @@ class FinalPlan:
         baselines: recipes to set beside them, by name.
         training: of finalists and baselines alike.
         measuring: of all exported models, interleaved.
+        int8_table: latency table to predict int8 models from where the run's own is of float32.
     """
 
     finalists: int = 5
@@ -52,6 +55,7 @@ class FinalPlan:
     baselines: tuple[str, ...] = ()
     training: TrainingPlan
     measuring: Plan = field(default=MEASURING)
+    int8_table: Path | None = None
 
     def __post_init__(self) -> None:
         for name in ("finalists", "seeds"):
@@ -88,6 +92,8 @@ def finalize(
     dataset: Dataset,
     connect: Callable[[], Device],
     on_progress: OnProgress = lambda *_: None,
+    *,
+    fresh: bool = False,
 ) -> Records:
     """Train, export, measure and test the run's finalists and the baselines, and write their cards.
 
@@ -100,20 +106,26 @@ def finalize(
         dataset: the one the search used; its test split is read at the end.
         connect: opens the device: once before anything is trained, to see that it is there, then to measure.
         on_progress: called often, from this thread.
+        fresh: put what an earlier finalizing made aside first, once all that can be checked before is.
 
     Raises:
-        BadInput: nothing is trained yet, or an unknown baseline.
+        BadInput: nothing is trained yet, an unknown baseline, or a table for int8 that does not fit.
         BadRun: the run was finalized with another training, or a model file is gone or changed.
         DevicesError: the device cannot be had.
     """
     work = _Work(run, plan, dataset, Ledger(run.finalists), on_progress)
     networks = entrants(run, plan.finalists, plan.baselines)
-    work.settle()
     with closing(connect()) as device:
         address = device.facts.address
+        if plan.int8_table is not None:
+            require_fitting(plan.int8_table, device)
+    if fresh:
+        start_again(run)
+    work.settle()
     run.log(f"finalizing {len(networks)} networks, to be measured on {address}")
     run.models.mkdir(exist_ok=True)
     work.train(networks)
+    work.predict()
     work.measure(connect, address)
     work.test()
     write_cards(run, dataset)
@@ -124,6 +136,30 @@ def search_images(config: RunConfig, dataset: Dataset) -> tuple[Images, Images]:
     """The images that the search trained and validated on, at its resolution."""
     images = resized(dataset.train(), config.resolution)
     return split(images, seed=config.seed, validation_share=config.validation_share)
+
+
+def require_fitting(file: Path, device: Device) -> None:
+    """Check that a table can say int8 latencies of this device.
+
+    Raises:
+        BadInput: it is of float32, incomplete, or from elsewhere; says what differs.
+        BadTable: it is no latency table.
+    """
+    from latency_tables.store import LatencyTable
+    from mnas.latency import elsewhere, require_complete
+    from mnas.tables import TableRequest
+
+    with LatencyTable.open(file) as table:
+        if (dtype := TableRequest.of_table(table).dtype) != "int8":
+            raise BadInput(
+                f"the latency table {file} is of {dtype}; int8 is needed: mnas table build --dtype int8"
+            )
+        require_complete(table)
+        if found := elsewhere(table.origin, device.facts, device.settings):
+            raise BadInput(
+                f"the latency table {file} is from elsewhere ({found}): its figures do not "
+                "compare with what is measured; build one on the device that measures"
+            )
 
 
 def start_again(run: RunDirectory) -> None:
@@ -201,6 +237,21 @@ class _Work:
     def _note(self, trouble: Trouble) -> None:
         self.ledger.add_trouble(trouble)
         self.run.log(f"{trouble.name}: {trouble.step} failed: {trouble.message}")
+
+    def predict(self) -> None:
+        """Note what the table for int8 says of the files that the run's own source cannot tell."""
+        file = self.plan.int8_table
+        if file is None:
+            return
+        records = self.ledger.read()
+        with table_predictions(file, self.run) as predict:
+            for one in records.trained:
+                model = one.model("int8")
+                if model is None or model.predicted_ms is not None:
+                    continue
+                predicted = predict(Architecture.parse(one.architecture), "int8")
+                if predicted is not None and records.predictions.get(model.sha256) != predicted:
+                    self.ledger.add_prediction(model.sha256, predicted, str(file))
 
     def measure(self, connect: Callable[[], Device], address: str) -> None:
         """Measure the first seed's files of all networks in one interleaved run, unless that is done."""

@@ -133,6 +133,7 @@ class Records:
     Attributes:
         settings: how finalists are trained, as first asked for; None if there are none yet.
         accuracies: test accuracy by the file's SHA-256.
+        predictions: latency in milliseconds by the file's SHA-256, from a table besides the run's own.
         test_images: how many images the test split has; None before it was read.
     """
 
@@ -141,6 +142,7 @@ class Records:
     troubles: tuple[Trouble, ...] = ()
     sessions: tuple[Session, ...] = ()
     accuracies: Mapping[str, float] = field(default_factory=dict)
+    predictions: Mapping[str, float] = field(default_factory=dict)
     test_images: int | None = None
 
     @property
@@ -167,13 +169,19 @@ class Records:
             first.trial,
             first.search_accuracy,
             dtype,
-            models[0],
+            self._predicted(models[0]),
             tuple(one.seed for one in ones),
             tuple(self.accuracies[model.sha256] for model in models if model.sha256 in self.accuracies),
             tuple(one.validation_accuracy for one in ones),
             self._measurement(models[0]),
             first.versions,
         )
+
+    def _predicted(self, model: StoredModel) -> StoredModel:
+        """The model with the latency that another table gives it, where the run's own source gave none."""
+        if model.predicted_ms is not None:
+            return model
+        return replace(model, predicted_ms=self.predictions.get(model.sha256))
 
     def _measurement(self, model: StoredModel) -> Measurement | None:
         passes = [one for one in (self.session.passes if self.session else ()) if one.sha256 == model.sha256]
@@ -221,6 +229,10 @@ class Ledger:
         """A file's accuracy on the test split."""
         self._add("tested", {"sha256": sha256, "accuracy": accuracy, "images": images})
 
+    def add_prediction(self, sha256: str, predicted_ms: float, table: str) -> None:
+        """A file's latency by a table besides the run's own; it replaces an earlier one."""
+        self._add("predicted", {"sha256": sha256, "predicted_ms": predicted_ms, "table": table})
+
     def _add(self, kind: str, record: Mapping[str, Any]) -> None:
         append_jsonl(self.path, {"record": kind, **record})
 
@@ -256,6 +268,9 @@ def _join(records: Records, line: Mapping[str, Any]) -> Records:
     if kind == "tested":
         accuracies = {**records.accuracies, values["sha256"]: float(values["accuracy"])}
         return replace(records, accuracies=accuracies, test_images=int(values["images"]))
+    if kind == "predicted":
+        predictions = {**records.predictions, values["sha256"]: float(values["predicted_ms"])}
+        return replace(records, predictions=predictions)
     *earlier, session = records.sessions
     if session.number != values.pop("number"):
         raise ValueError("it belongs to no session")

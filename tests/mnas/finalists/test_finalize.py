@@ -3,7 +3,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import closing
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +12,33 @@ import pytest
 
 from devices.device import Device
 from devices.errors import DeviceTrouble
+from devices.measurement import DeviceFacts
 from devices.plan import Plan
 from devices.registry import open_device
+from latency_tables.errors import BadTable
+from latency_tables.store import LatencyTable
+from mnas.architecture import Architecture
 from mnas.config import RunConfig
 from mnas.data import Dataset, open_dataset, split
 from mnas.errors import BadInput, BadRun
+from mnas.finalists.entrants import entrants
 from mnas.finalists.exported import representative
-from mnas.finalists.finalize import FinalPlan, covers, finalize, longer, search_images, start_again
+from mnas.finalists.finalize import (
+    FinalPlan,
+    covers,
+    finalize,
+    longer,
+    require_fitting,
+    search_images,
+    start_again,
+)
 from mnas.finalists.ledger import Ledger, Records, Session, Trouble
 from mnas.jsonl import read_jsonl
+from mnas.latency import TableLatency
 from mnas.nn.export import tflite_accuracy
 from mnas.run import Result, RunDirectory, make_run, open_run
 from mnas.training_plan import TrainingPlan
-from tests.mnas import finished
+from tests.mnas import finished, measured_table
 
 TINY = "in_8x8x1,cv_r1_k3_s2_c8_noskip,ds_r1_k3_s1_c8,fc_10"
 PLAN = FinalPlan(
@@ -198,6 +213,95 @@ def test_starting_again_puts_the_old_aside(tmp_path: Path) -> None:
     assert len(list((run.path / "models-1").iterdir())) == 4
     start_again(run)
     assert not (run.path / "finalists-2.jsonl").exists()
+
+
+def test_fresh_puts_nothing_aside_before_all_is_checked(tmp_path: Path) -> None:
+    def connect() -> Device:
+        raise DeviceTrouble("nobody there")
+
+    run = finished.finished(tmp_path / "run", finalists=1, baselines=(), seeds=1)
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    digits = open_dataset("digits")
+    wrong: list[tuple[FinalPlan, Callable[[], Device], type[Exception]]] = [
+        (replace(PLAN, baselines=("resnet50",)), lambda: open_device("local"), BadInput),
+        (replace(PLAN, int8_table=tmp_path / "gone.db"), lambda: open_device("local"), BadTable),
+        (PLAN, connect, DeviceTrouble),
+    ]
+    for plan, device, error in wrong:
+        with pytest.raises(error):
+            finalize(run, plan, digits, device, fresh=True)
+    assert {
+        path: path.read_bytes() for path in run.path.rglob("*") if path.is_file() and path in before
+    } == before
+    assert not list(run.path.glob("models-*"))
+
+
+def test_fresh_trains_anew_and_keeps_the_old_beside(tmp_path: Path) -> None:
+    tiny_run(tmp_path / "run")
+    with open_run(tmp_path / "run") as run:
+        Ledger(run.finalists).add_settings({"epochs": 77})
+        old = run.finalists.read_bytes()
+        stop = stop_at("training", 0)
+        with pytest.raises(Stop):
+            finalize(run, PLAN, open_dataset("digits"), lambda: open_device("local"), stop, fresh=True)
+    assert (run.path / "finalists-1.jsonl").read_bytes() == old
+    assert (Ledger(run.finalists).read().settings or {})["epochs"] == 4
+
+
+def here() -> DeviceFacts:
+    with closing(open_device("local")) as device:
+        return device.facts
+
+
+def test_int8_is_predicted_by_a_table_of_its_own(tmp_path: Path) -> None:
+    """On a run that is trained already, so that only predicting is left before measuring."""
+    facts = here()
+    table = measured_table.make(tmp_path / "int8.db", "int8", facts)
+    space = measured_table.request().space_of()
+    architecture = str(space.decode([0] * len(space.choices)))
+    config = replace(finished.config(), resolution=28, width=measured_table.WIDTH, trials=1)
+    with make_run(tmp_path / "run", config) as run:
+        run.record(Result(0, (0,), architecture, 0.5, 0.01, "trained", 1.0))
+        plan = replace(PLAN, seeds=1)
+        wanted = {name: value for name, value in asdict(plan.training).items() if value is not None}
+        Ledger(run.finalists).add_settings(wanted)
+        one = finished.train(run, entrants(run, 1, ())[0], 0)
+        Ledger(run.finalists).add_trained(one)
+        for _ in range(2):
+            with pytest.raises(Stop):
+                finalize(
+                    run,
+                    replace(plan, int8_table=table),
+                    open_dataset("digits"),
+                    lambda: open_device("local"),
+                    stop_at("measuring", 0),
+                )
+        float32, int8 = Ledger(run.finalists).read().finals()
+        assert float32.model.predicted_ms == 0.01
+        with LatencyTable.open(table) as opened:
+            expected = TableLatency(opened, "int8").predict_ms(Architecture.parse(architecture))
+        assert int8.model.predicted_ms == expected
+        kinds = [line["record"] for line in read_jsonl(run.finalists)]
+        assert kinds.count("predicted") == 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "cpu_model", "roles", "message"),
+    [
+        ("float32", None, ("cover", "anchor"), "is of float32; int8 is needed"),
+        ("int8", None, ("anchor",), "is incomplete, .* operators missing"),
+        ("int8", "Another CPU", ("cover", "anchor"), "is from elsewhere .*the table's is 'Another CPU'"),
+    ],
+)
+def test_a_table_for_int8_that_does_not_fit_is_refused(
+    tmp_path: Path, dtype: str, cpu_model: str | None, roles: tuple[str, ...], message: str
+) -> None:
+    facts = here()
+    table = measured_table.make(
+        tmp_path / "table.db", dtype, replace(facts, cpu_model=cpu_model or facts.cpu_model), roles
+    )
+    with closing(open_device("local")) as device, pytest.raises(BadInput, match=message):
+        require_fitting(table, device)
 
 
 def test_longer_training() -> None:
