@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from devices.measurement import Context
 from devices.warnings import Warning, warnings
+from latency_tables.errors import BadTable
 from latency_tables.predict import network_ms
 from mnas.architecture import Architecture
 from mnas.finalists.choose import choose
 from mnas.finalists.ledger import Final, Ledger, Records, Trouble
+from mnas.latency import elsewhere
 from mnas.lower import lower
 from mnas.pareto import best_under, front, knee
 from mnas.reports.comparison import Bar, Comparison, RankCorrelation, Rated, compare, rank_correlation
@@ -122,7 +125,7 @@ def summarise(run: RunDirectory) -> Summary:
         records,
         (*_open_troubles(records), *(session.troubles if session else ())),
         missing,
-        _notes(networks, run.config.device),
+        (*_notes(networks, run), *_prediction_notes(networks, run)),
     )
 
 
@@ -227,7 +230,7 @@ def _open_troubles(records: Records) -> tuple[Trouble, ...]:
     return tuple({one.name: one for one in records.troubles if one.name not in done}.values())
 
 
-def _notes(networks: Sequence[Network], searched: str) -> tuple[str, ...]:
+def _notes(networks: Sequence[Network], run: RunDirectory) -> tuple[str, ...]:
     notes = []
     doubted: dict[str, list[str]] = {}
     for one in networks:
@@ -244,6 +247,42 @@ def _notes(networks: Sequence[Network], searched: str) -> tuple[str, ...]:
     if 1 in seeds:
         notes.append("some networks have one seed: their accuracy has no bar, so no difference is claimed")
     measured = {one.final.measurement.context.facts.address for one in networks if one.final.measurement}
-    if other := sorted(measured - {searched}):
+    searched = run.config.device
+    if run.config.latency == "device" and (other := sorted(measured - {searched})):
         notes.append(f"measured on {', '.join(other)}, predicted for {searched}: the two do not compare")
     return tuple(notes)
+
+
+def _prediction_notes(networks: Sequence[Network], run: RunDirectory) -> tuple[str, ...]:
+    """What keeps predicted and measured latencies apart."""
+    notes = []
+    config, target_ms = run.config, run.config.target_ms
+    for one in networks:
+        if one.latency_ms and one.comparable_ms and one.comparable_ms <= target_ms < one.latency_ms.middle:
+            notes.append(
+                f"{one.final.name} {one.final.dtype} takes {one.comparable_ms:.3g} ms by the lower quartile, "
+                f"which the search goes by, and {one.latency_ms.middle:.3g} ms by the median, which the best "
+                f"under {target_ms:g} ms goes by"
+            )
+    measured = next((one.final.measurement for one in networks if one.final.measurement), None)
+    if config.latency != "table" or measured is None:
+        return tuple(notes)
+    if found := _table_elsewhere(run, measured.context):
+        notes.append(f"the latency table is from elsewhere, so its predictions do not compare: {found}")
+    predicted = {one.final.dtype for one in networks if one.final.model.predicted_ms is not None}
+    for dtype in sorted({one.final.dtype for one in networks} - predicted - {config.dtype}):
+        notes.append(
+            f"the table is {config.dtype}; {dtype} latencies are measured only"
+            + (": mnas finalize --int8-table FILE adds predictions" if dtype == "int8" else "")
+        )
+    return tuple(notes)
+
+
+def _table_elsewhere(run: RunDirectory, context: Context) -> str:
+    from latency_tables.store import LatencyTable
+
+    try:
+        with LatencyTable.open(run.table) as table:
+            return elsewhere(table.origin, context.facts, context.settings)
+    except BadTable as error:
+        return str(error)

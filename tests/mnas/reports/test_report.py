@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -16,7 +17,7 @@ from mnas.reports.report import COLUMNS, to_chart, to_csv, write_report
 from mnas.reports.summary import summarise
 from mnas.reports.summary_json import to_json
 from mnas.run import RunDirectory, read_run
-from tests.mnas import finished
+from tests.mnas import finished, measured_table
 
 
 @pytest.fixture(scope="module")
@@ -195,3 +196,56 @@ def test_another_device_than_the_searchs_is_pointed_out(tmp_path: Path) -> None:
     ledger.add_trained(finished.train(run, entrants(run, 1, ())[0], 0))
     finished.measure(run)
     assert "measured on local, predicted for board" in " ".join(summarise(run).notes)
+
+
+def by_table(path: Path, table: Path, target_ms: float = 1.0) -> RunDirectory:
+    """A measured finalist of a search by a table."""
+    run = finished.searched(path, finished.POINTS, latency="table", table=str(table), target_ms=target_ms)
+    shutil.copy(table, run.table)
+    ledger = Ledger(run.finalists)
+    ledger.add_trained(finished.train(run, entrants(run, 1, ())[0], 0))
+    finished.measure(run)
+    return run
+
+
+def test_a_table_from_elsewhere_is_pointed_out_by_what_differs(tmp_path: Path) -> None:
+    same = measured_table.make(tmp_path / "same.db", facts=finished.FACTS)
+    other = measured_table.make(tmp_path / "other.db", facts=replace(finished.FACTS, cpu_model="Another CPU"))
+    assert "elsewhere" not in " ".join(summarise(by_table(tmp_path / "run", same)).notes)
+    notes = " ".join(summarise(by_table(tmp_path / "run2", other)).notes)
+    assert "from elsewhere, so its predictions do not compare: cpu_model is 'Test CPU'" in notes
+    assert "the table's is 'Another CPU'" in notes
+
+
+def test_what_the_table_cannot_predict_is_said(tmp_path: Path) -> None:
+    table = measured_table.make(tmp_path / "table.db")
+    run = by_table(tmp_path / "run", table)
+    note = "the table is float32; int8 latencies are measured only: mnas finalize --int8-table"
+    assert note in " ".join(summarise(run).notes)
+    final = Ledger(run.finalists).read().finals()[1]
+    Ledger(run.finalists).add_prediction(final.model.sha256, 0.5, "int8.db")
+    summary = summarise(run)
+    assert note not in " ".join(summary.notes)
+    assert to_json(summary)["finalists"][1]["predicted_ms"] == 0.5
+    assert next(row for row in rows(run) if row["dtype"] == "int8")["predicted_ms"] == "0.5"
+
+
+def test_a_damaged_table_is_no_obstacle_to_a_report(tmp_path: Path) -> None:
+    run = by_table(tmp_path / "run", measured_table.make(tmp_path / "table.db"))
+    run.table.unlink()
+    assert "table.db" in " ".join(summarise(run).notes)
+
+
+def test_a_target_between_the_two_statistics_is_pointed_out(tmp_path: Path) -> None:
+    table = measured_table.make(tmp_path / "table.db")
+    one = summarise(by_table(tmp_path / "run", table)).networks[0]
+    assert one.comparable_ms is not None
+    assert one.latency_ms is not None
+    assert one.comparable_ms < one.latency_ms.middle
+    between = by_table(tmp_path / "run2", table, (one.comparable_ms + one.latency_ms.middle) / 2)
+    notes = [note for note in summarise(between).notes if "by the lower quartile" in note]
+    assert len(notes) == sum(
+        one.comparable_ms <= between.config.target_ms < one.latency_ms.middle
+        for one in summarise(between).networks
+        if one.comparable_ms is not None and one.latency_ms is not None
+    )
