@@ -115,8 +115,11 @@ def _spec(
         dilation = (options.get("DilationHFactor", 1), options.get("DilationWFactor", 1))
     if kind == "conv_2d" and weights is not None and sources:
         channels = tensors[sources[0]].shape[-1] if tensors[sources[0]].shape else 0
-        if weights.shape[3] < 1 or channels % weights.shape[3] or weights.shape[0] != output.shape[-1]:
-            raise BadOpSpec(f"filters of shape {weights.shape} do not fit {channels} channels")
+        if weights.shape[3] < 1 or channels % weights.shape[3] or weights.shape[:1] != output.shape[-1:]:
+            raise BadOpSpec(
+                f"filters of shape {weights.shape} do not fit {channels} channels into an output of shape "
+                f"{output.shape}"
+            )
         groups = channels // weights.shape[3]
     fused = options.get("FusedActivationFunction", 0)
     if fused and fused not in ACTIVATION_NAMES:

@@ -193,6 +193,10 @@ def reads_itself(model: Any) -> None:
     operator(model).inputs = [operator(model).outputs[0], *operator(model).inputs[1:]]
 
 
+def scalar_output(model: Any) -> None:
+    tensor(model, operator(model).outputs[0]).shape = []
+
+
 def unknown_activation(model: Any) -> None:
     operator(model).builtinOptions.fusedActivationFunction = 77
 
@@ -212,6 +216,7 @@ def no_options(model: Any) -> None:
         (no_output, "no output"),
         (wrong_output, "contradicts itself"),
         (wrong_filters, "do not fit 6 channels"),
+        (scalar_output, "do not fit 6 channels into an output of shape ()"),
         (stride_zero, "stride (0, 2)"),
         (reads_itself, "reads 'node_0', which nothing before it computes"),
         (unknown_activation, "activation is number 77"),
