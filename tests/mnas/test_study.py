@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.exceptions import ExperimentalWarning
+from optuna.trial import TrialState
+
+from controllers.registry import create
+from controllers.seeded import ABANDONED
+from mnas.errors import BadRun
+from mnas.run import Result, RunDirectory, make_run
+from mnas.spaces import Choice
+from mnas.study import RETRY_OF, RunStudy, distributions, quiet_optuna
+from tests.mnas.toy import ToySpace, config
+
+SPACE = ToySpace(1)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[RunDirectory]:
+    with quiet_optuna(), make_run(tmp_path / "run", config()) as made:
+        yield made
+
+
+def opened(run: RunDirectory) -> RunStudy:
+    """The study as a new process finds it."""
+    return RunStudy(run, SPACE, create("random", 3))
+
+
+def result(number: int, choices: tuple[int, ...], state: str = "trained") -> Result:
+    accuracy = 0.5 if state == "trained" else None
+    architecture = str(SPACE.decode(choices))
+    return Result(number, choices, architecture, accuracy, 1.5, state, 1.0)  # type: ignore[arg-type]  # a State
+
+
+def states(study: RunStudy) -> list[TrialState]:
+    return [trial.state for trial in study.study.get_trials()]
+
+
+def test_a_proposal_is_an_option_of_every_choice(run: RunDirectory) -> None:
+    study = opened(run)
+    for expected in range(10):
+        number, choices = study.ask()
+        assert number == expected
+        values = [choice.options[index] for choice, index in zip(SPACE.choices, choices, strict=True)]
+        assert values == list(study.study.get_trials()[number].params.values())
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ("trained", TrialState.COMPLETE),
+        ("infeasible", TrialState.PRUNED),
+        ("failed", TrialState.FAIL),
+    ],
+)
+def test_a_result_told_is_there_for_the_next_process(run: RunDirectory, state: str, told: TrialState) -> None:
+    study = opened(run)
+    number, choices = study.ask()
+    study.tell(result(number, choices, state))
+    (trial,) = opened(run).study.get_trials()
+    assert trial.state is told
+    assert trial.user_attrs["state"] == state
+    assert trial.values == ([0.5, 1.5] if state == "trained" else None)
+
+
+def test_a_recorded_result_that_was_not_told_is_told(run: RunDirectory) -> None:
+    number, choices = opened(run).ask()
+    study = opened(run)
+    study.reconcile([result(number, choices)])
+    assert states(study) == [TrialState.COMPLETE]
+
+
+def test_a_proposal_that_was_cut_off_is_the_next_and_once(run: RunDirectory) -> None:
+    first = opened(run)
+    done = [result(*first.ask())]
+    first.tell(done[0])
+    number, choices = first.ask()
+    for _ in range(2):  # the second process is cut off before it asks
+        study = opened(run)
+        study.reconcile(done)
+        assert states(study) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.WAITING]
+    trials = study.study.get_trials()
+    assert ABANDONED in trials[number].user_attrs
+    assert trials[2].user_attrs[RETRY_OF] == number
+    assert study.ask() == (2, choices)
+    assert study.ask()[0] == 3
+
+
+def test_what_does_not_belong_together_is_refused(run: RunDirectory) -> None:
+    study = opened(run)
+    number, choices = study.ask()
+    with pytest.raises(BadRun, match="knows 1 trials, but results go up to 7"):
+        study.reconcile([result(7, choices)])
+    study.tell(result(number, choices))
+    with pytest.raises(BadRun, match="trial 0 finished, but its result is missing"):
+        opened(run).reconcile([])
+
+
+def test_choices_need_different_names() -> None:
+    space = ToySpace(1)
+    assert list(distributions(space)) == [choice.name for choice in space.choices]
+    space.choices = (*space.choices, Choice(space.choices[0].name, (1, 2)))
+    with pytest.raises(BadRun, match="different names"):
+        distributions(space)
+
+
+def test_optuna_is_quiet_only_inside() -> None:
+    before = optuna.logging.get_verbosity()
+    with quiet_optuna():
+        assert optuna.logging.get_verbosity() == optuna.logging.WARNING
+        warnings.warn("as told", ExperimentalWarning, stacklevel=1)
+    assert optuna.logging.get_verbosity() == before
