@@ -33,7 +33,8 @@ class StoredModel:
     Attributes:
         dtype: `float32` or `int8`.
         file: its name in the run's folder of models.
-        predicted_ms: what the search's source of latencies says of it; None where that cannot tell.
+        predicted_ms: what the search's source of latencies says of it, a lower quartile over a burst of runs
+            where `Measurement.median_ms` is a median; None where that cannot tell.
         source: of its input; None in float32.
         target: of its logits; None in float32.
     """

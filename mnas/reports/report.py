@@ -162,7 +162,7 @@ def to_chart(summary: Summary) -> Chart:
         dots=dots,
         marks=marks,
         target_ms=config.target_ms,
-        searched=f"{config.dtype}, {source}",
+        searched=f"{config.dtype}, {source}, lower quartile",
         baselines=_baseline_label(summary.networks),
     )
 

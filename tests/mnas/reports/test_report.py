@@ -109,6 +109,7 @@ def test_marks_on_the_plot(run: RunDirectory) -> None:
     summary = summarise(run)
     chart = to_chart(summary)
     assert [mark.label for mark in chart.marks[:2]] == ["0", "0"]
+    assert chart.searched == "float32, measured while searching, lower quartile"
     assert [mark.label for mark in chart.marks[-2:]] == ["0.5", "0.5"]
     assert sum(mark.best for mark in chart.marks) == sum(mark.knee for mark in chart.marks) == 1
     best = next(mark for mark in chart.marks if mark.best)
