@@ -37,7 +37,7 @@ def read(content: bytes) -> Graph:
     outputs = []
     for tensor in subgraph.outputs:
         if tensor not in produced:
-            raise BadModel(f"the model's output {subgraph.tensors[tensor].name!r} is computed by no operator")
+            raise BadModel(f"the model's output {subgraph.tensors[tensor].label} is computed by no operator")
         outputs.append(produced[tensor])
     inputs = [subgraph.tensors[tensor] for tensor in subgraph.inputs]
     dtype = inputs[0].dtype if inputs else nodes[0][1].spec.dtype
@@ -67,7 +67,7 @@ def traverse(content: bytes) -> tuple[Subgraph, list[tuple[Operator, Node]]]:
             if index in known:
                 sources.append(index)
             elif index >= 0 and not tensors[index].constant and index not in unpacked:
-                raise BadModel(f"{where} reads {tensors[index].name!r}, which nothing before it computes")
+                raise BadModel(f"{where} reads {tensors[index].label}, which nothing before it computes")
         constant = [index for index in operator.inputs if index >= 0 and index not in sources]
         if operator.kind in _UNPACKS and constant and not sources:
             unpacked |= {
@@ -145,9 +145,7 @@ def unfixed(subgraph: Subgraph) -> str | None:
     for tensor in inputs:
         if any(tensor.dynamic[1:]):
             sizes = _signature(tensor)
-            return (
-                f"the model's input {tensor.name!r} has sizes beyond the batch that are not fixed ({sizes})"
-            )
+            return f"the model's input {tensor.label} has sizes beyond the batch that are not fixed ({sizes})"
     if any(tensor.dynamic[0] for tensor in inputs if tensor.dynamic):
         return None
     for operator in subgraph.operators:
@@ -155,7 +153,7 @@ def unfixed(subgraph: Subgraph) -> str | None:
             if any(tensor.dynamic):
                 sizes = _signature(tensor)
                 return (
-                    f"the sizes of {tensor.name!r}, which {operator.kind} gives, depend on the data ({sizes})"
+                    f"the sizes of {tensor.label}, which {operator.kind} gives, depend on the data ({sizes})"
                 )
     return None
 

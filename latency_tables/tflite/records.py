@@ -69,6 +69,8 @@ _BITS = {
 _TABLE_BYTES = 8
 _MOST_ELEMENTS = 5_000_000
 _MOST_DIMENSIONS = 16
+#: characters of a name that a message quotes: in a corrupt file a name may be most of it
+_MOST_QUOTED = 120
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +89,11 @@ class Tensor:
     scales: NDArray[np.float32]
     zero_points: NDArray[np.int64]
     axis: int
+
+    @property
+    def label(self) -> str:
+        """Its name as messages quote it."""
+        return _quoted(self.name)
 
     @property
     def constant(self) -> bool:
@@ -186,7 +193,7 @@ class _Loader:
     def _code(self, table: Any) -> tuple[str, int]:
         code = max(table.BuiltinCode(), table.DeprecatedBuiltinCode())
         if code == schema.BuiltinOperator.CUSTOM:
-            return f"custom:{self._text(table.CustomCode())}", table.Version()
+            return f"custom:{self._text(table.CustomCode())[:_MOST_QUOTED]}", table.Version()
         return KINDS.get(code, f"builtin_{code}"), table.Version()
 
     def _buffer(self, table: Any) -> memoryview:
@@ -214,20 +221,19 @@ class _Loader:
 
     def _tensor(self, table: Any, buffers: Sequence[memoryview]) -> Tensor:
         name, shape = self._text(table.Name()), self._ints(table.ShapeAsNumpy())
+        label = _quoted(name)
         signature = self._ints(table.ShapeSignatureAsNumpy())
         if len(shape) > _MOST_DIMENSIONS or any(length < -1 for length in shape):
-            raise ValueError(f"tensor {name!r} is of shape {shape[:_MOST_DIMENSIONS]}")
+            raise ValueError(f"tensor {label} is of shape {shape[:_MOST_DIMENSIONS]}")
         both = signature if len(signature) == len(shape) else shape
         if table.Type() not in TYPES:
-            raise ValueError(f"tensor {name!r} is of type {table.Type()}")
+            raise ValueError(f"tensor {label} is of type {table.Type()}")
         if not 0 <= table.Buffer() < max(1, len(buffers)):
-            raise ValueError(f"tensor {name!r} lies in buffer {table.Buffer()} of {len(buffers)}")
+            raise ValueError(f"tensor {label} lies in buffer {table.Buffer()} of {len(buffers)}")
         dtype, data = TYPES[table.Type()], buffers[table.Buffer()] if buffers else memoryview(b"")
         bytes_needed = -(-prod(shape) * _BITS.get(dtype, 0) // 8)
         if len(data) and dtype in _BITS and table.Sparsity() is None and len(data) != bytes_needed:
-            raise ValueError(
-                f"tensor {name!r}, {dtype} of {shape}, has {len(data)} bytes, not {bytes_needed}"
-            )
+            raise ValueError(f"tensor {label}, {dtype} of {shape}, has {len(data)} bytes, not {bytes_needed}")
         scales, zero_points, axis = self._quantisation(table.Quantization())
         return Tensor(
             name,
@@ -266,6 +272,10 @@ class _Loader:
             options_table.Init(union.Bytes, union.Pos)
             options = {field: int(getattr(options_table, field)()) for field in fields}
         return Operator(kind, version, inputs, outputs, options)
+
+
+def _quoted(name: str) -> str:
+    return repr(name if len(name) <= _MOST_QUOTED else f"{name[:_MOST_QUOTED]}...")
 
 
 def _check_indices(indices: Sequence[int], lowest: int, tensors: int) -> None:

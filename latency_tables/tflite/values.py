@@ -88,12 +88,12 @@ def _node_values(subgraph: Subgraph, operator: Operator, node: Node) -> NodeValu
 def _array(tensor: Tensor) -> NDArray[Any]:
     dtype = _NUMPY.get(tensor.dtype)
     if dtype is None or not tensor.constant:
-        raise BadModel(f"tensor {tensor.name!r} ({tensor.dtype}) is not stored as it is used")
+        raise BadModel(f"tensor {tensor.label} ({tensor.dtype}) is not stored as it is used")
     try:
         return np.frombuffer(tensor.data, dtype).reshape(tensor.shape)
     except ValueError as error:
         raise BadModel(
-            f"tensor {tensor.name!r} has other data than its shape {tensor.shape}: {error}"
+            f"tensor {tensor.label} has other data than its shape {tensor.shape}: {error}"
         ) from None
 
 

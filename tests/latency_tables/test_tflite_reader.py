@@ -193,6 +193,10 @@ def reads_itself(model: Any) -> None:
     operator(model).inputs = [operator(model).outputs[0], *operator(model).inputs[1:]]
 
 
+def long_name(model: Any) -> None:
+    tensor(model, 0).name, tensor(model, 0).type = "n" * 5000, 99
+
+
 def scalar_output(model: Any) -> None:
     tensor(model, operator(model).outputs[0]).shape = []
 
@@ -287,6 +291,7 @@ def many_dimensions(model: Any) -> None:
         (changed(no_subgraphs), "no subgraph"),
         (changed(another_schema), "schema version 4"),
         (changed(unknown_type), "type 99"),
+        (changed(long_name), "nnn...' is of type 99 ("),
         (changed(other_options), "options of type"),
         (changed(many_dimensions), "shape"),
     ],
@@ -296,6 +301,7 @@ def test_files_that_are_no_models_are_refused_by_all(content: bytes, quoted: str
         with pytest.raises(BadModel) as caught:
             function(content)
         assert quoted in str(caught.value)
+        assert len(str(caught.value)) < 500
 
 
 @settings(max_examples=400, deadline=None)
