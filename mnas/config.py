@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Self
 
 import tomli_w
@@ -138,10 +138,13 @@ class RunConfig:
         for name, value in values.get("training", {}).items():
             if isinstance(value, bool) or not isinstance(value, int | float | str):
                 raise BadRun(f"field training.{name} is {value!r}; it must be a number or a word")
+        needed = [one.name for one in fields(cls) if one.default is one.default_factory is MISSING]
+        if missing := [name for name in needed if name not in values]:
+            raise BadRun(f"missing field(s): {', '.join(missing)}")
         try:
             return cls(**values)
-        except (TypeError, BadInput) as error:
-            raise BadRun(str(error).replace(f"{cls.__name__}.__init__()", "it")) from error
+        except BadInput as error:
+            raise BadRun(str(error)) from error
 
 
 def differences(frozen: RunConfig, wanted: RunConfig) -> tuple[str, ...]:
@@ -152,8 +155,13 @@ def differences(frozen: RunConfig, wanted: RunConfig) -> tuple[str, ...]:
         same_table = entry.name == "table" and frozen.table_sha256 == wanted.table_sha256
         if old == new or same_table or (entry.name == "trials" and new > old):
             continue
-        found.append(f"{entry.name} is {_print(old)}, not {_print(new)}")
+        found.append(difference(entry.name, old, new))
     return tuple(found)
+
+
+def difference(name: str, old: object, new: object) -> str:
+    """How a setting that is frozen differs from the one that is asked for; None is one that is not set."""
+    return f"{name} is {_print(old)}, " + ("and now left out" if new is None else f"not {_print(new)}")
 
 
 def _print(value: object) -> str:

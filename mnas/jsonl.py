@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,16 @@ def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
 
     Raises:
         ValueError: the record holds a figure that is not finite; nothing is written.
+        OSError: the disk is full, or the file cannot be written; it has the file's name. What a full disk
+            took of the line counts as torn.
     """
     line = json.dumps(record, allow_nan=False, separators=(", ", ": ")) + "\n"
     new = not path.exists()
     if not new:
         mend(path)
-    with path.open("ab", buffering=0) as file:
+    with naming(path), path.open("ab") as file:
         file.write(line.encode())
+        file.flush()
         os.fsync(file.fileno())
     if new:
         sync_folder(path.parent)
@@ -70,14 +74,28 @@ def mend(path: Path) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there with all of its content, or not at all."""
+    """Write a file so that it is there with all of its content, or not at all.
+
+    Raises:
+        OSError: it cannot be written, or the disk is full; it has the file's name.
+    """
     draft = path.with_name(path.name + ".tmp")
-    with draft.open("wb") as file:
+    with naming(path), draft.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
     sync_folder(path.parent)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the file in the system's errors: those of writing, such as a full disk's, come without."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def sync_folder(folder: Path) -> None:

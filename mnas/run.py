@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import platform
+import shlex
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -16,7 +17,7 @@ from typing import Any, Literal, Self
 from mnas import __version__
 from mnas.config import RunConfig, differences
 from mnas.errors import BadInput, BadRun
-from mnas.jsonl import append_jsonl, mend, read_jsonl, write_whole
+from mnas.jsonl import append_jsonl, mend, naming, read_jsonl, write_whole
 
 __all__ = [
     "Result",
@@ -142,7 +143,7 @@ class RunDirectory:
     def log(self, message: str) -> None:
         """Add a line with the time to the log."""
         stamp = datetime.now(tz=UTC).isoformat(timespec="seconds")
-        with self.log_file.open("a", encoding="utf-8") as file:
+        with naming(self.log_file), self.log_file.open("a", encoding="utf-8") as file:
             file.write(f"{stamp} {message}\n")
 
     def record(self, result: Result) -> None:
@@ -159,6 +160,11 @@ class RunDirectory:
             return [Result.from_record(record) for record in read_jsonl(self.results_file)]
         except BadRun as error:
             raise BadRun(f"{self.results_file}: {error}") from error
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is any result that the settings led to."""
+        return any(file.exists() and file.stat().st_size > 0 for file in (self.results_file, self.finalists))
 
     def trained(self) -> list[Result]:
         """The trained candidates, each architecture once."""
@@ -179,7 +185,11 @@ def read_run(path: Path | str) -> RunDirectory:
         raise BadRun(
             f"{path} is not a run directory: it has no config.toml; start one with mnas search"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except NotADirectoryError:
+        raise BadRun(f"{path} is not a run directory: it is a file, or lies below one") from None
+    except OSError as error:
+        raise BadRun(f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise BadRun(f"cannot read {file}: {error}") from error
     try:
         return RunDirectory(path, RunConfig.from_toml(text))
@@ -192,63 +202,104 @@ def open_run(path: Path | str) -> Iterator[RunDirectory]:
     """A run directory to write to, for this process alone; files that a kill tore are mended.
 
     Raises:
-        BadRun: there is none, its configuration cannot be used, or another process holds it.
+        BadRun: there is none, its configuration cannot be used, it cannot be written, or another process
+            holds it.
     """
     run = read_run(path)
     with _held(run.path):
         yield _mended(read_run(path))
 
 
+def check_place(path: Path | str) -> None:
+    """See that there is a run directory at a path, or can be.
+
+    Raises:
+        BadRun: something else is there, or it cannot be reached.
+    """
+    path = Path(path)
+    with _usable(path):
+        whole = path.absolute()
+        there = next(one for one in (whole, *whole.parents) if one.exists())
+        if not there.is_dir():
+            raise BadRun(f"{there} is a file; choose another path for the run directory")
+        foreign = sorted({entry.name for entry in path.iterdir()} - _DRAFTS) if path.is_dir() else []
+        if foreign and not (path / "config.toml").exists():
+            raise BadRun(
+                f"{path} is not a run directory, and not empty: it holds {foreign[0]}; choose another path"
+            )
+
+
 @contextmanager
 def make_run(path: Path | str, config: RunConfig, table: Path | None = None) -> Iterator[RunDirectory]:
     """Like `open_run`, made if it is not there; an existing one must have the same configuration.
 
-    More trials than before are taken over. A latency table is copied into a new run.
+    More trials than before are taken over. While there is no result yet, the configuration is replaced by
+    another one, so that settings that no search could start with can be corrected; the study that was begun
+    with them goes. A latency table is copied into a new run, or one whose configuration is replaced.
 
     Raises:
         BadRun: the directory holds something else, was made with another configuration (the message names the
-            fields), or another process holds it.
+            fields), another process holds it, or it cannot be written.
     """
     path = Path(path)
-    if path.exists() and not path.is_dir():
-        raise BadRun(f"{path} is a file; choose another path for the run directory")
-    foreign = sorted({entry.name for entry in path.iterdir()} - _DRAFTS) if path.is_dir() else []
-    if foreign and not (path / "config.toml").exists():
-        raise BadRun(
-            f"{path} is not a run directory, and not empty: it holds {foreign[0]}; choose another path"
-        )
-    path.mkdir(parents=True, exist_ok=True)
+    check_place(path)
+    with _usable(path):
+        path.mkdir(parents=True, exist_ok=True)
     with _held(path):
-        if (path / "config.toml").exists():
-            run = read_run(path)
-            if found := differences(run.config, config):
-                raise BadRun(
-                    f"{path} was made with other settings: {'; '.join(found)}. "
-                    f"Go on with its own by mnas search -o {path}, or choose another path"
-                )
-            config = replace(run.config, trials=config.trials)
-            if config != run.config:
-                write_whole(run.config_file, config.to_toml().encode())
-        else:
-            if table is not None:
-                _copy_table(table, path / "table.db")
-            write_whole(path / "config.toml", config.to_toml().encode())
+        with _usable(path):
+            config = _settled(path, config, table)
         yield _mended(RunDirectory(path, config))
 
 
+def _settled(path: Path, config: RunConfig, table: Path | None) -> RunConfig:
+    """The configuration of the run at `path`, which is on the disk when this returns."""
+    wanted = RunDirectory(path, config)
+    if wanted.config_file.exists():
+        there = read_run(path)
+        found = differences(there.config, config)
+        if found and there.begun:
+            raise BadRun(
+                f"{path} was made with other settings: {'; '.join(found)}. "
+                f"Go on with its own by mnas search -o {shlex.quote(str(path))}, or choose another path"
+            )
+        if not found:
+            config = replace(there.config, trials=config.trials)
+            if config != there.config:
+                write_whole(wanted.config_file, config.to_toml().encode())
+            return config
+        there.log(f"the settings are replaced, there being no result yet: {'; '.join(found)}")
+        there.journal.unlink(missing_ok=True)
+    if table is not None:
+        _copy_table(table, wanted.table)
+    write_whole(wanted.config_file, config.to_toml().encode())
+    return config
+
+
+@contextmanager
+def _usable(path: Path) -> Iterator[None]:
+    """Turn the system's errors into BadRun: rights that lack, names too long, full disks."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or path
+        raise BadRun(f"cannot use {path} as a run directory: {where}: {error.strerror}") from error
+
+
 def _mended(run: RunDirectory) -> RunDirectory:
-    run.models.mkdir(exist_ok=True)
-    for file in (run.journal, run.results_file, run.finalists):
-        if file.exists():
-            mend(file)
-    run.log(f"opened by process {os.getpid()} on {platform.node()}, mnas {__version__}")
+    with _usable(run.path):
+        run.models.mkdir(exist_ok=True)
+        for file in (run.journal, run.results_file, run.finalists):
+            if file.exists():
+                mend(file)
+        run.log(f"opened by process {os.getpid()} on {platform.node()}, mnas {__version__}")
     return run
 
 
 @contextmanager
 def _held(path: Path) -> Iterator[None]:
     """Hold the directory for this process; the system lets go when the process dies, however it dies."""
-    handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    with _usable(path):
+        handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

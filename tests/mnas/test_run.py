@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mnas.config import differences
 from mnas.errors import BadInput, BadRun
-from mnas.jsonl import mend
+from mnas.jsonl import mend, write_whole
 from mnas.run import Result, RunConfig, append_jsonl, make_run, open_run, read_jsonl, read_run
 
 CONFIG = RunConfig(
@@ -69,7 +69,8 @@ def test_configurations_survive_toml(config: RunConfig) -> None:
         (CONFIG.to_toml().replace("schema = 1", "schema = 2"), "schema version is 2; .* reads 1"),
         (CONFIG.to_toml().replace("schema = 1\n", ""), "schema version is None"),
         (CONFIG.to_toml().replace("space =", "sapce ="), "unknown field 'sapce'"),
-        (CONFIG.to_toml().replace('dataset = "digits"\n', ""), "missing.*'dataset'"),
+        (CONFIG.to_toml().replace('dataset = "digits"\n', ""), r"missing field\(s\): dataset$"),
+        ("schema = 1", r"missing field\(s\): space, resolution, dataset, channels, classes, target_ms, "),
         (
             CONFIG.to_toml().replace("resolution = 32", 'resolution = "32"'),
             "resolution is '32'; it must be int",
@@ -114,6 +115,7 @@ def test_what_may_change_and_what_may_not() -> None:
         "seed is 0, not 1",
         "training is (augment=none, learning_rate=0.1, steps=10), not (steps=20)",
     )
+    assert differences(wanted, replace(wanted, cap_ms=None)) == ("cap_ms is 3.0, and now left out",)
     table = replace(CONFIG, latency="table", table="a.db", table_sha256="1")
     assert differences(table, replace(table, table="b.db")) == ()
     assert len(differences(table, replace(table, table="b.db", table_sha256="2"))) == 2
@@ -136,14 +138,69 @@ def test_a_run_is_made_once_and_opened_again(tmp_path: Path) -> None:
 
 
 def test_another_configuration_is_refused_by_field(tmp_path: Path) -> None:
-    with make_run(tmp_path / "x", CONFIG):
-        pass
+    with make_run(tmp_path / "x", CONFIG) as run:
+        run.record(RESULT)
     with (
         pytest.raises(BadRun, match=r"other settings: seed is 0, not 4\. Go on .* mnas search -o .*x"),
         make_run(tmp_path / "x", replace(CONFIG, seed=4)),
     ):
         pass
     assert read_run(tmp_path / "x").config == CONFIG
+
+
+def test_settings_can_be_corrected_while_there_is_no_result(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.db", tmp_path / "second.db"
+    for number, table in enumerate((first, second)):
+        with closing(sqlite3.connect(table)) as connection:
+            connection.execute(f"CREATE TABLE t{number} (x)")
+    with make_run(tmp_path / "x", CONFIG, first) as run:
+        run.journal.write_text("a study with the first settings\n")
+        run.results_file.touch()
+    corrected = replace(CONFIG, validation_share=0.2)
+    with make_run(tmp_path / "x", corrected, second) as run:
+        assert not run.journal.exists()
+        with closing(sqlite3.connect(run.table)) as copy:
+            assert copy.execute("SELECT name FROM sqlite_master").fetchall() == [("t1",)]
+        run.journal.write_text("a study with the second settings\n")
+    assert read_run(tmp_path / "x").config == corrected
+    assert "validation_share is 0.1, not 0.2" in run.log_file.read_text()
+    with make_run(tmp_path / "x", corrected) as run:
+        assert run.journal.exists()
+        run.record(RESULT)
+    with pytest.raises(BadRun, match=r"validation_share is 0\.2, not 0\.1"), make_run(tmp_path / "x", CONFIG):
+        pass
+
+
+@pytest.mark.parametrize("place", ["/proc/x", "/etc/passwd/x", "/", "x" * 300, "/dev/null"])
+def test_places_where_no_run_can_be_are_refused_by_name(place: str) -> None:
+    with pytest.raises(BadRun, match=place[:100].removesuffix("/x")), make_run(place, CONFIG):
+        pass
+
+
+@pytest.mark.parametrize("name", ["lock", "log.txt", "config.toml.tmp"])
+def test_a_run_that_cannot_be_written_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    with make_run(tmp_path / "x", CONFIG):
+        pass
+    (tmp_path / "x" / name).unlink(missing_ok=True)
+    (tmp_path / "x" / name).mkdir()
+    with (
+        pytest.raises(BadRun, match=rf"x/{name}: Is a dir"),
+        make_run(tmp_path / "x", replace(CONFIG, trials=9)),
+    ):
+        pass
+
+
+def test_a_full_disk_is_told_with_the_file_s_name(tmp_path: Path) -> None:
+    file = tmp_path / "x.jsonl"
+    file.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        append_jsonl(file, {"a": "b" * 100_000})
+    assert caught.value.filename == str(file)
+    (tmp_path / "y.tmp").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write_whole(tmp_path / "y", b"content")
+    assert caught.value.filename == str(tmp_path / "y")
+    assert not (tmp_path / "y").exists()
 
 
 def test_foreign_directories_are_left_alone(tmp_path: Path) -> None:
