@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import IntEnum
 from typing import Annotated
@@ -26,6 +27,10 @@ class Exit(IntEnum):
     DEVICE_TROUBLE = 3
     FAILURES = 4
     INTERRUPTED = 130
+
+
+class Interrupted(Exception):  # noqa: N818 - as KeyboardInterrupt
+    """The user has ended a command that keeps what it did; the message says how to go on."""
 
 
 #: people and progress; standard output belongs to results
@@ -68,7 +73,7 @@ def root(
 
 def exit_code(error: BaseException) -> Exit:
     """The exit code that an error of this project ends a command with."""
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt | Interrupted):
         return Exit.INTERRUPTED
     return Exit.DEVICE_TROUBLE if isinstance(error, DeviceTrouble) else Exit.BAD_INPUT
 
@@ -80,18 +85,43 @@ def main() -> None:
     commands.register(app)
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except (MnasError, DevicesError, TablesError, ControllersError) as error:
-        errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        _say_error(str(error))
+        _forget_output()
         sys.exit(exit_code(error))
+    except BrokenPipeError:  # as in `mnas zoo list | head -1`; typer and rich leave with the same code
+        _forget_output()
+        sys.exit(1)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        _say_error(f"{error.filename}: {reason}" if error.filename else reason)
+        _forget_output()
+        sys.exit(Exit.BAD_INPUT)
     except typer.TyperException as error:  # a usage error shows the usage, too
         show = getattr(error, "show", None)
         if show is not None:
             show()
         else:
-            errors.print(f"[bold red]error:[/] {escape(error.format_message())}", soft_wrap=True)
+            _say_error(error.format_message())
         sys.exit(Exit.BAD_INPUT)
+    except Interrupted as error:
+        errors.print(f"interrupted: {error}", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(Exit.INTERRUPTED)
     except (KeyboardInterrupt, typer.Abort):
         code = Exit.INTERRUPTED
     if code == Exit.INTERRUPTED:
-        errors.print("interrupted: everything measured so far is kept")
+        errors.print("interrupted")
     sys.exit(code if isinstance(code, int) else Exit.DONE)
+
+
+def _say_error(text: str) -> None:
+    errors.print(f"[bold red]error:[/] {escape(text)}", highlight=False, soft_wrap=True)
+
+
+def _forget_output() -> None:
+    """Drop results that cannot be printed any more, or the interpreter tries once more when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

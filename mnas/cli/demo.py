@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,14 +14,19 @@ import typer
 from rich.markup import escape
 
 from devices.plan import Plan
+from mnas.cli import search, table
 from mnas.cli.app import Exit, errors
-from mnas.cli.finalize import Display, finalized
+from mnas.cli.finalize import finalized
+from mnas.cli.options import Json, Quiet
+from mnas.cli.output import Display, keeping, warn
 from mnas.cli.report import present
-from mnas.cli.search import searched
 
 if TYPE_CHECKING:
+    from latency_tables.build import BuildReport
+    from mnas.reports.report import Report
     from mnas.run import RunDirectory
 
+DEFAULT = Path("runs/demo")
 SPACE, RESOLUTION, WIDTH, DATASET = "mnasnet-small-images", 32, 0.5, "digits"
 TRIALS, STEPS = 12, 40
 FINALISTS, EPOCHS, SEEDS = 3, 10, 2
@@ -39,11 +45,9 @@ def demo(
     *,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The run's directory; the table goes beside it.")
-    ] = Path("runs/demo"),
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document; fields are in docs/json.md.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no warnings.")] = False,
+    ] = DEFAULT,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Search networks for this machine's own latency, on handwritten digits, in a few minutes and offline.
 
@@ -53,23 +57,72 @@ def demo(
 
     Example: mnas demo
     """
-    from mnas.finalists.finalize import FinalPlan, longer
+    place, beside = _places(output)
+    given = "" if output == DEFAULT else f" -o {shlex.quote(str(output))}"
+    began = time.monotonic()
+    with keeping(f"go on with: mnas demo{given}"):
+        written, codes = _complete(place) or (None, [])
+        if written is not None:
+            _say(f"{output} is complete; remove it to run the demo again", quiet)
+        else:
+            written, codes = _run(place, beside, quiet)
+            _say(f"done in {time.monotonic() - began:.0f} s", quiet)
+    if written is not None:
+        present(written, as_json=as_json, quiet=quiet)
+        codes += [Exit.FAILURES] if written.summary.troubles else []
+    return max(codes, default=Exit.DONE)
+
+
+def _places(output: Path) -> tuple[Path, Path]:
+    """The run's directory and the table beside it.
+
+    Raises:
+        BadInput: there can be none; nothing is measured then.
+    """
+    from mnas.errors import BadInput
+    from mnas.run import check_place
+
+    place = output if output.name.strip(".") else output.resolve()
+    if not place.name:
+        raise BadInput(f"{output} has no place beside it for the table; name a directory, such as {DEFAULT}")
+    check_place(place)
+    return place, place.with_name(f"{place.name}-table.db")
+
+
+def _complete(place: Path) -> tuple[Report, list[Exit]] | None:
+    """What an earlier demo came to, and its failed candidates, which are listed; None unless it is done."""
     from mnas.reports.report import write_report
     from mnas.run import read_run
+    from mnas.search import Status
 
-    began = time.monotonic()
-    if (output / "config.toml").exists():
-        written = write_report(read_run(output))
-        if written.summary.networks and not written.summary.missing:
-            _say(f"{output} is complete; remove it to run the demo again", quiet)
-            present(written, as_json=as_json, quiet=quiet)
-            return Exit.FAILURES if written.summary.troubles else Exit.DONE
+    if not (place / "config.toml").exists():
+        return None
+    run = read_run(place)
+    written = write_report(run)
+    if not written.summary.networks or written.summary.missing:
+        return None
+    status = Status(tuple(run.results()), run.config.trials, run.config.target_ms)
+    return written, [search.outcome(run, status)]
+
+
+def _run(place: Path, beside: Path, quiet: bool) -> tuple[Report | None, list[Exit]]:
+    """The three parts; each lists what failed in it. No report where nothing can be trained for it."""
+    from mnas.finalists.finalize import FinalPlan, longer
+
     _say(f"1 of 3: measuring the operators of {SPACE} on this machine", quiet)
-    table = output.with_name(f"{output.name}-table.db")
-    _build(table, quiet)
-    with _opened(output, table) as run:
+    report, ready = _build(beside, quiet)
+    codes = [table.outcome(report)]
+    if not ready:
+        warn(
+            f"the latency table {beside} is incomplete, so nothing can be searched; the same command goes on"
+        )
+        return None, codes
+    with _opened(place, beside) as run:
         _say(f"2 of 3: searching networks of at most {run.config.target_ms:g} ms for {DATASET}", quiet)
-        searched(run, quiet)
+        status = search.searched(run, quiet)
+        codes.append(search.outcome(run, status))
+        if not status.trained:
+            return None, codes
         _say("3 of 3: training the best longer, beside MobileNetV2; exporting, measuring, testing", quiet)
         plan = FinalPlan(
             finalists=FINALISTS,
@@ -78,10 +131,7 @@ def demo(
             training=longer(run.config, epochs=EPOCHS),
             measuring=MEASURING,
         )
-        written = finalized(run, plan, quiet=quiet)
-    _say(f"done in {time.monotonic() - began:.0f} s", quiet)
-    present(written, as_json=as_json, quiet=quiet)
-    return Exit.FAILURES if written.summary.troubles else Exit.DONE
+        return finalized(run, plan, quiet=quiet), codes
 
 
 def _say(text: str, quiet: bool) -> None:
@@ -89,8 +139,8 @@ def _say(text: str, quiet: bool) -> None:
         errors.print(f"[bold]{escape(text)}[/]", highlight=False, soft_wrap=True)
 
 
-def _build(path: Path, quiet: bool) -> None:
-    """Build the latency table, as far as it is not there yet."""
+def _build(path: Path, quiet: bool) -> tuple[BuildReport, bool]:
+    """Build the latency table, as far as it is not there yet; whether it can be predicted from."""
     from devices.registry import open_device
     from latency_tables.build import PLAN, build
     from mnas.data import open_dataset
@@ -103,23 +153,26 @@ def _build(path: Path, quiet: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
         closing(open_device("local")) as device,
-        open_or_create(path, request, device) as table,
+        open_or_create(path, request, device) as opened,
         Display(quiet) as display,
     ):
-        build(table, device, PLAN, lambda at: display.report("profiling networks", at.done, at.total))
+        report = build(
+            opened, device, PLAN, lambda at: display.report("profiling networks", at.done, at.total)
+        )
+        return report, opened.ready
 
 
 @contextmanager
-def _opened(path: Path, table: Path) -> Iterator[RunDirectory]:
+def _opened(path: Path, beside: Path) -> Iterator[RunDirectory]:
     from mnas.job import begin
     from mnas.run import make_run, read_run
 
     if (path / "config.toml").exists():
         config = read_run(path).config
     else:
-        given = {"dataset": DATASET, "table": str(table), "target_ms": _target_ms(table), "trials": TRIALS}
+        given = {"dataset": DATASET, "table": str(beside), "target_ms": _target_ms(beside), "trials": TRIALS}
         config = begin(given, {"steps": STEPS})
-    with make_run(path, config, table) as run:
+    with make_run(path, config, beside) as run:
         yield run
 
 
@@ -132,9 +185,9 @@ def _target_ms(path: Path) -> float:
     from mnas.latency import TableLatency
     from mnas.tables import TableRequest
 
-    with LatencyTable.open(path) as table:
-        space = TableRequest.of_table(table).space_of()
-        latency = TableLatency(table)
+    with LatencyTable.open(path) as opened:
+        space = TableRequest.of_table(opened).space_of()
+        latency = TableLatency(opened)
         rng = random.Random(0)
         drawn = [latency.predict_ms(space.decode(spaces.sample(space, rng))) for _ in range(SAMPLED)]
     return float(f"{median(drawn):.2g}")

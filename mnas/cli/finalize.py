@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
-from mnas.cli.app import Exit, errors
-from mnas.cli.output import progress
+from mnas.cli.app import Exit
+from mnas.cli.options import Json, Quiet
+from mnas.cli.output import Display, keeping
 from mnas.cli.report import present
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
     from mnas.finalists.finalize import FinalPlan
     from mnas.reports.report import Report
     from mnas.run import RunDirectory
 
 BASELINES = "mobilenetv2-0.25,mobilenetv2-0.5,mobilenetv2-0.75"
-#: seconds between two lines of progress where there is no terminal
-LINE_EVERY_S = 15.0
 
 
 def register(app: typer.Typer) -> None:
@@ -52,10 +47,8 @@ def finalize(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Start again; what an earlier one made is put aside.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document; fields are in docs/json.md.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no warnings.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Train a run's best longer, export them, measure them, and test them beside baselines.
 
@@ -78,7 +71,9 @@ def finalize(
             training=longer(opened.config, epochs, batch_size),
             int8_table=int8_table,
         )
-        written = finalized(opened, plan, device, quiet, fresh)
+        again = "repeat the command, without --fresh, to go on" if fresh else "repeat the command to go on"
+        with keeping(again):
+            written = finalized(opened, plan, device, quiet, fresh)
     present(written, as_json=as_json, quiet=quiet)
     return Exit.FAILURES if written.summary.troubles else Exit.DONE
 
@@ -86,7 +81,7 @@ def finalize(
 def finalized(
     run: RunDirectory, plan: FinalPlan, device: str | None = None, quiet: bool = False, fresh: bool = False
 ) -> Report:
-    """Finalize with progress on standard error, and write the report; says how to go on when interrupted."""
+    """Finalize with progress on standard error, and write the report."""
     from devices.measurement import Settings
     from devices.registry import open_device
     from mnas.data import open_dataset
@@ -95,59 +90,13 @@ def finalized(
 
     config = run.config
     address = config.device if device is None else device
-    try:
-        with Display(quiet) as display:
-            run_finalize(
-                run,
-                plan,
-                open_dataset(config.dataset),
-                lambda: open_device(address, Settings(threads=config.threads)),
-                display.report,
-                fresh=fresh,
-            )
-    except KeyboardInterrupt:
-        errors.print(
-            f"repeat the command to go on; {escape(str(run.path))} keeps what is done", highlight=False
+    with Display(quiet) as display:
+        run_finalize(
+            run,
+            plan,
+            open_dataset(config.dataset),
+            lambda: open_device(address, Settings(threads=config.threads)),
+            display.report,
+            fresh=fresh,
         )
-        raise
     return write_report(run)
-
-
-class Display:
-    """Progress of named steps on standard error: a bar each on a terminal, else a line now and then."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        self._bars = progress(quiet=quiet or not errors.is_terminal)
-        self._tasks: dict[str, TaskID] = {}
-        self._last: tuple[str, float] = ("", 0.0)
-        self._began: dict[str, tuple[float, float]] = {}
-
-    def __enter__(self) -> Display:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def report(self, step: str, done: float, total: int) -> None:
-        """Show that `done` of `total` parts of a step are done."""
-        if step not in self._tasks:
-            self._tasks[step] = self._bars.add_task(step, total=total)
-        self._bars.update(self._tasks[step], completed=done, total=total)
-        if self._quiet or errors.is_terminal:
-            return
-        now = time.monotonic()
-        shown, at = self._last
-        if step != shown or now - at > LINE_EVERY_S or (done == total and total > 1):
-            part = f"{done:.1f}".removesuffix(".0")
-            errors.print(f"{step}: {part} of {total}{self._left(step, done, total)}", highlight=False)
-            self._last = (step, now)
-
-    def _left(self, step: str, done: float, total: int) -> str:
-        """The time left by the step's own pace so far, in this call."""
-        first, began = self._began.setdefault(step, (done, time.monotonic()))
-        if not first < done < total:
-            return ""
-        left_s = (time.monotonic() - began) * (total - done) / (done - first)
-        return f", about {left_s / 60:.0f} min left" if left_s > 90 else f", about {left_s:.0f} s left"

@@ -4,29 +4,42 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
 
-from mnas.cli.app import errors
+from mnas.cli.app import Interrupted, errors
+from mnas.errors import BadInput
+
+#: seconds between two lines of progress where there is no terminal
+LINE_EVERY_S = 15.0
 
 
 def print_json(document: Mapping[str, Any] | Sequence[Any]) -> None:
     """Print one JSON document on standard output; figures that are not finite are refused, not printed."""
-    sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
-    sys.stdout.flush()
+    print_line(json.dumps(document, indent=2, allow_nan=False))
+
+
+def print_line(text: str) -> None:
+    """Print plain text on standard output."""
+    with _results():
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -36,20 +49,103 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(column, justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row))
-    Console(file=sys.stdout).print(table)
+    print_rich(table)
 
 
-def progress(quiet: bool = False) -> Progress:
-    """A progress display on standard error with count, elapsed and remaining time; hidden when `quiet`."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=errors,
-        disable=quiet,
+def print_rich(item: RenderableType) -> None:
+    """Print what `rich` renders on standard output."""
+    with _results():
+        Console(file=sys.stdout).print(item, highlight=False)
+
+
+@contextmanager
+def _results() -> Iterator[None]:
+    """Say that it is standard output which cannot be written: the system's errors do not name it."""
+    try:
+        yield
+    except BrokenPipeError:  # whoever read has seen enough
+        raise
+    except OSError as error:
+        raise BadInput(f"cannot write to standard output: {error.strerror}") from error
+
+
+class Display:
+    """Progress of named steps on standard error: a bar each on a terminal, else a line now and then.
+
+    Both have the count and the time left; `quiet` shows nothing.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=errors,
+            disable=quiet or not errors.is_interactive,
+        )
+        self._lines = not quiet and not errors.is_interactive
+        self._tasks: dict[str, TaskID] = {}
+        self._last: tuple[str, float] = ("", 0.0)
+        self._began: dict[str, tuple[float, float]] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def report(self, step: str, done: float, total: int, note: str = "") -> None:
+        """Show that `done` of `total` parts of a step are done, and what there is to say of them."""
+        shown = f"{step}: {note}" if note else step
+        self._bars.update(self._task(step), completed=done, total=total, description=shown)
+        if not self._lines:
+            return
+        now = time.monotonic()
+        last, at = self._last
+        if step != last or now - at > LINE_EVERY_S or (done == total and total > 1):
+            part = f"{done:.1f}".removesuffix(".0")
+            words = [f"{step}: {part} of {total}", note, self._left(step, done, total)]
+            errors.print(", ".join(filter(None, words)), highlight=False, markup=False, soft_wrap=True)
+            self._last = (step, now)
+
+    def part(self, step: str, done: int, total: int) -> None:
+        """Show a part of the current step while it lasts; on a terminal only."""
+        self._bars.update(self._task(step), completed=done, total=total, visible=done < total)
+
+    def _task(self, step: str) -> TaskID:
+        if step not in self._tasks:
+            self._tasks[step] = self._bars.add_task(step, total=None)
+        return self._tasks[step]
+
+    def _left(self, step: str, done: float, total: int) -> str:
+        """The time left by the step's own pace so far, in this call."""
+        first, began = self._began.setdefault(step, (done, time.monotonic()))
+        if not first < done < total:
+            return ""
+        return f"about {_duration((time.monotonic() - began) * (total - done) / (done - first))} left"
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return (
+        f"{seconds:.0f} s" if seconds < 90 else f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
     )
+
+
+@contextmanager
+def keeping(how_to_go_on: str) -> Iterator[None]:
+    """Around work that is kept as it comes: when it is interrupted, say that, and how to go on.
+
+    Raises:
+        Interrupted: in place of KeyboardInterrupt.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"everything measured so far is kept; {how_to_go_on}") from None
 
 
 def warn(text: str) -> None:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from mnas.cli.app import Exit
-from mnas.cli.output import print_json
+from mnas.cli.options import Json
+from mnas.cli.output import print_json, print_line
 
 
 def register(app: typer.Typer) -> None:
@@ -25,9 +26,7 @@ def pick(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Copy the model here, its card beside it.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document; fields are in docs/json.md.")
-    ] = False,
+    as_json: Json = False,
 ) -> int:
     """Take the most accurate measured model of a finalized run that is fast enough.
 
@@ -52,11 +51,11 @@ def pick(
         print_json({"model": str(picked.model), "card": str(picked.card), **card})
         return Exit.DONE
     accuracy, latency = card["accuracy"], card["latency"]
-    typer.echo(
+    print_line(
         f"{card['name']} {card['dtype']}: {accuracy['mean']:.2%} right on the test split "
         f"({accuracy['low']:.2%} to {accuracy['high']:.2%} over {len(accuracy['seeds'])} seed(s)), "
         f"{latency['median_ms']:.3g} ms ({latency['q25_ms']:.3g} to {latency['q75_ms']:.3g})"
     )
-    typer.echo(str(picked.model))
-    typer.echo(str(picked.card))
+    print_line(str(picked.model))
+    print_line(str(picked.card))
     return Exit.DONE

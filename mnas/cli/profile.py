@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict
 from math import floor, inf, log10
 from pathlib import Path
@@ -10,7 +11,6 @@ from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
@@ -20,9 +20,10 @@ from devices.errors import DevicesError, DeviceTrouble
 from devices.measurement import Failure, Measurement, ModelFile, OperatorTime, Pass, Settings, gather
 from devices.plan import Plan
 from devices.warnings import Warning, warnings
-from mnas.cli.app import errors
-from mnas.cli.output import print_json, print_table, progress, warn
+from mnas.cli.options import Json, Quiet
+from mnas.cli.output import Display, print_json, print_rich, print_table, warn
 from mnas.errors import BadInput
+from mnas.reports.measurement_json import latency_json
 
 if TYPE_CHECKING:
     from latency_tables.tflite import Description, TensorInfo
@@ -46,13 +47,15 @@ def profile(
     passes: Annotated[int, typer.Option(help="Bursts of runs, each warmed up.")] = 3,
     deadline: Annotated[float, typer.Option(help="Longest time a pass may take, in seconds.")] = 60.0,
     per_op: Annotated[bool, typer.Option("--per-op", help="Also the time of each operator.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure one model: latency, memory, and with --per-op the time of each operator.
 
     Example: mnas profile model.tflite --threads 1 --cpus 1 --per-op
     """
     from devices.registry import open_device
+    from latency_tables.errors import BadModel
     from latency_tables.tflite import describe
 
     settings = Settings(threads=threads, cpus=_cores(cpus))
@@ -62,24 +65,23 @@ def profile(
         )
     plan = Plan(passes=passes, min_runs=runs, min_time_s=min_time, per_operator=per_op, deadline_s=deadline)
     file = ModelFile.from_path(model)
-    description = describe(file.content)
-    opened = open_device(device, settings)
     try:
-        with progress(quiet=not errors.is_terminal) as bar:
-            task = bar.add_task(escape(f"measuring {file.name}"), total=passes)
-            measured = []
-            for outcome in opened.stream([file], plan):
-                measured.append(_or_raise(outcome))
-                bar.advance(task)
-    finally:
-        opened.close()
+        description = describe(file.content)
+    except BadModel as error:
+        raise BadModel(f"{model}: {error}") from error
+    measured: list[Pass] = []
+    with closing(open_device(device, settings)) as opened, Display(quiet) as display:
+        display.report(f"measuring {file.name}", 0, passes)
+        for outcome in opened.stream([file], plan):
+            measured.append(_or_raise(outcome))
+            display.report(f"measuring {file.name}", len(measured), passes)
     measurement = gather(file, measured)
     doubts = warnings(measurement)
     if as_json:
         print_json(document(measurement, description, doubts))
     else:
         _show(measurement, description)
-    for doubt in doubts:
+    for doubt in () if quiet else doubts:
         warn(doubt.message)
 
 
@@ -104,9 +106,7 @@ def document(
     measurement: Measurement, description: Description, doubts: Sequence[Warning] = ()
 ) -> dict[str, Any]:
     """The fields that `docs/json.md` lists under `mnas profile`."""
-    context = measurement.context
     operators = operator_times(measurement)
-    loads = [one.context.other_load for one in measurement.passes if one.context.other_load is not None]
     total_ms = None if operators is None else sum(row.mean_ms for row in operators)
     return {
         "model": measurement.model,
@@ -119,30 +119,12 @@ def document(
         "parameters": description.parameters,
         "macs": description.macs,
         "macs_unknown": description.macs_unknown,
-        "median_ms": measurement.median_ms,
-        "q25_ms": measurement.quantile_ms(0.25),
-        "q75_ms": measurement.quantile_ms(0.75),
-        "p95_ms": measurement.quantile_ms(0.95),
-        "spread_percent": 100 * measurement.spread,
-        "samples": len(measurement.samples_ms),
-        "dropped_samples": measurement.dropped,
+        **latency_json(measurement),
         "samples_ms": list(measurement.samples_ms),
-        "first_inference_ms": measurement.passes[0].first_inference_ms,
-        "initialisation_ms": measurement.passes[0].initialisation_ms,
         "peak_memory_bytes": _peak(measurement),
         "per_operator": operators and [_row(row, total_ms or 0.0) for row in operators],
         "per_operator_sum_ms": total_ms,
         "per_operator_explained_percent": total_ms and 100 * total_ms / measurement.median_ms,
-        "threads": context.settings.threads,
-        "cpus": context.settings.cpus and list(context.settings.cpus),
-        "passes": len(measurement.passes),
-        "started_at": context.started_at,
-        "delegate": context.delegate,
-        "delegated_operators": context.delegated_operators,
-        "executed_operators": context.total_operators,
-        "other_load_percent": 100 * max(loads) if loads else None,
-        "throttled": _any(one.context.throttled for one in measurement.passes),
-        "device": asdict(context.facts),
         "warnings": [asdict(doubt) for doubt in doubts],
     }
 
@@ -168,11 +150,6 @@ def _or_raise(outcome: Pass | Failure) -> Pass:
 
 def _peak(measurement: Measurement) -> int | None:
     return max((one.peak_memory_bytes for one in measurement.passes if one.peak_memory_bytes), default=None)
-
-
-def _any(answers: Iterable[bool | None]) -> bool | None:
-    known = [answer for answer in answers if answer is not None]
-    return any(known) if known else None
 
 
 def _row(row: OperatorTime, total_ms: float) -> dict[str, Any]:
@@ -224,9 +201,7 @@ def _show(measurement: Measurement, description: Description) -> None:
     grid.add_column(overflow="fold")
     for row in rows:
         grid.add_row(*row)
-    Console().print(
-        Panel(grid, title=escape(measurement.model), title_align="left", expand=False), highlight=False
-    )
+    print_rich(Panel(grid, title=escape(measurement.model), title_align="left", expand=False))
     operators = operator_times(measurement)
     if operators is not None:
         _show_operators(operators, measurement.median_ms)

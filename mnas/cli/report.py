@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnas.cli.app import Exit
-from mnas.cli.output import print_json, print_table, warn
+from mnas.cli.options import Json, Quiet
+from mnas.cli.output import print_json, print_line, print_table, warn
 
 if TYPE_CHECKING:
     from mnas.reports.comparison import Bar, Comparison
@@ -25,10 +26,8 @@ def register(app: typer.Typer) -> None:
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run's directory.")],
     *,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document; fields are in docs/json.md.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No warnings.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Plot and summarise a run: its search, and its finalists beside the baselines.
 
@@ -70,9 +69,9 @@ def show(written: Report) -> None:
     else:
         _show_candidates(summary)
     for line in summary.missing:
-        typer.echo(f"missing: {line}")
+        print_line(f"missing: {line}")
     for path in (written.png, written.svg, written.csv, written.json):
-        typer.echo(str(path))
+        print_line(str(path))
 
 
 def _show_candidates(summary: Summary) -> None:
@@ -116,7 +115,7 @@ def _show_networks(summary: Summary) -> None:
         ],
     )
     for line in _footnotes(summary):
-        typer.echo(line)
+        print_line(line)
 
 
 def _footnotes(summary: Summary) -> Iterator[str]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import time
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
-from mnas.cli.app import Exit, errors
-from mnas.cli.output import print_json, print_table, progress, warn
+from mnas.cli.app import Exit
+from mnas.cli.options import Json, Quiet
+from mnas.cli.output import Display, keeping, print_json, print_line, print_table, warn
 
 if TYPE_CHECKING:
+    from mnas.config import RunConfig
     from mnas.run import Result, RunDirectory
     from mnas.search import Status
 
@@ -34,7 +35,7 @@ def search(
     ],
     space: Annotated[str | None, typer.Option(help="The search space; the table's if left out.")] = None,
     resolution: Annotated[
-        int | None, typer.Option(help="Image size in pixels; the table's, or the space's own.")
+        int | None, typer.Option(min=1, help="Image size in pixels; the table's, or the space's own.")
     ] = None,
     width: Annotated[
         float | None, typer.Option(help="Filter multiplier; the table's, or the space's own.")
@@ -76,10 +77,8 @@ def search(
         float | None, typer.Option(help="Share of the training images that judges candidates.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of strategy, split and training; 0 by default.")] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document; fields are in docs/json.md.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
 ) -> int:
     """Search a space for networks that are accurate and fast.
 
@@ -106,27 +105,31 @@ def search(
         "seed": seed,
     }
     training = {"steps": steps, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    with _opened(output, _asked(given), _asked(training)) as run:
+    again = shlex.quote(str(output))
+    with (
+        _opened(output, _asked(given), _asked(training), quiet) as run,
+        keeping(f"go on with: mnas search -o {again}"),
+    ):
         status = searched(run, quiet)
     if as_json:
         print_json(document(run, status))
     else:
         _show(run, status)
-    return _outcome(run, status)
+    return outcome(run, status)
 
 
 def searched(run: RunDirectory, quiet: bool = False) -> Status:
-    """Search with progress on standard error; says how to go on when interrupted."""
+    """Search with progress on standard error."""
     from mnas.job import search_run, table_warnings
 
     for text in () if quiet else table_warnings(run):
         warn(text)
-    try:
-        with _Display(run, quiet) as display:
-            return search_run(run, display.report, display.step)
-    except KeyboardInterrupt:
-        errors.print(f"go on with: mnas search -o {escape(str(run.path))}", highlight=False, soft_wrap=True)
-        raise
+    with Display(quiet) as display:
+        return search_run(
+            run,
+            lambda status: display.report("training", len(status.trained), status.trials, _headline(status)),
+            lambda done, total: display.part("  this candidate", done, total),
+        )
 
 
 def document(run: RunDirectory, status: Status) -> dict[str, Any]:
@@ -152,20 +155,29 @@ def document(run: RunDirectory, status: Status) -> dict[str, Any]:
             {"trial": result.number, "architecture": result.architecture, "message": result.message}
             for result in _failures(status)
         ],
-        "next": f"mnas finalize {run.path}",
+        "next": _next(run),
     }
 
 
 @contextmanager
-def _opened(path: Path, given: dict[str, Any], training: dict[str, Any]) -> Iterator[RunDirectory]:
+def _opened(
+    path: Path, given: dict[str, Any], training: dict[str, Any], quiet: bool
+) -> Iterator[RunDirectory]:
+    from mnas.config import differences
     from mnas.job import begin, resume, sha256
     from mnas.run import make_run, read_run
 
     if (path / "config.toml").exists():
-        config = resume(read_run(path).config, given, training)
+        run = read_run(path)
+        config = resume(run.config, given, training)
+        if not run.begun and differences(run.config, config):
+            config = begin(_amended(run.config, given), _amended_training(run.config, training))
+            with make_run(path, config, Path(config.table) if config.table else None) as run:
+                yield run
+            return
         table = Path(given["table"]) if "table" in given else None
         same = table is not None and str(table) == config.table and table.exists()
-        if table is not None and same and sha256(table) != config.table_sha256:
+        if table is not None and same and not quiet and sha256(table) != config.table_sha256:
             warn(f"{table} has changed since {path} was begun; the run goes on with its own copy")
         with make_run(path, config) as run:
             yield run
@@ -175,42 +187,30 @@ def _opened(path: Path, given: dict[str, Any], training: dict[str, Any]) -> Iter
         yield run
 
 
-class _Display:
-    """Progress on standard error: a bar on a terminal, else a line per trained candidate; the time left."""
+def _amended(config: RunConfig, given: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a search without a result, and those asked for now; what its table says is left out."""
+    names = ["dataset", "target_ms", "cap_ms", "controller", "trials", "validation_share", "seed"]
+    kept = _asked({name: getattr(config, name) for name in names})
+    if "latency" not in given and (config.latency == "table" or "table" in given):
+        return {"table": config.table, **kept, **given}
+    measured = ["space", "resolution", "width", "device", "threads", "dtype"]
+    return {
+        "latency": "device",
+        **_asked({name: getattr(config, name) for name in measured}),
+        **kept,
+        **given,
+    }
 
-    def __init__(self, run: RunDirectory, quiet: bool) -> None:
-        self._run = run
-        self._quiet = quiet
-        self._bars = progress(quiet=quiet or not errors.is_terminal)
-        self._search = self._bars.add_task("searching", total=run.config.trials)
-        self._training = self._bars.add_task("  training", total=None, visible=False)
-        self._began = time.monotonic()
-        self._before: int | None = None
-        self._shown = 0
 
-    def __enter__(self) -> _Display:
-        self._bars.start()
-        return self
+def _amended_training(config: RunConfig, training: dict[str, Any]) -> dict[str, Any]:
+    """The same for the training, which takes either steps or epochs."""
+    apart = {"steps": "epochs", "epochs": "steps"}
+    gone = {apart[name] for name in training if name in apart}
+    return {name: value for name, value in config.training.items() if name not in gone} | training
 
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
 
-    def step(self, done: int, total: int) -> None:
-        """A training step of the current candidate."""
-        self._bars.update(self._training, completed=done, total=total, visible=done < total)
-
-    def report(self, status: Status) -> None:
-        """A proposal was answered."""
-        trained = len(status.trained)
-        if self._before is None:
-            self._before = self._shown = trained
-        text = escape(_headline(status))
-        self._bars.update(self._search, completed=trained, description=f"searching: {text}")
-        if trained > self._shown and not self._quiet and not errors.is_terminal:
-            left_s = (time.monotonic() - self._began) / (trained - self._before) * (status.trials - trained)
-            line = f"{trained} of {status.trials} trained, {text}, about {_duration(left_s)} left"
-            errors.print(line, highlight=False, soft_wrap=True)
-        self._shown = trained
+def _next(run: RunDirectory) -> str:
+    return f"mnas finalize {shlex.quote(str(run.path))}"
 
 
 def _headline(status: Status) -> str:
@@ -243,13 +243,14 @@ def _show(run: RunDirectory, status: Status) -> None:
         ],
     )
     if status.best is not None:
-        typer.echo(f"* best at or under {run.config.target_ms:g} ms: {status.best.architecture}")
+        print_line(f"* best at or under {run.config.target_ms:g} ms: {status.best.architecture}")
     elif status.trained:
-        typer.echo(f"nothing trained is as fast as {run.config.target_ms:g} ms")
-    typer.echo(f"next: mnas finalize {run.path}")
+        print_line(f"nothing trained is as fast as {run.config.target_ms:g} ms")
+    print_line(f"next: {_next(run)}")
 
 
-def _outcome(run: RunDirectory, status: Status) -> Exit:
+def outcome(run: RunDirectory, status: Status) -> Exit:
+    """List a search's failed candidates and why it stopped early, if it did; the exit code that says so."""
     failures = _failures(status)
     for result in failures[:LISTED]:
         warn(f"trial {result.number} failed: {result.message} ({result.architecture})")
@@ -297,13 +298,6 @@ def _reward(run: RunDirectory, result: Result) -> float:
 def _point(result: Result) -> str:
     accuracy, latency_ms = result.point
     return f"{accuracy:.1%} at {latency_ms:.3g} ms"
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return (
-        f"{seconds:.0f} s" if seconds < 90 else f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-    )
 
 
 def _asked(options: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnas.cli.app import Exit
-from mnas.cli.output import print_json, print_table, progress, warn
+from mnas.cli.options import Json, Quiet
+from mnas.cli.output import Display, keeping, print_json, print_table, warn
 from mnas.cli.table_documents import build_document, predict_document, show_document, validate_document
+from mnas.errors import BadInput
 
 if TYPE_CHECKING:
-    from latency_tables.build import Progress
+    from latency_tables.build import BuildReport
 
 group = typer.Typer(
     no_args_is_help=True,
@@ -24,8 +25,6 @@ group = typer.Typer(
 
 TableFile = Annotated[Path, typer.Argument(metavar="TABLE", help="The table's file.")]
 DeviceAddress = Annotated[str, typer.Option("--device", "-d", help="Where to measure.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no warnings.")]
 Top = Annotated[int, typer.Option(min=0, help="Operators to list.")]
 
 
@@ -39,10 +38,15 @@ def build(
     *,
     space: Annotated[str, typer.Option(help="The search space.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The table's file, new or begun.")],
-    resolution: Annotated[int | None, typer.Option(help="Image size, pixels; else the space's own.")] = None,
+    resolution: Annotated[
+        int | None, typer.Option(min=1, help="Image size, pixels; else the space's own.")
+    ] = None,
     width: Annotated[float | None, typer.Option(help="Filter multiplier; else the space's own.")] = None,
-    channels: Annotated[int, typer.Option(help="Channels of the image.")] = 3,
-    classes: Annotated[int, typer.Option(help="Classes to tell apart.")] = 1000,
+    dataset: Annotated[
+        str | None, typer.Option(help="Take --channels and --classes from it, as mnas search does.")
+    ] = None,
+    channels: Annotated[int | None, typer.Option(min=1, help="Channels of the image; else 3.")] = None,
+    classes: Annotated[int | None, typer.Option(min=1, help="Classes to tell apart; else 1000.")] = None,
     dtype: Annotated[str, typer.Option(help="float32 or int8.")] = "float32",
     device: DeviceAddress = "local",
     threads: Annotated[int, typer.Option(help="Threads of the runtime.")] = 1,
@@ -55,6 +59,7 @@ def build(
     """Measure every operator of a space, in networks that contain it.
 
     What is measured is kept at once: the same command goes on where one was ended.
+    For a search on images of your own, name them by --dataset.
 
     Example: mnas table build --space mnasnet --resolution 224 -d local -o mnasnet-224.db
     """
@@ -65,6 +70,7 @@ def build(
     from mnas.tables import TableRequest, open_or_create
 
     plan = replace(PLAN, passes=passes, seed=seed)
+    channels, classes = _images(dataset, channels, classes)
     request = TableRequest.for_space(
         space,
         resolution=resolution,
@@ -78,9 +84,12 @@ def build(
     with (
         closing(open_device(device, Settings(threads=threads))) as bench,
         open_or_create(output, request, bench) as table,
-        _bar("profiling networks", quiet) as show,
+        keeping("repeat the command to go on"),
+        Display(quiet) as display,
     ):
-        report = build_table(table, bench, plan, show)
+        report = build_table(
+            table, bench, plan, lambda at: display.report("profiling networks", at.done, at.total)
+        )
         scale = None if not table.ready else table.predictor().scale
     if as_json:
         print_json(build_document(output, report, scale))
@@ -96,12 +105,31 @@ def build(
                 ("scale", "none yet" if scale is None else f"{scale:.4f}"),
             ],
         )
-    if not quiet:
-        for failure in report.failures:
-            warn(f"{failure.network}: {failure.message}")
-        if report.missing:
-            warn(f"{len(report.missing)} operator(s) have no figure, the first is {report.missing[0]}")
+    return outcome(report)
+
+
+def outcome(report: BuildReport) -> Exit:
+    """List the networks that failed and what the table lacks for it; the exit code that says so."""
+    for failure in report.failures:
+        warn(f"{failure.network}: {failure.message}")
+    if report.missing:
+        warn(f"{len(report.missing)} operator(s) have no figure, the first is {report.missing[0]}")
     return Exit.FAILURES if report.failures or report.missing else Exit.DONE
+
+
+def _images(dataset: str | None, channels: int | None, classes: int | None) -> tuple[int, int]:
+    """Channels and classes: a dataset's, or as given."""
+    from mnas.data import open_dataset
+
+    if dataset is None:
+        return channels or 3, classes or 1000
+    images = open_dataset(dataset)
+    found = {"channels": (channels, images.channels), "classes": (classes, len(images.labels))}
+    if odd := [
+        f"{own} {name}, not {given}" for name, (given, own) in found.items() if given not in {None, own}
+    ]:
+        raise BadInput(f"{dataset} has {' and '.join(odd)}; leave --channels and --classes out")
+    return images.channels, len(images.labels)
 
 
 @group.command()
@@ -152,11 +180,15 @@ def predict(
 
     Example: mnas table predict mnasnet-224.db mobilenetv2
     """
+    from latency_tables.errors import BadModel
     from latency_tables.store import LatencyTable
     from mnas.tables import specs_for
 
     with LatencyTable.open(table) as opened:
-        specs = specs_for(opened, model)
+        try:
+            specs = specs_for(opened, model)
+        except BadModel as error:  # only a file can be one
+            raise BadModel(f"{model}: {error}") from error
         prediction = opened.predict(specs)
     document = predict_document(table, model, specs, prediction)
     if as_json:
@@ -201,9 +233,15 @@ def validate(
         unseen = held_out(opened, networks, seed)
         with (
             closing(open_device(device, opened.origin.settings)) as bench,
-            _bar("measuring networks", quiet) as bar,
+            Display(quiet) as display,
         ):
-            result = validate_table(opened, unseen, bench, plan, bar)
+            result = validate_table(
+                opened,
+                unseen,
+                bench,
+                plan,
+                lambda at: display.report("measuring networks", at.done, at.total),
+            )
     if as_json:
         print_json(validate_document(table, result))
     else:
@@ -220,21 +258,9 @@ def validate(
                 ("Spearman", rank),
             ],
         )
-    if not quiet:
-        for failure in result.failures:
-            warn(f"{failure.model}: {failure.message}")
+    for failure in result.failures:
+        warn(f"{failure.model}: {failure.message}")
     return Exit.FAILURES if result.failures else Exit.DONE
-
-
-@contextmanager
-def _bar(text: str, quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    with progress(quiet) as bar:
-        task = bar.add_task(text, total=None)
-
-        def show(state: Progress) -> None:
-            bar.update(task, completed=state.done, total=state.total)
-
-        yield show
 
 
 def _cell(value: object) -> str:

@@ -8,14 +8,13 @@ from typing import Annotated
 import typer
 
 from mnas.architecture import Architecture
+from mnas.cli.options import Json
 from mnas.cli.output import print_json, print_table, warn
 from mnas.errors import BadInput
 
 group = typer.Typer(
     no_args_is_help=True, help="Known networks: what they cost, and files of them to time on a device."
 )
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -55,10 +54,10 @@ def export_network(
     *,
     output: Annotated[Path, typer.Option("--output", "-o", help="The .tflite file to write.")],
     resolution: Annotated[
-        int | None, typer.Option(help="Image size, pixels; else the network's own.")
+        int | None, typer.Option(min=1, help="Image size, pixels; else the network's own.")
     ] = None,
     classes: Annotated[
-        int | None, typer.Option(help="Classes to tell apart; else the network's own.")
+        int | None, typer.Option(min=1, help="Classes to tell apart; else the network's own.")
     ] = None,
     dtype: Annotated[str, typer.Option(help="float32 or int8.")] = "float32",
     seed: Annotated[int, typer.Option(help="Of the random weights.")] = 0,

@@ -8,6 +8,7 @@ from typing import Any
 
 from devices.measurement import Measurement
 from mnas.reports.comparison import Comparison
+from mnas.reports.measurement_json import latency_json
 from mnas.reports.summary import Candidate, Network, Summary
 
 SCHEMA = 1
@@ -100,7 +101,7 @@ def network_json(one: Network) -> dict[str, Any]:
         "seeds": list(final.seeds),
         "validation_accuracies": list(final.validation_accuracies),
         "search_accuracy": final.search_accuracy,
-        "latency": None if final.measurement is None else latency_json(one, final.measurement),
+        "latency": None if final.measurement is None else _latency(one, final.measurement),
         "predicted_ms": final.model.predicted_ms,
         "prediction_error_percent": None if one.predicted_error is None else 100 * one.predicted_error,
         "model_file": final.model.file,
@@ -109,33 +110,11 @@ def network_json(one: Network) -> dict[str, Any]:
     }
 
 
-def latency_json(one: Network, measured: Measurement) -> dict[str, Any]:
+def _latency(one: Network, measured: Measurement) -> dict[str, Any]:
     """A measured latency with its context, in the words of `mnas profile --json`."""
-    context = measured.context
-    loads = [one.context.other_load for one in measured.passes if one.context.other_load is not None]
-    throttled = [one.context.throttled for one in measured.passes if one.context.throttled is not None]
     return {
-        "median_ms": measured.median_ms,
-        "q25_ms": measured.quantile_ms(0.25),
-        "q75_ms": measured.quantile_ms(0.75),
-        "p95_ms": measured.quantile_ms(0.95),
+        **latency_json(measured),
         "comparable_ms": one.comparable_ms,
-        "spread_percent": 100 * measured.spread,
-        "samples": len(measured.samples_ms),
-        "dropped_samples": measured.dropped,
-        "passes": len(measured.passes),
-        "first_inference_ms": measured.passes[0].first_inference_ms,
-        "initialisation_ms": measured.passes[0].initialisation_ms,
-        "started_at": context.started_at,
-        "threads": context.settings.threads,
-        "cpus": context.settings.cpus and list(context.settings.cpus),
-        "governor": context.governor,
-        "delegate": context.delegate,
-        "delegated_operators": context.delegated_operators,
-        "executed_operators": context.total_operators,
-        "other_load_percent": 100 * max(loads) if loads else None,
-        "throttled": any(throttled) if throttled else None,
-        "device": asdict(context.facts),
         "warnings": [asdict(warning) for warning in one.warnings],
     }
 

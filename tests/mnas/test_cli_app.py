@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import pytest
 from controllers.errors import UnknownController
 from devices.errors import BadSettings, DeadlineExceeded, RuntimeMissing, WorkerCrashed
 from latency_tables.errors import BadModel, MissingOperators
-from mnas.cli.app import Exit, exit_code
+from mnas.cli.app import Exit, Interrupted, exit_code
 from mnas.errors import BadInput, Infeasible
+from tests.command_line import invoke
 
 COMMAND = [sys.executable, "-m", "mnas"]
 
@@ -84,6 +86,11 @@ def test_version() -> None:
         ("report", "no-such-run"),
         ("finalize", "no-such-run"),
         ("search", "-o", "no-such-run"),
+        ("report", __file__),
+        ("report", "x" * 300),
+        ("search", "-o", "x" * 300),
+        ("finalize", "x" * 300),
+        ("demo", "-o", "x" * 300),
     ],
 )
 def test_bad_input_ends_in_one_message_and_code_two(arguments: tuple[str, ...], tmp_path: Path) -> None:
@@ -116,3 +123,57 @@ def test_ctrl_c_ends_with_130(tmp_path: Path) -> None:
     assert job.returncode == Exit.INTERRUPTED, err
     assert out == ""
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("command", ["zoo list", "zoo list --json", "--version"])
+def test_results_that_cannot_be_printed_end_in_one_message(command: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, *command.split()], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == Exit.BAD_INPUT
+    assert re.fullmatch(r"error: .*No space left on device\n", done.stderr)
+
+
+@pytest.mark.parametrize("command", ["zoo list", "zoo list --json", "zoo --help", "--version"])
+def test_a_reader_that_has_seen_enough_is_no_trouble(command: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*COMMAND, *command.split()], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        (
+            OSError(28, "No space left on device", "a[b].jsonl"),
+            2,
+            "error: a[b].jsonl: No space left on device",
+        ),
+        (
+            PermissionError(13, "Permission denied", "x/pareto.csv"),
+            2,
+            "error: x/pareto.csv: Permission denied",
+        ),
+        (OSError("a reason without a number"), 2, "error: a reason without a number"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (Interrupted("go on with: mnas x"), 130, "interrupted: go on with: mnas x"),
+    ],
+)
+def test_what_ends_a_command_is_told_in_one_line(
+    raised: BaseException,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("mnas.run.read_run", fail)
+    ended = invoke("report", "a-run", monkeypatch=monkeypatch, capsys=capsys)
+    assert ended == (code, "", f"{said}\n")

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,8 +18,8 @@ from mnas.cli import profile
 from mnas.lower import lower
 from mnas.recipes import recipe
 from tests.command_line import Ended, invoke
+from tests.mnas.documented import PAGE, documented, fields
 
-FIELDS = Path(__file__).parents[2] / "docs" / "json.md"
 QUICK = ("--passes", "1", "--runs", "20", "--min-time", "0")
 
 
@@ -39,28 +38,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def _documented() -> set[str]:
-    section = FIELDS.read_text().split("## mnas profile\n")[1].split("\n## ")[0]
-    return {row.split("`")[1] for row in section.splitlines() if row.startswith("| `")}
-
-
-def _fields(value: Any, name: str = "") -> set[str]:
-    if isinstance(value, dict):
-        return {
-            field for key, each in value.items() for field in _fields(each, f"{name}.{key}" if name else key)
-        }
-    if isinstance(value, list):
-        return {field for each in value for field in _fields(each, f"{name}[]")}
-    return {name}
-
-
 def test_the_json_has_exactly_the_documented_fields(run: Run, model: Path) -> None:
     ended = run(str(model), *QUICK, "--per-op", "--json")
     assert ended.code == 0, ended.err
     document = json.loads(ended.out)
-    documented = _documented()
-    absent = {field for field in documented if field.startswith("warnings[]") and not document["warnings"]}
-    assert _fields(document) == documented - absent
+    listed = documented("profile")
+    absent = {field for field in listed if field.startswith("warnings[]") and not document["warnings"]}
+    assert fields(document) - {"warnings[]"} == listed - absent
 
 
 def test_the_figures_agree_with_each_other_and_with_the_file(run: Run, model: Path) -> None:
@@ -97,6 +81,22 @@ def test_warnings_are_data_and_go_to_standard_error(run: Run, model: Path) -> No
     found = {each["code"]: each["message"] for each in json.loads(ended.out)["warnings"]}
     assert "few_samples" in found
     assert all(message in ended.err.replace("\n", " ") for message in found.values())
+
+
+def test_quiet_prints_neither_progress_nor_warnings(run: Run, model: Path) -> None:
+    few = ("--passes", "1", "--runs", "3", "--min-time", "0")
+    ended = run(str(model), *few, "-q")
+    assert (ended.code, ended.err) == (0, "")
+    assert "measuring small.tflite: 0 of 1" in run(str(model), *few).err
+
+
+@pytest.mark.parametrize("content", [b"", b"no model at all"])
+def test_a_file_that_is_no_model_is_named(run: Run, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(content)
+    ended = run(str(path))
+    assert (ended.code, ended.out) == (2, "")
+    assert f"error: {path}: " in ended.err
 
 
 def test_people_get_a_panel_and_a_table_within_80_columns(run: Run, model: Path) -> None:
@@ -154,8 +154,8 @@ def test_every_warning_is_documented(model: Path) -> None:
     measurement = _measurement(None)
     found = warnings(measurement)
     document = profile.document(measurement, describe(model.read_bytes()), found)
-    assert {field for field in _fields(document) if "warnings" in field} <= _documented()
-    assert all(f"`{each.code}`" in FIELDS.read_text() for each in found)
+    assert {field for field in fields(document) if "warnings" in field} <= documented("profile")
+    assert all(f"`{each.code}`" in PAGE.read_text() for each in found)
     assert len(found) >= 5
 
 

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Callable
 from functools import partial
@@ -21,14 +22,14 @@ from latency_tables.attribute import Attribution
 from latency_tables.records import Origin
 from latency_tables.store import LatencyTable
 from mnas.cli.app import Exit
-from mnas.cli.search import _outcome, document
+from mnas.cli.search import document, outcome
 from mnas.latency import fastest
-from mnas.run import make_run, read_run
+from mnas.run import Result, make_run, read_run
 from mnas.tables import TableRequest, networks_of
 from tests.command_line import Ended, invoke
+from tests.mnas.documented import documented, fields
 from tests.mnas.toy import MacsLatency, ToySpace, accuracy, config, run_search
 
-FIELDS = Path(__file__).parents[2] / "docs" / "json.md"
 FACTS = DeviceFacts("local", "x86_64", "a CPU", 2, 2**30, "an OS", "3.11", "ai_edge_litert", "2.3.0")
 REQUEST = TableRequest.for_space(
     "mnasnet-small-images", resolution=28, width=0.05, channels=1, classes=10, anchors=1
@@ -60,24 +61,6 @@ def vars_of(request: TableRequest) -> dict[str, Any]:
     return {name: getattr(request, name) for name in request.__dataclass_fields__}
 
 
-def fields_of(value: object, name: str = "") -> set[str]:
-    """Names of a document's fields as docs/json.md writes them."""
-    if isinstance(value, dict):
-        return {
-            field
-            for key, item in value.items()
-            for field in fields_of(item, f"{name}.{key}" if name else key)
-        }
-    if isinstance(value, list):
-        return {field for item in value for field in fields_of(item, f"{name}[]")}
-    return {name}
-
-
-def documented() -> set[str]:
-    section = FIELDS.read_text().split("## mnas search\n")[1].split("\n## ")[0]
-    return set(re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE))
-
-
 def test_searches_and_goes_on(run: Run, table: Path, tmp_path: Path) -> None:
     path = tmp_path / "run"
     options = ("--table", str(table), "--target-ms", "1", "--cap-ms", "1.5", "-o", str(path))
@@ -87,9 +70,9 @@ def test_searches_and_goes_on(run: Run, table: Path, tmp_path: Path) -> None:
     assert first["trained"] == first["trials"] == 2
     assert 0 < first["front"][0]["accuracy"] < 1
     assert all(candidate["latency_ms"] <= 1.5 for candidate in first["front"])
-    assert "2 of 2 trained" in ended.err
-    assert "left" in ended.err
-    assert fields_of(first) - documented() == set()
+    assert "training: 0 of 2, 0 on the front" in ended.err
+    assert "training: 2 of 2" in ended.err
+    assert fields(first) - {"failures[]", "cap_ms"} <= documented("search")
 
     settings = tomllib.loads((path / "config.toml").read_text())
     assert (settings["space"], settings["resolution"], settings["width"]) == (
@@ -115,8 +98,8 @@ def test_searches_and_goes_on(run: Run, table: Path, tmp_path: Path) -> None:
 
 def test_other_settings_are_refused_by_name(run: Run, table: Path, tmp_path: Path) -> None:
     path = tmp_path / "run"
-    with make_run(path, config()):
-        pass
+    with make_run(path, config()) as made:
+        made.record(Result(0, (0,), "in_8x8x1,cv_r1_k3_s1_c8,fc_2", 0.5, 1.25, "trained", 0.1))
     ended = run("-o", str(path), "--seed", "4", "--target-ms", "2")
     assert (ended.code, ended.out) == (2, "")
     assert "target_ms is 1.5, not 2.0; seed is 0, not 4" in ended.err
@@ -184,21 +167,21 @@ def test_failures_and_giving_up_are_exit_code_4(tmp_path: Path, capsys: pytest.C
 
     with make_run(tmp_path / "a", config(trials=9)) as made:
         status = run_search(made, fail)
-        assert _outcome(made, status) is Exit.FAILURES
+        assert outcome(made, status) is Exit.FAILURES
         assert "5 evaluations failed in a row: 0 of 9 candidates are trained" in capsys.readouterr().err
         shown = document(made, status)
     assert shown["failures"][0]["message"] == "OSError: no space left on device"
     assert shown["best_under_target"] is None
-    assert fields_of(shown) - documented() == {"best_under_target"}  # null has no fields
+    assert fields(shown) - documented("search") == {"best_under_target", "front[]"}  # null has no fields
     _, least = fastest(ToySpace(), MacsLatency().predict_ms)
     with make_run(tmp_path / "b", config(trials=1, cap_ms=least, target_ms=least)) as made:
         status = run_search(made)
         assert status.count("infeasible") == 100
-        assert _outcome(made, status) is Exit.FAILURES
+        assert outcome(made, status) is Exit.FAILURES
         assert f"100 proposals were above the cap of {least:g} ms: raise it" in capsys.readouterr().err
     with make_run(tmp_path / "c", config(trials=100, target_ms=1.0)) as made:
         status = run_search(made, accuracy, stages=1)
-        assert _outcome(made, status) is Exit.DONE
+        assert outcome(made, status) is Exit.DONE
         assert "18 of 100 candidates are trained. There is nothing more to find" in capsys.readouterr().err
 
 
@@ -211,16 +194,71 @@ def test_interrupting_keeps_what_is_there_and_says_how_to_go_on(table: Path, tmp
         text=True,
         env=os.environ | {"COLUMNS": "200"},
     )
-    assert process.stderr is not None
-    warning, line = process.stderr.readline(), process.stderr.readline()
-    assert "the table's is 'a CPU'" in warning
-    assert line.startswith("1 of 50 trained"), line + process.stderr.read()
+    deadline = time.monotonic() + 90
+    while process.poll() is None and time.monotonic() < deadline and not _lines(path / "results.jsonl"):
+        time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert f"go on with: mnas search -o {path}" in err
+    assert f"interrupted: everything measured so far is kept; go on with: mnas search -o {path}" in err
+    assert "the table's is 'a CPU'" in err
     assert "Traceback" not in err
     assert len(read_run(path).trained()) >= 1
+
+
+def _lines(file: Path) -> int:
+    return file.read_bytes().count(b"\n") if file.exists() else 0
+
+
+def test_settings_that_nothing_could_start_with_can_be_corrected(
+    run: Run, table: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "a run"
+    new = (*NEW[:-4], "--trials", "1", "--table", str(table), "--target-ms", "1", "-o", str(path))
+    ended = run(*new, "--validation-share", "0.00001")
+    assert (ended.code, ended.out) == (2, "")
+    assert "0 of 1437 images for validation" in ended.err
+    assert read_run(path).config.validation_share == 0.00001
+    ended = run("-o", str(path), "--validation-share", "0.00002", "--epochs", "0.01")  # the rest stays
+    assert "0 of 1437 images for validation" in ended.err
+    assert read_run(path).config.validation_share == 0.00002
+    assert read_run(path).config.target_ms == 1
+    ended = run(*new, "--validation-share", "0.2", "--seed", "3", "--json")
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["trained"] == 1
+    assert json.loads(ended.out)["next"] == f"mnas finalize '{path}'"
+    assert "other settings" in run("-o", str(path), "--validation-share", "0.1").err
+
+
+def test_measuring_candidates_instead_of_a_table(run: Run, tmp_path: Path) -> None:
+    small = ("--space", "mnasnet-small-images", "--resolution", "28", "--width", "0.05")
+    path = tmp_path / "run"
+    ended = run(*NEW, *small, "--measure", "--target-ms", "50", "--trials", "1", "-o", str(path), "--json")
+    assert ended.code == 0, ended.err
+    found = json.loads(ended.out)
+    assert found["trained"] == 1
+    assert 0 < found["best_under_target"]["latency_ms"] < 50
+    assert read_run(path).config.latency == "device"
+    assert not (path / "table.db").exists()
+
+
+@pytest.mark.parametrize("place", ["/etc/passwd/x", "/proc/x", "x" * 300])
+def test_places_where_no_run_can_be_end_in_one_message(run: Run, table: Path, place: str) -> None:
+    ended = run(*NEW, "--table", str(table), "--target-ms", "1", "-o", place)
+    assert (ended.code, ended.out) == (2, "")
+    assert place.removesuffix("/x") in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_full_disk_ends_in_one_message(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with make_run(path, config()):
+        pass
+    (path / "log.txt").unlink()
+    (path / "log.txt").symlink_to("/dev/full")
+    ended = run("-o", str(path))
+    assert (ended.code, ended.out) == (2, "")
+    assert f"{path / 'log.txt'}: No space left on device" in ended.err
 
 
 def test_help_shows_an_example(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import sqlite3
@@ -24,14 +25,15 @@ from devices.plan import Plan
 from devices.registry import open_device
 from latency_tables import build as building
 from latency_tables import tflite, validate
+from latency_tables.errors import BadTable
 from latency_tables.store import LatencyTable
-from mnas import spaces
+from mnas import spaces, tables
 from mnas.architecture import Architecture
 from mnas.lower import lower
 from mnas.tables import TableRequest, networks_of, open_or_create
 from tests.command_line import Ended, invoke
+from tests.mnas.documented import documented, fields
 
-FIELDS = Path(__file__).parents[2] / "docs" / "json.md"
 REQUEST = TableRequest.for_space("mnasnet-small-images", resolution=28, width=0.05, classes=10, anchors=2)
 OPTIONS = (
     *("--space", "mnasnet-small-images", "--resolution", "28", "--width", "0.05", "--classes", "10"),
@@ -75,26 +77,11 @@ def architecture() -> str:
     return str(space.decode((0,) * len(space.choices)))
 
 
-def _documented(command: str) -> set[str]:
-    section = FIELDS.read_text().split(f"## mnas table {command}\n")[1].split("\n## ")[0]
-    return {row.split("`")[1] for row in section.splitlines() if row.startswith("| `")}
-
-
-def _fields(value: Any, name: str = "") -> set[str]:
-    if isinstance(value, dict) and value:
-        return {
-            field for key, each in value.items() for field in _fields(each, f"{name}.{key}" if name else key)
-        }
-    if isinstance(value, list) and value:
-        return {field for each in value for field in _fields(each, f"{name}[]")}
-    return {f"{name}[]"} if isinstance(value, list) else {name}
-
-
 def _agrees(document: dict[str, Any], command: str) -> bool:
     """All that is printed is documented, and all that is documented is printed, empty lists apart."""
-    found, documented = _fields(document), _documented(command)
-    empty = {field for field in found if field.endswith("[]") and field not in documented}
-    rest = {field for field in documented if not any(field.startswith(each) for each in empty)}
+    found, listed = fields(document), documented(f"table {command}")
+    empty = {field for field in found if field.endswith("[]") and field not in listed}
+    rest = {field for field in listed if not any(field.startswith(each) for each in empty)}
     return found - empty == rest
 
 
@@ -109,6 +96,7 @@ def test_building_goes_on_where_it_was_ended(run: Run, table: Path) -> None:
     assert document["measured_passes"] == 2
     assert (document["missing_operators"], document["failures"]) == ([], [])
     assert document["scale"] > 0
+    assert re.search(r"profiling networks: \d+ of (\d+).*profiling networks: \1 of \1", ended.err, re.DOTALL)
     again = run("build", *OPTIONS, "-o", str(table), "--quiet")
     assert again.code == 0
     assert again.err == ""
@@ -118,11 +106,13 @@ def test_building_goes_on_where_it_was_ended(run: Run, table: Path) -> None:
 def test_an_interruption_keeps_what_was_measured(tmp_path: Path) -> None:
     path = tmp_path / "t.db"
     command = [sys.executable, "-m", "mnas", "table", "build", *OPTIONS[:-1], "50", "-o", str(path)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as job:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as job:
         while job.poll() is None and not (LatencyTable.exists(path) and _measured(path)):
             time.sleep(0.1)
         job.send_signal(signal.SIGINT)
+        _, err = job.communicate(timeout=60)
     assert job.returncode == 130
+    assert "interrupted: everything measured so far is kept; repeat the command to go on" in err
     assert [file.name for file in tmp_path.iterdir()] == ["t.db"]
     assert 0 < len(_measured(path)) < 50 * len(networks_of(REQUEST))
 
@@ -161,7 +151,7 @@ def test_what_failed_is_listed_and_told_by_the_exit_code(
         connection.execute(
             "DELETE FROM passes WHERE network_id = (SELECT id FROM networks WHERE name = 'cover-000')"
         )
-    ended = run("build", *OPTIONS, "-o", str(table), "--json")
+    ended = run("build", *OPTIONS, "-o", str(table), "--json", "--quiet")
     assert ended.code == 4
     document = json.loads(ended.out)
     assert document["failures"][0]["network"] == "cover-000"
@@ -181,11 +171,41 @@ def test_a_validation_with_failures_is_told_by_the_exit_code(
         "open_device",
         lambda address, settings: Flaky(open_device(address, settings), "held-out-001"),
     )
-    ended = run("validate", str(table), "--networks", "3", "--passes", "1", "--json")
+    ended = run("validate", str(table), "--networks", "3", "--passes", "1", "--json", "--quiet")
     assert ended.code == 4
+    assert "held-out-001/1 ended the worker" in ended.err
     document = json.loads(ended.out)
     assert document["networks"] == 2
     assert [one["network"] for one in document["failures"]] == ["held-out-001/1", "held-out-001/2"]
+
+
+@pytest.mark.parametrize(
+    ("options", "images"),
+    [
+        (("--dataset", "digits"), (1, 10)),
+        (("--dataset", "digits", "--channels", "1", "--classes", "10"), (1, 10)),
+        ((), (3, 1000)),
+        (("--channels", "4"), (4, 1000)),
+    ],
+)
+def test_channels_and_classes_come_from_a_dataset_or_as_given(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    images: tuple[int, int],
+) -> None:
+    seen: list[TableRequest] = []
+
+    def stop(address: Path, request: TableRequest, device: Device) -> LatencyTable:
+        seen.append(request)
+        raise BadTable("that was enough")
+
+    monkeypatch.setattr(tables, "open_or_create", stop)
+    small = ("--space", "mnasnet-small-images", "--resolution", "28", "--width", "0.05")
+    ended = run("build", *small, *options, "-o", str(tmp_path / "t.db"))
+    assert "that was enough" in ended.err
+    assert [(request.channels, request.classes) for request in seen] == [images]
 
 
 def test_another_purpose_is_refused(run: Run, table: Path) -> None:
@@ -204,6 +224,10 @@ def test_another_purpose_is_refused(run: Run, table: Path) -> None:
         (("--space", "mnasnet", "-o", "t.db", "--threads", "0"), "threads is 0"),
         (("--space", "mnasnet", "-o", "t.db", "--dtype", "float64"), "float64"),
         (("--space", "mnasnet-small-images", "--resolution", "224", "-o", "t.db"), "28 to 64"),
+        (("--space", "mnasnet-small-images", "--resolution", "0", "-o", "t.db"), "'--resolution'"),
+        (("--space", "mnasnet", "--dataset", "digits", "--classes", "9", "-o", "t.db"), "10 classes, not 9"),
+        (("--space", "mnasnet", "--dataset", "moons", "-o", "t.db"), "no dataset 'moons'"),
+        (("--space", "mnasnet", "-o", "t" * 300), "File name too long"),
         (("--space", "mnasnet"), "--output"),
     ],
 )
@@ -243,6 +267,15 @@ def test_predicting_an_architecture_and_its_file(run: Run, table: Path, tmp_path
     assert "ms predicted" in run("predict", str(table), text).out
 
 
+@pytest.mark.parametrize("content", [b"", b"no model at all"])
+def test_a_file_that_is_no_model_is_named(run: Run, table: Path, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(content)
+    ended = run("predict", str(table), str(path))
+    assert (ended.code, ended.out) == (2, "")
+    assert f"error: {path}: " in ended.err
+
+
 def test_an_operator_that_is_not_in_the_table_is_named(run: Run, table: Path) -> None:
     ended = run("predict", str(table), "mobilenetv2")
     assert (ended.code, ended.out) == (2, "")
@@ -256,6 +289,7 @@ def test_validating(run: Run, table: Path) -> None:
     assert _agrees(document, "validate")
     assert document["networks"] == len(document["details"]) == 4
     assert document["noise_floor_percent"] > 0
+    assert "measuring networks: 8 of 8" in ended.err
     ended = run("validate", str(table), "--networks", "3", "--passes", "1", "--quiet")
     assert ended.code == 0
     assert ended.err == ""

@@ -91,8 +91,8 @@ def test_export_takes_an_architecture_s_text(tmp_path: Path) -> None:
     [
         (["nasnet"], "'nasnet'; known are mobilenetv1"),
         (["in_16x16x1,cv_q,fc_3"], "'q'"),
-        (["mobilenetv2", "--resolution", "0"], "height 0"),
-        (["mobilenetv2", "--classes", "0"], "classes 0"),
+        (["mobilenetv2", "--resolution", "0"], "'--resolution'"),
+        (["mobilenetv2", "--classes", "0"], "'--classes'"),
         (["mobilenetv2", "--dtype", "float16"], "'float16'; allowed: float32, int8"),
     ],
 )
