@@ -17,6 +17,7 @@ from devices.device import Device
 from devices.measurement import Failure, ModelFile
 from devices.plan import Plan
 from mnas.architecture import Architecture
+from mnas.config import difference
 from mnas.data import Dataset, Images, resized, split
 from mnas.errors import BadInput, BadRun, MnasError
 from mnas.finalists.entrants import Entrant, entrants
@@ -193,10 +194,7 @@ class _Work:
             self.ledger.add_settings(wanted)
         elif dict(settings) != wanted:
             names = sorted(name for name in {*settings, *wanted} if settings.get(name) != wanted.get(name))
-            differences = "; ".join(
-                f"{name} is {settings.get(name, 'not set')}, not {wanted.get(name, 'not set')}"
-                for name in names
-            )
+            differences = "; ".join(difference(name, settings.get(name), wanted.get(name)) for name in names)
             raise BadRun(
                 f"the finalists of {self.run.path} are trained differently ({differences}): ask for the "
                 "same, or start them again with --fresh, which keeps the old results beside the new ones"
