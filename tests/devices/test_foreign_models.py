@@ -30,7 +30,7 @@ DEADLINE_S = 3.0
 PLAN = Plan(min_runs=3, warmup_runs=1, deadline_s=DEADLINE_S)
 #: what starting a worker and noticing its end may add
 OVERHEAD_S = 15.0
-QUICK = ("--passes", "1", "--runs", "3", "--min-time", "0", "--deadline", str(DEADLINE_S))
+QUICK = ("--passes", "1", "--runs", "3", "--min-time", "0", "--deadline", str(DEADLINE_S), "--quiet")
 
 Run = Callable[..., Ended]
 
