@@ -77,14 +77,12 @@ def build(
     started = time.monotonic()
     with _only_builder(table.address):
         measured = _measure(table, device, plan, on_progress or (lambda _: None))
-    found = table.estimates()
-    operators = table.operators()
     return BuildReport(
         networks=len(table.networks()),
         passes=plan.passes,
         measured=measured,
-        operators=len(operators),
-        missing=tuple(key for key in operators if key not in found),
+        operators=len(table.operators()),
+        missing=tuple(table.missing()),
         failures=tuple(table.failures()),
         seconds=time.monotonic() - started,
     )

@@ -76,6 +76,12 @@ def measured(connection: sa.Connection) -> set[tuple[str, int]]:
     return {(str(row.name), int(row.pass_index)) for row in connection.execute(query)}
 
 
+def profiled(connection: sa.Connection) -> set[str]:
+    """The text form of every operator that some stored pass has a time of."""
+    query = sa.select(schema.operators.c.key).join(schema.operator_times).distinct()
+    return {str(key) for key in connection.execute(query).scalars()}
+
+
 def observations(connection: sa.Connection) -> list[Observation]:
     """Every operator time."""
     query = (

@@ -232,6 +232,11 @@ class LatencyTable:
         """Which passes are stored: pairs of network and pass index."""
         return self._read(rows.measured)
 
+    def missing(self) -> list[str]:
+        """The operators without a figure, in the order of `operators`."""
+        found = self._read(rows.profiled)
+        return [key for key in self.operators() if key not in found]
+
     def observations(self) -> list[Observation]:
         """Every operator time in the table."""
         return self._read(rows.observations)
@@ -245,7 +250,7 @@ class LatencyTable:
         """Whether the table can predict: it has every operator, and anchors for the scale."""
         measured = {name for name, _ in self.measured()}
         anchored = any(one.role == "anchor" and one.name in measured for one in self.networks())
-        return anchored and self.estimates().keys() >= set(self.operators())
+        return anchored and not self.missing()
 
     def predictor(self) -> Predictor:
         """The figures and the scale, ready for many networks; kept until the table grows.

@@ -25,8 +25,11 @@ from mnas.run import RunDirectory
 from mnas.spaces import Space
 
 if TYPE_CHECKING:
+    from devices.device import Device
     from mnas.accuracy import Evaluator
+    from mnas.data import Dataset, Images
     from mnas.search import Status
+    from mnas.training_plan import TrainingPlan
 
 #: training steps of a candidate where neither steps nor epochs are asked for
 STEPS = 320
@@ -135,7 +138,6 @@ def table_warnings(run: RunDirectory) -> tuple[str, ...]:
     """
     from devices.errors import DevicesError
     from devices.measurement import Settings as DeviceSettings
-    from devices.registry import open_device
     from latency_tables.store import LatencyTable
 
     config = run.config
@@ -144,9 +146,8 @@ def table_warnings(run: RunDirectory) -> tuple[str, ...]:
     with LatencyTable.open(run.table) as table:
         origin = table.origin
     try:
-        settings = DeviceSettings(threads=config.threads)
-        with closing(open_device(config.device, settings)) as device:
-            found = elsewhere(origin, device.facts, settings)
+        with closing(device_of(config)) as device:
+            found = elsewhere(origin, device.facts, DeviceSettings(threads=config.threads))
     except DevicesError:
         return ()
     if not found:
@@ -171,12 +172,10 @@ def latency_of(run: RunDirectory) -> Iterator[LatencySource]:
         with _table(run.table, config.dtype) as source:
             yield source
         return
-    from devices.measurement import Settings as DeviceSettings
     from devices.plan import Plan
-    from devices.registry import open_device
 
     plan = Plan(passes=3, min_runs=30, min_time_s=0.2, seed=config.seed)
-    with closing(open_device(config.device, DeviceSettings(threads=config.threads))) as device:
+    with closing(device_of(config)) as device:
         yield DeviceLatency(device, plan, config.dtype)
 
 
@@ -222,10 +221,44 @@ def _with_table(settings: dict[str, Any]) -> dict[str, Any]:
     return made | settings | {"table_sha256": digest}
 
 
+def device_of(config: RunConfig, address: str | None = None) -> Device:
+    """The device whose latencies count, with the run's threads; `address` names another one.
+
+    Raises:
+        BadSettings: there is no such device.
+    """
+    from devices.measurement import Settings as DeviceSettings
+    from devices.registry import open_device
+
+    return open_device(config.device if address is None else address, DeviceSettings(threads=config.threads))
+
+
+def search_images(config: RunConfig, dataset: Dataset) -> tuple[Images, Images]:
+    """The images that the search trains and validates on, at its resolution."""
+    from mnas.data import resized, split
+
+    images = resized(dataset.train(), config.resolution)
+    return split(images, seed=config.seed, validation_share=config.validation_share)
+
+
+def training_plan(values: Mapping[str, Any]) -> TrainingPlan:
+    """The plan of which a run's file, or a change of it, gives the fields.
+
+    Raises:
+        BadInput: a figure that no training plan takes.
+        BadRun: a field that there is none of.
+    """
+    from mnas.training_plan import TrainingPlan
+
+    try:
+        return TrainingPlan(**values)
+    except TypeError as error:
+        raise BadRun(f"the run's training plan cannot be used: {error}") from error
+
+
 def _evaluator(config: RunConfig, on_step: Callable[[int, int], None] | None) -> Evaluator:
     from mnas.accuracy import ProxyTraining
-    from mnas.data import open_dataset, resized, split
-    from mnas.training_plan import TrainingPlan
+    from mnas.data import open_dataset
 
     dataset = open_dataset(config.dataset)
     if (dataset.channels, len(dataset.labels)) != (config.channels, config.classes):
@@ -233,10 +266,5 @@ def _evaluator(config: RunConfig, on_step: Callable[[int, int], None] | None) ->
             f"{config.dataset} now has {dataset.channels} channels and {len(dataset.labels)} classes; "
             f"the run was begun with {config.channels} and {config.classes}"
         )
-    try:
-        plan = TrainingPlan(**config.training)  # type: ignore[arg-type]  # the plan checks what a file brings
-    except TypeError as error:
-        raise BadRun(f"the run's training plan cannot be used: {error}") from error
-    images = resized(dataset.train(), config.resolution)
-    train, validation = split(images, validation_share=config.validation_share, seed=config.seed)
-    return ProxyTraining(train, validation, plan, config.seed, on_step)
+    plan = training_plan(config.training)
+    return ProxyTraining(*search_images(config, dataset), plan, config.seed, on_step)

@@ -141,7 +141,7 @@ def require_complete(table: LatencyTable) -> None:
 
     if table.ready:
         return
-    missing = len(set(table.operators()) - table.estimates().keys())
+    missing = len(table.missing())
     lacks = f"{missing} operators missing" if missing else "no anchor network measured"
     origin = table.origin
     where = {"device": origin.facts.address, "threads": origin.settings.threads}

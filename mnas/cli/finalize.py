@@ -82,20 +82,17 @@ def finalized(
     run: RunDirectory, plan: FinalPlan, device: str | None = None, quiet: bool = False, fresh: bool = False
 ) -> Report:
     """Finalize with progress on standard error, and write the report."""
-    from devices.measurement import Settings
-    from devices.registry import open_device
     from mnas.data import open_dataset
     from mnas.finalists.finalize import finalize as run_finalize
+    from mnas.job import device_of
     from mnas.reports.report import write_report
 
-    config = run.config
-    address = config.device if device is None else device
     with Display(quiet) as display:
         run_finalize(
             run,
             plan,
-            open_dataset(config.dataset),
-            lambda: open_device(address, Settings(threads=config.threads)),
+            open_dataset(run.config.dataset),
+            lambda: device_of(run.config, device),
             display.report,
             fresh=fresh,
         )

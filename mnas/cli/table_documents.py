@@ -53,7 +53,7 @@ def show_document(table: LatencyTable) -> dict[str, Any]:
         "anchor_networks": sum(one.role == "anchor" for one in names),
         "complete_passes": min((counts[one.name] for one in names), default=0),
         "scale": predictor and predictor.scale,
-        "missing_operators": [key for key in table.operators() if key not in found],
+        "missing_operators": table.missing(),
         "threads": table.origin.settings.threads,
         "device": asdict(table.origin.facts),
         "kinds": [

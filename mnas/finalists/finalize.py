@@ -18,11 +18,12 @@ from devices.measurement import Failure, ModelFile
 from devices.plan import Plan
 from mnas.architecture import Architecture
 from mnas.config import difference
-from mnas.data import Dataset, Images, resized, split
+from mnas.data import Dataset, resized
 from mnas.errors import BadInput, BadRun, MnasError
 from mnas.finalists.entrants import Entrant, entrants
 from mnas.finalists.exported import Lesson, Predictor, predictions, table_predictions, train_and_export
 from mnas.finalists.ledger import Ledger, Records, Session, Trouble, read_model
+from mnas.job import search_images, training_plan
 from mnas.reports.cards import write_cards
 from mnas.run import RunDirectory
 from mnas.training_plan import TrainingPlan
@@ -81,10 +82,7 @@ def longer(config: RunConfig, epochs: float | None = None, batch_size: int | Non
         values |= {name: LONGER * values[name] for name in ("steps", "epochs") if name in values}
     if batch_size is not None:
         values["batch_size"] = batch_size
-    try:
-        return TrainingPlan(**values)
-    except TypeError as error:
-        raise BadRun(f"the run's training plan cannot be used: {error}") from error
+    return training_plan(values)
 
 
 def finalize(
@@ -131,12 +129,6 @@ def finalize(
     work.test()
     write_cards(run, dataset)
     return work.ledger.read()
-
-
-def search_images(config: RunConfig, dataset: Dataset) -> tuple[Images, Images]:
-    """The images that the search trained and validated on, at its resolution."""
-    images = resized(dataset.train(), config.resolution)
-    return split(images, seed=config.seed, validation_share=config.validation_share)
 
 
 def require_fitting(file: Path, device: Device) -> None:

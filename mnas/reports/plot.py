@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 #: Okabe and Ito's palette, told apart by people who see red and green alike; shapes differ as well
-BLUE, ORANGE, GREEN, VERMILION, SKY, BLACK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#222222"
+BLUE, ORANGE, GREEN, VERMILION, BLACK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#222222"
 GREY = "#A8ADB3"
 DTYPE_COLOURS = {"float32": BLUE, "int8": VERMILION}
 FINALIST = "finalist"

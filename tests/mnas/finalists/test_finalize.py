@@ -29,10 +29,10 @@ from mnas.finalists.finalize import (
     finalize,
     longer,
     require_fitting,
-    search_images,
     start_again,
 )
 from mnas.finalists.ledger import Ledger, Records, Session, Trouble
+from mnas.job import search_images
 from mnas.jsonl import read_jsonl
 from mnas.latency import TableLatency
 from mnas.nn.export import tflite_accuracy
