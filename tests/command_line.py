@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import typer
@@ -33,3 +34,15 @@ def invoke(
         root.main()
     printed = capsys.readouterr()
     return Ended(int(ending.value.code or 0), printed.out, printed.err)
+
+
+def running(command: str) -> Any:
+    """A fixture that runs a command: called with its arguments, which are made text, it returns `Ended`."""
+
+    @pytest.fixture
+    def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+        return lambda *arguments: invoke(
+            command, *map(str, arguments), monkeypatch=monkeypatch, capsys=capsys
+        )
+
+    return run

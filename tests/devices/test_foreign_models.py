@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -23,7 +22,7 @@ from devices.plan import Plan
 from devices.registry import open_device
 from latency_tables.errors import BadModel
 from latency_tables.tflite import describe
-from tests.command_line import Ended, invoke
+from tests.command_line import Ended, running
 from tests.devices import foreign
 
 DEADLINE_S = 3.0
@@ -73,9 +72,7 @@ def device() -> Iterator[Device]:
     ] == []
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    return partial(invoke, "profile", monkeypatch=monkeypatch, capsys=capsys)
+run = running("profile")
 
 
 def _measure(device: Device, models: foreign.Models, plan: Plan = PLAN) -> dict[str, Pass | Failure]:

@@ -9,7 +9,7 @@ import pytest
 
 from mnas.finalists.ledger import Ledger, Trouble
 from mnas.run import RunDirectory, open_run
-from tests.command_line import Ended, invoke
+from tests.command_line import Ended, running
 from tests.mnas import finished
 
 Finalize = Callable[..., Ended]
@@ -21,9 +21,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     return finished.finished(tmp_path_factory.mktemp("runs") / "run")
 
 
-@pytest.fixture
-def mnas_finalize(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Finalize:
-    return lambda *arguments: invoke("finalize", *map(str, arguments), monkeypatch=monkeypatch, capsys=capsys)
+mnas_finalize = running("finalize")
 
 
 def test_a_finalized_run_is_shown_at_once(run: RunDirectory, mnas_finalize: Finalize) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mnas.run import RunDirectory
-from tests.command_line import Ended, invoke
+from tests.command_line import Ended, running
 from tests.mnas import finished
 from tests.mnas.documented import documented, fields
 
@@ -19,9 +19,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     return finished.finished(tmp_path_factory.mktemp("runs") / "run")
 
 
-@pytest.fixture
-def mnas_pick(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Pick:
-    return lambda *arguments: invoke("pick", *map(str, arguments), monkeypatch=monkeypatch, capsys=capsys)
+mnas_pick = running("pick")
 
 
 def test_a_model_and_its_card(run: RunDirectory, mnas_pick: Pick) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from latency_tables.tflite import describe, write
 from mnas.cli import profile
 from mnas.lower import lower
 from mnas.recipes import recipe
-from tests.command_line import Ended, invoke
+from tests.command_line import Ended, running
 from tests.mnas.documented import PAGE, documented, fields
 
 QUICK = ("--passes", "1", "--runs", "20", "--min-time", "0")
@@ -26,9 +25,7 @@ QUICK = ("--passes", "1", "--runs", "20", "--min-time", "0")
 Run = Callable[..., Ended]
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    return partial(invoke, "profile", monkeypatch=monkeypatch, capsys=capsys)
+run = running("profile")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mnas.run import RunDirectory, open_run
-from tests.command_line import Ended, invoke
+from tests.command_line import Ended, running
 from tests.mnas import finished
 from tests.mnas.documented import documented, fields
 
@@ -19,9 +19,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     return finished.finished(tmp_path_factory.mktemp("runs") / "run", other_load=0.3)
 
 
-@pytest.fixture
-def mnas_report(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Report:
-    return lambda *arguments: invoke("report", *map(str, arguments), monkeypatch=monkeypatch, capsys=capsys)
+mnas_report = running("report")
 
 
 def test_a_table_a_comparison_and_the_paths(run: RunDirectory, mnas_report: Report) -> None:

@@ -11,7 +11,6 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from mnas.cli.search import document, outcome
 from mnas.latency import fastest
 from mnas.run import Result, make_run, read_run
 from mnas.tables import TableRequest, networks_of
-from tests.command_line import Ended, invoke
+from tests.command_line import Ended, running
 from tests.mnas.documented import documented, fields
 from tests.mnas.toy import MacsLatency, ToySpace, accuracy, config, run_search
 
@@ -39,9 +38,7 @@ NEW = ("--dataset", "digits", "--steps", "1", "--batch-size", "8", "--trials", "
 Run = Callable[..., Ended]
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    return partial(invoke, "search", monkeypatch=monkeypatch, capsys=capsys)
+run = running("search")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from mnas import spaces, tables
 from mnas.architecture import Architecture
 from mnas.lower import lower
 from mnas.tables import TableRequest, networks_of, open_or_create
-from tests.command_line import Ended, invoke
+from tests.command_line import Ended, running
 from tests.mnas.documented import documented, fields
 
 REQUEST = TableRequest.for_space("mnasnet-small-images", resolution=28, width=0.05, classes=10, anchors=2)
@@ -49,9 +48,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(validate, "PLAN", replace(validate.PLAN, min_runs=3, min_time_s=0.0))
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    return partial(invoke, "table", monkeypatch=monkeypatch, capsys=capsys)
+run = running("table")
 
 
 @pytest.fixture(scope="module")

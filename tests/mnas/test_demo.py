@@ -15,7 +15,7 @@ from latency_tables.store import LatencyTable
 from mnas.accuracy import ProxyTraining
 from mnas.cli import demo
 from mnas.run import open_run, read_run
-from tests.command_line import Ended, invoke
+from tests.command_line import Ended, running
 
 #: the demo as it is, with fewer, smaller and hardly trained networks
 SMALL = {
@@ -34,9 +34,7 @@ SMALL = {
 Demo = Callable[..., Ended]
 
 
-@pytest.fixture
-def mnas_demo(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Demo:
-    return lambda *arguments: invoke("demo", *map(str, arguments), monkeypatch=monkeypatch, capsys=capsys)
+mnas_demo = running("demo")
 
 
 @pytest.fixture
