@@ -18,11 +18,14 @@ setup(
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={name: ["py.typed"] for name in PACKAGES},
     install_requires=[
+        "adb-shell>=0.4.4",
+        "adbutils>=2.10",
         "ai-edge-litert>=2.2",
         "keras>=3.12",
         "matplotlib>=3.9",
         "numpy>=1.26",
         "optuna>=5.0,<6",
+        "paramiko>=4.0",
         "pillow>=10",
         "rich>=13",
         "scikit-learn>=1.5",
@@ -33,6 +36,9 @@ setup(
         "typer>=0.29",
     ],
     extras_require={
+        "usb": [
+            "adb-shell[usb]>=0.4.4",
+        ],
         "notebooks": [
             "pandas>=2.2",
         ],
@@ -46,6 +52,7 @@ setup(
             "pytest>=8.3",
             "pytest-timeout>=2.3",
             "ruff>=0.9",
+            "types-paramiko",
             "types-psutil",
         ],
     },

@@ -11,5 +11,5 @@ class ControllersError(Exception):
     """Root of everything this package raises on purpose."""
 
 
-class UnknownController(ControllersError):  # noqa: N818 - reads as what it is where it is raised
+class UnknownController(ControllersError):
     """A name that is not in the registry; the message lists those that are."""

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from devices.errors import BadSettings
+from devices.errors import BadSettings, by_name
 
 NOISY_SPREAD = 0.10
 FEW_SAMPLES = 20
+#: what can be asked to run a model, besides `external:LIBRARY`
+DELEGATES = ("xnnpack", "cpu", "gpu", "gpu-opencl", "gpu-opengl", "nnapi", "npu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +49,51 @@ class Settings:
 
     Attributes:
         threads: threads of the runtime, 1 or more.
-        cpus: cores the runtime may use, at least one per thread; None leaves the choice to the device (the
-            local one takes the last `threads` cores that it may use).
+        cpus: cores the runtime may use, at least one per thread; None leaves the choice to the device: its
+            fastest cores.
+        delegate: what is to run the operators: `xnnpack`, `cpu` (the runtime's own kernels), `gpu`,
+            `gpu-opencl`, `gpu-opengl`, `nnapi`, `npu`, or `external:` and the file of the delegate's library.
     """
 
     threads: int = 1
     cpus: tuple[int, ...] | None = None
+    delegate: str = "xnnpack"
 
     def __post_init__(self) -> None:
         if not 1 <= self.threads <= 64:
             raise BadSettings(f"threads is {self.threads}; it must lie between 1 and 64")
         if self.cpus is not None and (not self.cpus or min(self.cpus) < 0):
             raise BadSettings(f"cpus is {self.cpus}; name at least one core by its number, from 0")
+        external = self.delegate.removeprefix("external:")
+        if self.delegate not in DELEGATES and (external == self.delegate or not external):
+            raise BadSettings(
+                f"there is no delegate {self.delegate!r}; these can be asked for: {', '.join(DELEGATES)}, "
+                "external:LIBRARY"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Cores of one kind: their numbers, their highest frequency, and the part of the processor they are."""
+
+    cpus: tuple[int, ...]
+    max_khz: int | None = None
+    part: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceFacts:
-    """What a device is, as far as it tells. Unknown figures are None, never zero."""
+    """What a device is, as far as it tells. Unknown figures are None, never zero.
+
+    Attributes:
+        python_version: of the Python that runs the worker; None where none does.
+        runtime: what runs models, for example `ai-edge-litert` or `benchmark_model`.
+        runtime_sha256: of the program that runs models, where it is one file.
+        abi: for example `arm64-v8a`; None where `machine` says all there is.
+        soc: the system on chip, for example `SM8350`.
+        clusters: kinds of cores, the slowest first.
+        os_build: the build of the operating system, for example Android's fingerprint.
+    """
 
     address: str
     machine: str
@@ -71,9 +101,14 @@ class DeviceFacts:
     cores: int
     memory_bytes: int | None
     operating_system: str
-    python_version: str
+    python_version: str | None
     runtime: str
     runtime_version: str
+    runtime_sha256: str | None = None
+    abi: str | None = None
+    soc: str | None = None
+    clusters: tuple[Cluster, ...] = ()
+    os_build: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +125,13 @@ class Context:
             during the last half second where the burst was shorter; None if unknown.
         throttled: whether heat or policy held the cores below their highest frequency; None if unknown.
         governor: how the kernel chose the cores' frequency, such as `performance`; None if unknown.
+        frequency_khz: the measuring cores' highest current frequency next to the burst; None if unknown.
+        temperature_before_c: of the hottest of processor and skin before the burst, in degrees Celsius.
+        temperature_after_c: the same after it.
+        conditions: what was set for the measurement and found to hold, or could not be set, in words.
+        fence: the number of the lease under which this was measured, which only grows; None without a lease.
+        libraries: files that the delegate needs, each with its SHA-256: `libQnnTfLiteDelegate.so sha256:...`.
+        suspect: why this is not to be trusted though it was measured, such as drift of the canary; else None.
     """
 
     facts: DeviceFacts
@@ -101,6 +143,13 @@ class Context:
     other_load: float | None = None
     throttled: bool | None = None
     governor: str | None = None
+    frequency_khz: int | None = None
+    temperature_before_c: float | None = None
+    temperature_after_c: float | None = None
+    conditions: tuple[str, ...] = ()
+    fence: int | None = None
+    libraries: tuple[str, ...] = ()
+    suspect: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +170,46 @@ class OperatorTime:
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """A burst as a runner's own statistics, where it does not tell the samples themselves.
+
+    Attributes:
+        count: runs.
+        median_ms: None where the runner prints none; then the mean has to stand for it.
+        warmup_mean_ms: mean of the runs before those counted; None if there were none or it is not told.
+    """
+
+    count: int
+    mean_ms: float
+    min_ms: float
+    max_ms: float
+    std_ms: float | None = None
+    median_ms: float | None = None
+    p5_ms: float | None = None
+    p95_ms: float | None = None
+    warmup_mean_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or not 0 <= self.min_ms <= self.max_ms < float("inf") or self.max_ms == 0:
+            raise BadSettings(
+                f"{self.count} runs between {self.min_ms} and {self.max_ms} ms are no statistics of a burst"
+            )
+
+    def quantile_ms(self, share: float) -> float:
+        """The latency below which `share` (0 to 1) of the runs lie: linear between the figures there are."""
+        middle = self.mean_ms if self.median_ms is None else self.median_ms
+        known = [
+            (0.0, self.min_ms),
+            (0.05, self.p5_ms),
+            (0.5, middle),
+            (0.95, self.p95_ms),
+            (1.0, self.max_ms),
+        ]
+        shares, values = zip(*((at, value) for at, value in known if value is not None), strict=True)
+        return float(np.interp(share, shares, np.maximum.accumulate(values)))
+
+
+@dataclass(frozen=True, slots=True)
 class Pass:
     """One burst of runs of one model: the unit in which samples arrive and are kept.
 
@@ -134,6 +223,7 @@ class Pass:
             None where the device does not tell.
         operators: per-operator times, if asked for; from runs of their own, a little slower.
         all_preempted: every run was preempted, so that the samples are the fastest quarter of them.
+        summary: the runner's statistics where it does not tell its samples: then `samples_ms` is empty.
     """
 
     model: str
@@ -142,12 +232,13 @@ class Pass:
     samples_ms: tuple[float, ...]
     dropped: int
     reference_ms: float | None
-    first_inference_ms: float
-    initialisation_ms: float
+    first_inference_ms: float | None
+    initialisation_ms: float | None
     peak_memory_bytes: int | None
     operators: tuple[OperatorTime, ...] | None
     context: Context
     all_preempted: bool = False
+    summary: Summary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +250,18 @@ class Failure:
     error: str
     message: str
 
+    @property
+    def code(self) -> str:
+        """The kind of failure in one word, such as `TIMEOUT` (see `DevicesError.code`)."""
+        return by_name(self.error).code
+
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """One model's latency on one device: all passes, with their context.
 
-    Statistics are over the pooled samples of all passes.
+    Statistics are over the pooled samples of all passes; where the runner gives only its own statistics, they
+    are the mean of the passes' own, each weighted by its runs.
     """
 
     model: str
@@ -173,7 +270,7 @@ class Measurement:
     passes: tuple[Pass, ...]
 
     def __post_init__(self) -> None:
-        if not self.passes or not any(burst.samples_ms for burst in self.passes):
+        if not self.passes or not any(burst.samples_ms or burst.summary for burst in self.passes):
             raise BadSettings(f"a measurement of {self.model} needs at least one sample")
 
     @property
@@ -188,7 +285,17 @@ class Measurement:
 
     def quantile_ms(self, share: float) -> float:
         """The latency below which `share` (0 to 1) of the samples lie."""
-        return float(np.quantile(self.samples_ms, share))
+        if self.samples_ms:
+            return float(np.quantile(self.samples_ms, share))
+        found = [burst.summary for burst in self.passes if burst.summary]
+        return float(
+            np.average([one.quantile_ms(share) for one in found], weights=[one.count for one in found])
+        )
+
+    @property
+    def runs(self) -> int:
+        """Runs that count: the samples, or what the runner's statistics are over."""
+        return len(self.samples_ms) or sum(burst.summary.count for burst in self.passes if burst.summary)
 
     @property
     def median_ms(self) -> float:

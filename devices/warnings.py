@@ -54,7 +54,7 @@ def warnings(measurement: Measurement) -> tuple[Warning, ...]:
                 f"(more than {NOISY_SPREAD:.0%}): stop other work on the device or measure longer",
             )
         )
-    samples = len(measurement.samples_ms)
+    samples = measurement.runs
     if samples < FEW_SAMPLES:
         found.append(
             Warning(

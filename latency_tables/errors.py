@@ -16,19 +16,19 @@ class TablesError(Exception):
     """Root of everything this package raises on purpose."""
 
 
-class BadOpSpec(TablesError):  # noqa: N818 - reads as what it is where it is raised
+class BadOpSpec(TablesError):
     """A text that is no operator, or an operator whose figures contradict each other."""
 
 
-class BadModel(TablesError):  # noqa: N818
+class BadModel(TablesError):
     """A file that is no TFLite model, or one beyond what the reader understands."""
 
 
-class BadTable(TablesError):  # noqa: N818
+class BadTable(TablesError):
     """A file that is no latency table, or one of another schema, device or setting."""
 
 
-class MissingOperators(TablesError):  # noqa: N818
+class MissingOperators(TablesError):
     """The table lacks operators that a network needs.
 
     Attributes:

@@ -16,7 +16,7 @@ class MnasError(Exception):
     """Root of everything this package raises on purpose."""
 
 
-class BadInput(MnasError):  # noqa: N818 - reads as what it is where it is raised
+class BadInput(MnasError):
     """What was given cannot be used; the message says what is allowed."""
 
 
@@ -36,5 +36,5 @@ class Infeasible(BadInput):
     """No architecture of the space reaches the target; the message names the fastest."""
 
 
-class TrainingFailed(MnasError):  # noqa: N818
+class TrainingFailed(MnasError):
     """Training ended without an accuracy: it diverged, was killed or ran out of time."""

@@ -62,7 +62,7 @@ DRAWN_BYTES, STRING_BYTES = 8, 64
 DELEGATE_NODES = ("DELEGATE", "TfLiteXNNPackDelegate")
 
 
-class Refusal(Exception):  # noqa: N818 - reads as what it is where it is raised
+class Refusal(Exception):
     """An answer that is an error: its kind is the name of the host's error class."""
 
     def __init__(self, kind: str, message: str) -> None:

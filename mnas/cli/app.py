@@ -29,7 +29,7 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-class Interrupted(Exception):  # noqa: N818 - as KeyboardInterrupt
+class Interrupted(Exception):
     """The user has ended a command that keeps what it did; the message says how to go on."""
 
 

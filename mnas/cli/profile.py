@@ -173,8 +173,8 @@ def _show(measurement: Measurement, description: Description) -> None:
             f"{len(measurement.samples_ms)} in {len(measurement.passes)} passes, spread "
             f"{measurement.spread:.1%}, {measurement.dropped} more dropped (preempted)",
         ),
-        ("first inference", f"{_figure(measurement.passes[0].first_inference_ms)} ms"),
-        ("initialisation", f"{_figure(measurement.passes[0].initialisation_ms)} ms"),
+        ("first inference", _ms(measurement.passes[0].first_inference_ms)),
+        ("initialisation", _ms(measurement.passes[0].initialisation_ms)),
         ("peak memory", "unknown" if peak is None else f"{_figure(peak / 2**20)} MiB"),
         ("file size", f"{measurement.model_bytes:,} bytes"),
         (
@@ -227,6 +227,10 @@ def _show_operators(operators: Sequence[OperatorTime], latency_ms: float) -> Non
 def _print_tensor(tensor: TensorInfo) -> str:
     shape = "x".join(map(str, tensor.shape)) or "scalar"
     return f"{shape} {tensor.dtype}" + (" (dynamic sizes as 1)" if tensor.dynamic else "")
+
+
+def _ms(value: float | None) -> str:
+    return "unknown" if value is None else f"{_figure(value)} ms"
 
 
 def _figure(value: float) -> str:

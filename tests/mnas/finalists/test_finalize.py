@@ -49,7 +49,7 @@ PLAN = FinalPlan(
 )
 
 
-class Stop(Exception):  # noqa: N818 - stands for a kill
+class Stop(Exception):
     """Ends finalizing from outside, at a place of the test's choosing."""
 
 

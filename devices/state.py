@@ -1,0 +1,37 @@
+"""Where this host keeps what it must remember about devices between jobs. Knows no file in it."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from devices.errors import BadSettings
+
+
+def state_directory(part: str) -> Path:
+    """A private folder for one kind of memory, made if absent: `$MNAS_STATE_DIR`, or the user's state folder.
+
+    Args:
+        part: the kind, such as `leases`.
+
+    Raises:
+        BadSettings: it cannot be made.
+    """
+    chosen = os.environ.get("MNAS_STATE_DIR")
+    home = os.environ.get("XDG_STATE_HOME")
+    root = Path(chosen) if chosen else (Path(home) if home else Path.home() / ".local/state") / "mnas"
+    directory = root / part
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        root.chmod(0o700)
+    except OSError as error:
+        raise BadSettings(
+            f"cannot make {directory}: {error.strerror}; MNAS_STATE_DIR names another folder"
+        ) from error
+    return directory
+
+
+def file_name(address: str) -> str:
+    """A file name for an address: readable, without separators, different for different addresses."""
+    return re.sub(r"[^A-Za-z0-9._-]", lambda match: f"%{ord(match[0]):02x}", address).lstrip(".") or "%"
