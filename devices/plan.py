@@ -24,6 +24,7 @@ class Plan:
         reference: a model measured between bursts, so that drift of the machine shows.
         deadline_s: longest time one model may take in one pass, loading included.
         seed: of the order of models and of their random inputs.
+        sustained: the device is meant to get hot: passes follow each other without waiting for it to cool.
     """
 
     passes: int = 1
@@ -34,6 +35,7 @@ class Plan:
     reference: ModelFile | None = None
     deadline_s: float = 60.0
     seed: int = 0
+    sustained: bool = False
 
     def __post_init__(self) -> None:
         for name, value, least in (

@@ -21,8 +21,8 @@ class Warning:
     """One doubt about a measurement.
 
     Attributes:
-        code: `noisy`, `few_samples`, `preempted`, `disturbed`, `throttled`, `slowing` or
-            `delegate_not_taken`.
+        code: `noisy`, `few_samples`, `preempted`, `disturbed`, `throttled`, `slowing`, `suspect`,
+            `average_only` or `delegate_not_taken`.
         message: the figure, what it should be and what would help.
     """
 
@@ -93,6 +93,15 @@ def warnings(measurement: Measurement) -> tuple[Warning, ...]:
                 f"in {sum(slowing)} of {len(slowing)} passes the last third of the runs took over "
                 f"{SLOWING:.0%} longer than the first third, as on cores that get hot: cool the device, or "
                 "measure in more and shorter passes",
+            )
+        )
+    if doubted := list(dict.fromkeys(context.suspect for context in contexts if context.suspect)):
+        found.append(Warning("suspect", f"{'; '.join(doubted)}: measure again"))
+    if any(burst.summary and burst.summary.median_ms is None for burst in measurement.passes):
+        found.append(
+            Warning(
+                "average_only",
+                "the runner prints no median, so the mean stands for it: a newer benchmark_model prints both",
             )
         )
     context = measurement.context

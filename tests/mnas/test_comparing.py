@@ -1,0 +1,121 @@
+"""Latencies are compared when nothing but the thing in question differs, and refused by name otherwise."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnas.comparing import FIELDS, compare, obstacles, pairs
+from mnas.errors import BadInput
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "model": "m.tflite",
+        "sha256": "0" * 64,
+        "median_ms": 2.0,
+        "q25_ms": 1.9,
+        "q75_ms": 2.1,
+        "samples": 3,
+        "samples_ms": [1.9, 2.0, 2.1],
+        "warnings": [],
+        "device": {
+            "address": "adb://A",
+            "cpu_model": "cpu",
+            "os_build": "b",
+            "runtime": "r",
+            "runtime_version": "1",
+        },
+        "delegate": "xnnpack",
+        "threads": 1,
+        "cpus": [7],
+        "governor": "performance",
+        "conditions": ["governor performance"],
+        "temperature_before_c": 30.0,
+    }
+    device = {
+        name.removeprefix("device_"): value for name, value in changes.items() if name.startswith("device_")
+    }
+    rest = {name: value for name, value in changes.items() if not name.startswith("device_")}
+    return found | rest | {"device": found["device"] | device}
+
+
+def test_two_models_under_the_same_conditions() -> None:
+    faster = document(model="n.tflite", sha256="1" * 64, median_ms=1.0, samples_ms=[0.9, 1.0, 1.1])
+    found = compare(document(), faster)
+    assert found.ratio == pytest.approx(0.5)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low <= 0.5 <= found.high < 1
+    assert found.differ
+
+
+def test_noise_is_no_difference() -> None:
+    samples = np.random.default_rng(1).normal(2, 0.2, (2, 200))
+    a, b = (document(samples_ms=list(side), median_ms=float(np.median(side))) for side in samples)
+    assert compare(a, b).differ is False
+
+
+def test_without_samples_there_is_no_interval() -> None:
+    found = compare(document(), document(samples_ms=[], median_ms=3.0))
+    assert (found.ratio, found.low, found.differ) == (1.5, None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "says"),
+    [
+        ({"device_address": "adb://B"}, "device", "the device differs (adb://A and adb://B)"),
+        ({"device_runtime_version": "2"}, "runtime-version", "the runtime-version differs (1 and 2)"),
+        ({"device_runtime_sha256": "ff"}, "program", "the program differs (unknown and ff)"),
+        ({"delegate": "gpu"}, "delegate", "the delegate differs (xnnpack and gpu)"),
+        ({"cpus": [6, 7]}, "cores", "the cores differs (7 and 6,7)"),
+        ({"governor": "schedutil"}, "governor", "the governor differs (performance and schedutil)"),
+        ({"temperature_before_c": 45.0}, "temperature", "one began at 30 °C and the other at 45 °C"),
+    ],
+)
+def test_what_differs_is_refused_by_name_unless_it_is_the_question(
+    changes: dict[str, Any], field: str, says: str
+) -> None:
+    other = document(**changes)
+    with pytest.raises(BadInput) as refused:
+        compare(document(), other)
+    assert says in str(refused.value)
+    assert "--across" in str(refused.value)
+    compare(document(), other, across=[field])
+
+
+def test_every_reason_is_given_and_doubtful_measurements_are_refused() -> None:
+    bad = document(threads=4, delegate="gpu", warnings=[{"code": "throttled", "message": "hot"}])
+    found = obstacles(document(), bad)
+    assert len(found) == 3
+    assert "m.tflite on adb://A carries the warning throttled" in found
+    assert obstacles(document(), document(warnings=[{"code": "few_samples", "message": ""}])) == []
+
+
+def test_an_unknown_field_is_named() -> None:
+    with pytest.raises(BadInput, match=r"--across colour: .*device, processor"):
+        compare(document(), document(), across=["colour"])
+
+
+@given(st.lists(st.sampled_from("abcdef"), unique=True, min_size=1), st.randoms())
+def test_pairs_join_the_same_model_on_the_same_device(names: list[str], random: Any) -> None:
+    a = [document(model=name, sha256=name) for name in names]
+    b = copy.deepcopy(a)
+    random.shuffle(b)
+    assert [(one["sha256"], other["sha256"]) for one, other in pairs(a, b)] == [
+        (name, name) for name in names
+    ]
+
+
+def test_what_has_no_counterpart_is_named() -> None:
+    a = [document(model=name, sha256=name) for name in "abc"]
+    with pytest.raises(BadInput, match="without a counterpart: c on adb://A"):
+        pairs(a, a[:2])
+    with pytest.raises(BadInput, match="twice"):
+        pairs([*a, a[0]], a)
+    assert set(FIELDS) >= {"device", "delegate", "governor"}
