@@ -240,6 +240,14 @@ class Pass:
     all_preempted: bool = False
     summary: Summary | None = None
 
+    @property
+    def distribution_ms(self) -> tuple[float, ...]:
+        """The samples; where there are none, as many points along the runner's own quantiles, at most 100."""
+        if self.samples_ms or self.summary is None:
+            return self.samples_ms
+        count = min(self.summary.count, 100)
+        return tuple(self.summary.quantile_ms((i + 0.5) / count) for i in range(count))
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:

@@ -103,7 +103,7 @@ def validate(
                 failures[result.model] = result
                 report(Progress(done, total, result.model, result.message))
             else:
-                samples[result.model].append(result.samples_ms)
+                samples[result.model].append(result.distribution_ms)
                 report(Progress(done, total, result.model))
     details = []
     for name, _ in networks:

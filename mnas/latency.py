@@ -117,7 +117,7 @@ class DeviceLatency:
             if isinstance(answer, Failure):
                 kind = getattr(errors, answer.error, errors.DeviceTrouble)
                 raise kind(answer.message)
-            passes.append(answer.samples_ms)
+            passes.append(answer.distribution_ms)
         return network_ms(passes)
 
 

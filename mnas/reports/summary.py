@@ -153,7 +153,7 @@ def _network(final: Final) -> Network:
     measured = final.measurement
     if measured is None:
         return Network(final, lowered.parameters, lowered.macs, accuracy, None, None, None, ())
-    comparable = network_ms([one.samples_ms for one in measured.passes])
+    comparable = network_ms([one.distribution_ms for one in measured.passes])
     predicted = final.model.predicted_ms
     return Network(
         final,
