@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from devices.lock import held
 from latency_tables.errors import BadTable
 
 
@@ -18,31 +18,13 @@ def exclusive(path: Path) -> Iterator[None]:
     Raises:
         BadTable: another process holds it (named by its number), or its folder cannot be written.
     """
-    while True:
+    with ExitStack() as stack:
         try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            stack.enter_context(held(path, str(os.getpid()), keep=False))
+        except BlockingIOError as error:
+            raise BadTable(
+                f"process {error.strerror} is at work on {path.with_suffix('')}: wait for it"
+            ) from None
         except OSError as error:
             raise BadTable(f"cannot write {path}: {error.strerror}") from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
-            os.close(handle)
-            raise BadTable(f"process {holder} is at work on {path.with_suffix('')}: wait for it") from None
-        if _is_current(handle, path):
-            break
-        os.close(handle)  # its last holder removed the file between our two calls
-    try:
-        os.ftruncate(handle, 0)
-        os.write(handle, f"{os.getpid()}\n".encode())
         yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(handle)
-
-
-def _is_current(handle: int, path: Path) -> bool:
-    try:
-        return os.fstat(handle).st_ino == path.stat().st_ino
-    except FileNotFoundError:
-        return False

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import platform
 import shlex
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from devices.lock import held
 from mnas import __version__
 from mnas.config import RunConfig, differences
 from mnas.errors import BadInput, BadRun
@@ -298,21 +298,15 @@ def _mended(run: RunDirectory) -> RunDirectory:
 @contextmanager
 def _held(path: Path) -> Iterator[None]:
     """Hold the directory for this process; the system lets go when the process dies, however it dies."""
-    with _usable(path):
-        handle = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
-            raise BadRun(
-                f"{path} is in use by process {holder}; wait for it, or choose another path"
-            ) from None
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+    with ExitStack() as stack:
+        with _usable(path):
+            try:
+                stack.enter_context(held(path / "lock", str(os.getpid())))
+            except BlockingIOError as error:
+                raise BadRun(
+                    f"{path} is in use by process {error.strerror}; wait for it, or choose another path"
+                ) from None
         yield
-    finally:
-        os.close(handle)
 
 
 def _copy_table(source: Path, target: Path) -> None:
