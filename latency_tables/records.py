@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from devices.errors import BadSettings
 from devices.measurement import DeviceFacts, Settings
+from devices.records import from_plain, to_plain
 from latency_tables.errors import BadTable
 from latency_tables.ops import Graph, Node, OpSpec
 
@@ -16,7 +18,9 @@ Role = Literal["cover", "anchor"]
 Purpose = Mapping[str, str | int | float | None]
 #: facts that may change without changing what takes the time, the processor and the runtime: so a device that
 #: was updated (the system's fact names its kernel) keeps its table. Every pass is stored with its own facts
-INCIDENTAL_FACTS = frozenset({"memory_bytes", "operating_system", "python_version"})
+INCIDENTAL_FACTS = frozenset({"memory_bytes", "operating_system", "os_build", "python_version"})
+#: facts that older tables lack and not every device tells: what a table does not know is no difference
+LATER_FACTS = frozenset({"runtime_sha256", "abi", "soc", "clusters"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,8 @@ class Origin:
         ):
             for field in fields(mine):
                 here, there = getattr(mine, field.name), getattr(other, field.name)
-                if field.name not in skipped and here != there:
+                unknown = field.name in LATER_FACTS and here in (None, ())
+                if field.name not in skipped and not unknown and here != there:
                     found.append(f"{field.name} is {there!r}, the table's is {here!r}")
         return found
 
@@ -111,8 +116,8 @@ def origin_to_meta(origin: Origin) -> dict[str, str]:
     """A table's origin as rows of its `meta` table."""
     return {
         "purpose": json.dumps(dict(origin.purpose)),
-        "facts": json.dumps(asdict(origin.facts)),
-        "settings": json.dumps(asdict(origin.settings)),
+        "facts": json.dumps(to_plain(origin.facts)),
+        "settings": json.dumps(to_plain(origin.settings)),
     }
 
 
@@ -123,14 +128,12 @@ def origin_from_meta(meta: Mapping[str, str], address: str) -> Origin:
         BadTable: rows are missing or unreadable.
     """
     try:
-        settings: dict[str, Any] = json.loads(meta["settings"])
-        cpus = settings.pop("cpus")
         return Origin(
             purpose=json.loads(meta["purpose"]),
-            facts=DeviceFacts(**json.loads(meta["facts"])),
-            settings=Settings(**settings, cpus=None if cpus is None else tuple(cpus)),
+            facts=from_plain(DeviceFacts, json.loads(meta["facts"])),
+            settings=from_plain(Settings, json.loads(meta["settings"])),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, BadSettings) as error:
         raise BadTable(
             f"the latency table {address} does not say where it was measured: {error!r}"
         ) from error

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from devices.errors import BadSettings
-from devices.measurement import Context, DeviceFacts, Measurement, Pass, Settings
+from devices.measurement import Measurement, Pass
+from devices.records import from_plain, to_plain
 from mnas.errors import BadRun
 from mnas.jsonl import append_jsonl, read_jsonl
 from mnas.run import RunDirectory
@@ -186,7 +187,7 @@ class Records:
 
     def _measurement(self, model: StoredModel) -> Measurement | None:
         passes = [one for one in (self.session.passes if self.session else ()) if one.sha256 == model.sha256]
-        if not any(one.samples_ms for one in passes):
+        if not any(one.samples_ms or one.summary for one in passes):
             return None
         return Measurement(model.file, model.sha256, model.model_bytes, tuple(passes))
 
@@ -216,7 +217,7 @@ class Ledger:
 
     def add_pass(self, number: int, one: Pass) -> None:
         """One burst of session `number`."""
-        self._add("pass", {"number": number, "pass": asdict(one)})
+        self._add("pass", {"number": number, "pass": to_plain(one)})
 
     def add_unmeasured(self, number: int, trouble: Trouble) -> None:
         """A model that session `number` could not measure."""
@@ -294,24 +295,12 @@ def _model(values: Mapping[str, Any]) -> StoredModel:
 
 
 def read_pass(values: Mapping[str, Any]) -> Pass:
-    """A pass as `asdict` and JSON left it; per-operator times are not kept here."""
-    context = values["context"]
-    settings = context["settings"]
-    cpus = settings["cpus"]
-    return Pass(
-        **{
-            **values,
-            "samples_ms": tuple(values["samples_ms"]),
-            "operators": None,
-            "context": Context(
-                **{
-                    **context,
-                    "facts": DeviceFacts(**context["facts"]),
-                    "settings": Settings(settings["threads"], None if cpus is None else tuple(cpus)),
-                }
-            ),
-        }
-    )
+    """A pass as it was written; per-operator times are not kept here.
+
+    Raises:
+        BadSettings: it is none.
+    """
+    return from_plain(Pass, {**values, "operators": None})
 
 
 def read_model(run: RunDirectory, model: StoredModel) -> bytes:

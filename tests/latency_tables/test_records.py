@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from devices.measurement import Cluster, DeviceFacts, Settings
+from latency_tables.errors import BadTable
+from latency_tables.records import Origin, origin_from_meta, origin_to_meta
+
+OLD = DeviceFacts("pi", "aarch64", "Cortex-A72", 4, 2**32, "Debian 12", "3.11.2", "ai-edge-litert", "2.3.0")
+NEW = replace(
+    OLD,
+    runtime_sha256="ab" * 32,
+    abi="arm64-v8a",
+    soc="BCM2711",
+    clusters=(Cluster((0, 1, 2, 3), 1_800_000, "0xd08"),),
+    os_build="2026-01-01",
+)
+SETTINGS = Settings(2, (2, 3), "gpu")
+
+
+@pytest.mark.parametrize("facts", [OLD, NEW])
+@pytest.mark.parametrize("settings", [Settings(), SETTINGS])
+def test_an_origin_is_read_back(facts: DeviceFacts, settings: Settings) -> None:
+    origin = Origin({"space": "mnasnet", "width": 0.5}, facts, settings)
+    assert origin_from_meta(origin_to_meta(origin), "t.db") == origin
+
+
+def test_an_origin_from_before_there_were_phones_is_read() -> None:
+    """Without the facts and settings that came later."""
+    meta = origin_to_meta(Origin({}, OLD, Settings(cpus=(3,))))
+    facts, settings = json.loads(meta["facts"]), json.loads(meta["settings"])
+    for later in ("runtime_sha256", "abi", "soc", "clusters", "os_build"):
+        del facts[later]
+    del settings["delegate"]
+    old = {**meta, "facts": json.dumps(facts), "settings": json.dumps(settings)}
+    assert origin_from_meta(old, "t.db") == Origin({}, OLD, Settings(cpus=(3,)))
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {},
+        {"purpose": "{}", "facts": "{}", "settings": "{}"},
+        {"purpose": "{}", "facts": "[]", "settings": "{}"},
+        {"purpose": "{}", "facts": "null", "settings": "{}"},
+        {"purpose": "{", "facts": "{}", "settings": "{}"},
+        {**origin_to_meta(Origin({}, OLD, Settings())), "settings": '{"threads": 0}'},
+        {**origin_to_meta(Origin({}, OLD, Settings())), "settings": '{"fans": 2}'},
+    ],
+)
+def test_what_is_no_origin_is_refused(meta: dict[str, str]) -> None:
+    with pytest.raises(BadTable, match=r"the latency table t.db does not say where it was measured"):
+        origin_from_meta(meta, "t.db")
+
+
+def test_only_what_a_table_knows_can_differ() -> None:
+    known, unknown = Origin({}, NEW, SETTINGS), Origin({}, OLD, SETTINGS)
+    assert unknown.differences(NEW, SETTINGS) == []
+    assert known.differences(NEW, SETTINGS) == []
+    assert known.differences(replace(NEW, os_build="2027-01-01", memory_bytes=1), SETTINGS) == []
+    assert known.differences(OLD, SETTINGS)[0] == f"runtime_sha256 is None, the table's is {'ab' * 32!r}"
+    assert len(known.differences(OLD, SETTINGS)) == 4
+    assert known.differences(NEW, Settings(2, (2, 3), "cpu")) == ["delegate is 'cpu', the table's is 'gpu'"]
