@@ -1,4 +1,4 @@
-"""What the texts of a Linux system say of its machine. Pure functions of text; reads nothing itself."""
+"""What the texts of a Linux system say of its machine. Reads nothing itself."""
 
 from __future__ import annotations
 
@@ -49,3 +49,17 @@ def operating_system(os_release: str, kernel: str = "") -> str:
         part for part in (values.get("NAME"), values.get("VERSION_ID")) if part
     )
     return ", ".join(part for part in (name, kernel.strip()) if part) or "unknown"
+
+
+def records(cpuinfo: str) -> list[dict[str, str]]:
+    """The records of /proc/cpuinfo: one for each core, and those lines that stand apart."""
+    found: list[dict[str, str]] = [{}]
+    for line in cpuinfo.splitlines():
+        key, separator, value = line.partition(":")
+        if not separator:
+            found.append({})
+            continue
+        if key.strip() == "processor" and "processor" in found[-1]:
+            found.append({})
+        found[-1][key.strip()] = value.strip()
+    return [record for record in found if record]
