@@ -1,0 +1,319 @@
+"""Files on a device, named by what they contain. Knows no runner and no way there.
+
+A file is called by its SHA-256, never by its name or its size, and its content is summed on the device before
+it is used: a file that somebody changed, that a link damaged or that a crash cut short is sent again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import secrets
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from devices.errors import BadSettings, DeviceTrouble, LinkLost, NoSpace, TransientError
+from devices.measurement import ModelFile
+from devices.runners.worker_process import ending, one_line
+from devices.transport import Transport
+
+#: most of what goes to the device at once, for it lies there twice for a moment
+ARCHIVE_BYTES = 32 * 2**20
+ARCHIVE_FILES = 1000
+#: what the device shall have left when everything is there
+SPARE_BYTES = 2 * 2**20
+#: less than this is nothing
+FULL_BYTES = 256 * 1024
+BLOCK_BYTES = 4096
+#: how often a file is sent when it does not arrive as it was
+ATTEMPTS = 3
+#: models that no job used for so long are removed
+STALE_S = 7 * 24 * 3600
+#: slowest way of a byte to the device, and slowest sum over it, that a deadline allows for
+LEAST_BYTES_PER_S = 150_000
+LEAST_SUMMED_BYTES_PER_S = 5_000_000
+ROUND_TRIP_S = 60.0
+REASON_KEPT = 300
+
+_NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]{0,99}")
+_STAGED = re.compile(r"(?!\.\.?/)[A-Za-z0-9._-]{1,120}(/[A-Za-z0-9._-]{1,120})?")
+_SUM = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})  (\S+)")
+_AGE = re.compile(r"(\d{1,12}) (\d{1,15}) \./(\S+)")
+_SPACE = re.compile(r".*\s\d+\s+\d+\s+(\d{1,15})\s+\d{1,3}%\s.*\s?")
+
+# POSIX and toybox only; Android 7 has sha1sum, but no sha256sum. $1 is the work folder, $2 the folder in it.
+# Names come by standard input, for a command line has an end. 3: cannot be written; 4: arrived damaged.
+_HERE = (
+    'umask 077; mkdir -p -- "$1/$2" && chmod 700 "$1" && cd "$1/$2" || exit 3; '
+    "sum=sha256sum; command -v $sum >/dev/null || sum=sha1sum; "
+)
+_LOOK = _HERE + (
+    'df -Pk . | tail -n 1; names=$(cat); echo "$names" | xargs $sum 2>/dev/null; '
+    'echo "$names" | xargs touch -c; true'
+)
+_UNPACK = _HERE + (
+    'trap \'rm -rf "../$3.d" "../$3.tar"\' EXIT; '
+    'mkdir "$3.d" && cd "$3.d" || exit 3; '
+    'tar -xf "../$3.tar"; case $? in 0) ;; 127) exit 127;; *) df -Pk . | tail -n 1; exit 4;; esac; '
+    "xargs $sum <names >got && cmp -s got $sum || exit 4; mv -f -- *.tflite .. || exit 3"
+)
+_ACCEPT = _HERE + (
+    'trap \'rm -f "$3"\' EXIT; s=$($sum "$3") || exit 3; '
+    'case ${s%% *} in "$5"|"$6") ;; *) exit 4;; esac; '
+    'echo "${s%% *}  $4" >".$4.$sum" && chmod "$7" "$3" && mv -f -- "$3" "$4" || exit 3'
+)
+_HOLDS = 'cd "$1" 2>/dev/null || exit 0; if command -v sha256sum >/dev/null; then sha256sum "$2"; ' + (
+    'elif sha1sum "$2" | cmp -s - ".$2.sha1sum"; then echo "$3  $2"; fi'
+)
+_LIST = _HERE + "date +%s; find . -type f -exec stat -c '%Y %s %n' {} +"
+_REMOVE = _HERE + "xargs rm -f --; find . -type d -name '.*.d' -exec rmdir {} + 2>/dev/null; true"
+_DAMAGED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A file in the folder of models: its name there, its age since its last use, its size."""
+
+    name: str
+    age_s: int
+    size_bytes: int
+
+
+class Staging:
+    """The work folder on a device as a store of files, for one job at a time."""
+
+    def __init__(self, transport: Transport, work: str) -> None:
+        """Touches nothing yet.
+
+        Args:
+            transport: the way to the device.
+            work: the work folder there; nothing outside it is written.
+
+        Raises:
+            BadSettings: it is no absolute path of two parts or more.
+        """
+        path = PurePosixPath(work)
+        if not path.is_absolute() or ".." in path.parts or len(path.parts) < 3 or not work.isprintable():
+            raise BadSettings(
+                f"the work folder {work!r} must be an absolute path of two parts or more without '..', "
+                "such as /data/local/tmp/mnas"
+            )
+        self._transport = transport
+        self._work = str(path)
+        self._cleaned = False
+
+    def path(self, sha256: str) -> str:
+        """Where a model lies on the device once it was put there."""
+        return f"{self._work}/models/{sha256}.tflite"
+
+    def put(self, models: Sequence[ModelFile]) -> dict[str, str]:
+        """See that models are on the device, unchanged. Those missing go there together.
+
+        Returns:
+            Where each lies, by its SHA-256.
+
+        Raises:
+            NoSpace: the device's storage is full, even without what earlier jobs left.
+            LinkLost: the link damaged them again and again.
+            DeviceTrouble: they cannot be written.
+        """
+        wanted = {model.sha256: model.content for model in models}
+        if not wanted:
+            return {}
+        if not self._cleaned:
+            self.clean(STALE_S, frozenset(wanted))
+            self._cleaned = True
+        missing = wanted
+        for attempt in range(ATTEMPTS + 1):
+            files = {f"{key}.tflite": content for key, content in missing.items()}
+            held, free_bytes = self._look("models", files)
+            missing = {key: content for key, content in missing.items() if f"{key}.tflite" not in held}
+            if not missing:
+                return {key: self.path(key) for key in wanted}
+            if attempt < ATTEMPTS:
+                archives = list(_split(missing))
+                sizes = [sum(_blocks(len(content)) for content in part.values()) for part in archives]
+                self._make_room(sum(sizes) + max(sizes), free_bytes, frozenset(wanted))
+                for part in archives:
+                    self._send(part)
+        raise LinkLost(_damaged(f"{len(missing)} of {len(wanted)} models"))
+
+    def keep(self, folder: str, name: str, content: bytes, executable: bool = False) -> str:
+        """See that a file that stays, such as a program, is on the device, unchanged.
+
+        Args:
+            folder: `bin` or `lib`.
+            name: of the file, without folders.
+            content: of the file.
+            executable: whether it is a program.
+
+        Returns:
+            Where it lies: in a folder of its own, whose name is the file's SHA-256.
+
+        Raises:
+            BadSettings: the name cannot be one on a device.
+            NoSpace, LinkLost, DeviceTrouble: as with `put`.
+        """
+        if not _NAME.fullmatch(name):
+            raise BadSettings(f"{name!r} cannot be a file's name on a device: letters, digits and ._+- can")
+        digests = _digests(content)
+        place = f"{folder}/{digests[1]}"
+        for attempt in range(ATTEMPTS + 1):
+            held, free_bytes = self._look(place, {name: content})
+            if name in held:
+                return f"{self._work}/{place}/{name}"
+            if attempt < ATTEMPTS:
+                self._make_room(_blocks(len(content)), free_bytes, frozenset())
+                new = f".{secrets.token_hex(8)}.new"
+                self._push(content, f"{place}/{new}")
+                mode = "700" if executable else "600"
+                self._run(_ACCEPT, place, new, name, *digests, mode, size_bytes=len(content))
+        raise LinkLost(_damaged(name))
+
+    def holds(self, folder: str, name: str, sha256: str) -> bool:
+        """Whether a file that `keep` put on the device is there, unchanged."""
+        place = f"{self._work}/{folder}/{sha256}"
+        command = ["sh", "-c", _HOLDS, "sh", place, name, sha256]
+        said = self._transport.run(command, timeout_s=ROUND_TRIP_S).stdout
+        return said.split(b" ")[0] == sha256.encode()
+
+    def clean(self, older_than_s: float, spare: frozenset[str] = frozenset()) -> int:
+        """Remove models that no job used for so long, and what a broken transfer left.
+
+        Args:
+            older_than_s: since their last use, by the device's clock.
+            spare: SHA-256 of models to leave alone.
+
+        Returns:
+            The bytes that became free.
+        """
+        kept = {f"{key}.tflite" for key in spare}
+        old = [one for one in self.staged() if one.age_s >= older_than_s and one.name not in kept]
+        if old:
+            names = "".join(f"./{one.name}\n" for one in old)
+            self._run(_REMOVE, "models", stdin=names.encode())
+        return sum(one.size_bytes for one in old)
+
+    def staged(self) -> list[Staged]:
+        """Everything in the folder of models."""
+        first, *lines = self._run(_LIST, "models").splitlines() or [""]
+        if not re.fullmatch(r"\d{1,12}", first):
+            raise DeviceTrouble(f"the device's clock cannot be read: {one_line(first)[:REASON_KEPT]!r}")
+        found = []
+        for line in lines:
+            match = _AGE.fullmatch(line)
+            if match and _STAGED.fullmatch(match[3]):
+                found.append(Staged(match[3], max(0, int(first) - int(match[1])), int(match[2])))
+        return found
+
+    def _look(self, place: str, files: Mapping[str, bytes]) -> tuple[set[str], int | None]:
+        """(names of the files that are there unchanged, free bytes of the storage)."""
+        size_bytes = sum(map(len, files.values()))
+        names = "".join(f"{name}\n" for name in files)
+        first, *lines = self._run(_LOOK, place, stdin=names.encode(), size_bytes=size_bytes).split("\n")
+        found = [match for match in map(_SUM.fullmatch, lines) if match]
+        held = {match[2] for match in found if match[2] in files and match[1] in _digests(files[match[2]])}
+        space = _SPACE.fullmatch(first)
+        return held, int(space[1]) * 1024 if space else None
+
+    def _make_room(self, needed_bytes: int, free_bytes: int | None, spare: frozenset[str]) -> None:
+        """See that there is room, if need be by removing models of earlier jobs."""
+        needed_bytes += SPARE_BYTES
+        if free_bytes is not None and free_bytes < needed_bytes:
+            self.clean(0, spare)
+            free_bytes = self._look("models", {})[1]
+        if free_bytes is not None and free_bytes < needed_bytes:
+            raise NoSpace(self._full(needed_bytes, free_bytes))
+
+    def _send(self, files: Mapping[str, bytes]) -> None:
+        """Send models in one archive and unpack it. Whether they arrived well is seen afterwards."""
+        token = f".{secrets.token_hex(8)}"
+        archive = _archive(files)
+        self._push(archive, f"models/{token}.tar")
+        space = _SPACE.match(self._run(_UNPACK, "models", token, size_bytes=len(archive)))
+        if space and int(space[1]) * 1024 < FULL_BYTES:  # tar has failed, and not all of them say why
+            raise NoSpace(self._full(len(archive), int(space[1]) * 1024))
+
+    def _push(self, content: bytes, place: str) -> None:
+        try:
+            timeout_s = ROUND_TRIP_S + len(content) / LEAST_BYTES_PER_S
+            self._transport.push(content, f"{self._work}/{place}", timeout_s)
+        except TransientError:
+            raise
+        except DeviceTrouble as error:
+            folder = place.rpartition("/")[0]
+            free_bytes = self._look(folder, {})[1]
+            if isinstance(error, NoSpace) or (free_bytes is not None and free_bytes < len(content)):
+                raise NoSpace(self._full(len(content), free_bytes or 0)) from error
+            raise
+
+    def _run(self, script: str, *arguments: str, stdin: bytes = b"", size_bytes: int = 0) -> str:
+        """What a script prints.
+
+        Raises:
+            NoSpace: there was no room for what it writes.
+            DeviceTrouble: it failed, unless because something arrived damaged.
+        """
+        timeout_s = ROUND_TRIP_S + size_bytes / LEAST_SUMMED_BYTES_PER_S
+        command = ["sh", "-c", script, "sh", self._work, *arguments]
+        result = self._transport.run(command, stdin, timeout_s)
+        full = b"space left" in result.stderr or b"uota exceeded" in result.stderr
+        if (result.exit_code not in (0, _DAMAGED)) or (full and not result.ok):
+            said = one_line(result.stderr.decode(errors="replace"))[:REASON_KEPT]
+            message = f"cannot write in {self._work} on the device: {said or ending(result.exit_code)}"
+            raise NoSpace(f"{message}; remove something there") if full else DeviceTrouble(message)
+        return result.stdout.decode(errors="replace")
+
+    def _full(self, needed_bytes: int, free_bytes: int) -> str:
+        return (
+            f"the device's storage is full: {needed_bytes / 1e6:.1f} MB are needed in {self._work}, "
+            f"{free_bytes / 1e6:.1f} MB are free; remove something there"
+        )
+
+
+def _damaged(what: str) -> str:
+    return f"{what} arrived damaged {ATTEMPTS} times: look at the device's cable and storage"
+
+
+def _digests(content: bytes) -> tuple[str, str]:
+    """What sha1sum and sha256sum print of it. SHA-1 stands against accidents only, on old phones."""
+    return hashlib.sha1(content, usedforsecurity=False).hexdigest(), hashlib.sha256(content).hexdigest()
+
+
+def _blocks(size_bytes: int) -> int:
+    return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
+
+
+def _split(models: Mapping[str, bytes]) -> Iterator[dict[str, bytes]]:
+    """Models in groups that make archives of a handy size, a larger model being a group of its own."""
+    group: dict[str, bytes] = {}
+    size_bytes = 0
+    for key, content in models.items():
+        if group and (size_bytes + len(content) > ARCHIVE_BYTES or len(group) == ARCHIVE_FILES):
+            yield group
+            group, size_bytes = {}, 0
+        group[key] = content
+        size_bytes += len(content)
+    if group:
+        yield group
+
+
+def _archive(models: Mapping[str, bytes]) -> bytes:
+    """A tar archive of models with a list of their names, and what summing them on the device shall print."""
+    names = {f"{key}.tflite": content for key, content in models.items()}
+    sums = [(name, _digests(content)) for name, content in names.items()]
+    lists = {
+        "names": "".join(f"{name}\n" for name in names),
+        "sha1sum": "".join(f"{both[0]}  {name}\n" for name, both in sums),
+        "sha256sum": "".join(f"{both[1]}  {name}\n" for name, both in sums),
+    }
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, content in {**{name: text.encode() for name, text in lists.items()}, **names}.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), 0o600
+            archive.addfile(entry, io.BytesIO(content))
+    return out.getvalue()
