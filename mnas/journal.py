@@ -5,12 +5,15 @@ Knows how results are kept. Does not know how they are measured or shown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 from devices.errors import BadSettings
+from devices.lock import held
 from devices.measurement import Failure, Pass, Settings
 from devices.plan import Plan
 from devices.records import from_plain, to_plain
@@ -32,6 +35,26 @@ class Journal:
         self.path = path
         self._passes = passes
         self._failures = failures
+
+    @classmethod
+    @contextmanager
+    def held(cls, path: Path, device: str, settings: Settings, plan: Plan) -> Iterator[Self]:
+        """The journal of a job, for this process alone while the block runs (see `open`).
+
+        Raises:
+            BadRun: another process works on it, it belongs to another job, or it cannot be read or made.
+        """
+        with ExitStack() as stack:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(held(path.with_suffix(".lock"), str(os.getpid()), keep=False))
+            except BlockingIOError as error:
+                raise BadRun(
+                    f"{path} is in use by process {error.strerror}; wait for it, or choose another folder"
+                ) from None
+            except OSError as error:
+                raise BadRun(f"cannot write {path}: {error.strerror}") from error
+            yield cls.open(path, device, settings, plan)
 
     @classmethod
     def open(cls, path: Path, device: str, settings: Settings, plan: Plan) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,3 +97,22 @@ def test_its_lines_say_where_the_numbers_come_from(tmp_path: Path) -> None:
     row = json.loads(path.read_text().splitlines()[1])["pass"]
     assert row["context"]["fence"] == 3
     assert row["context"]["facts"]["address"] == "adb://A"
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "j.jsonl"
+    with Journal.held(path, "pixel", Settings(), PLAN) as journal:
+        journal.add(burst("a", 0))
+        with (
+            pytest.raises(BadRun, match=f"in use by process {os.getpid()}"),
+            Journal.held(path, "pixel", Settings(), PLAN),
+        ):
+            pass
+    with Journal.held(path, "pixel", Settings(), PLAN) as journal:
+        assert len(journal.passes("a")) == 1
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(BadRun, match="cannot write"),
+        Journal.held(tmp_path / "file" / "j", "p", Settings(), PLAN),
+    ):
+        pass
