@@ -1,0 +1,312 @@
+"""What is right and wrong with a device, judged by its facts and its state. Pure functions; asks nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from devices.entry import Entry
+from devices.facts import DeviceState, MachineFacts, big_cores
+
+Level = Literal["ok", "warning", "fault"]
+
+#: free space on the device
+LITTLE_SPACE_BYTES, NO_SPACE_BYTES = 500 * 2**20, 50 * 2**20
+LOW_BATTERY_PERCENT, EMPTY_BATTERY_PERCENT = 30, 10
+#: a battery that this hot is not charged any more, and slows the phone down
+HOT_BATTERY_C = 42.0
+#: Android's thermal status from which it slows the processor down hard
+SEVERE = 3
+CLOCK_SKEW_S = 60.0
+STEADY_GOVERNORS = ("performance", "userspace")
+#: what is measured below where an entry names no limit, degrees Celsius: a phone's skin, a board's processor
+PHONE_LIMIT_C, BOARD_LIMIT_C = 40.0, 65.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding.
+
+    Attributes:
+        name: what was looked at, in a word or two.
+        level: `ok`; `warning`: figures may suffer; `fault`: nothing can be measured, or trusted.
+        said: what was found.
+        remedy: what to do about it; None where nothing is to be done.
+    """
+
+    name: str
+    level: Level
+    said: str
+    remedy: str | None = None
+
+
+def checks(entry: Entry, machine: MachineFacts, state: DeviceState, host_clock_s: float) -> tuple[Check, ...]:
+    """Everything that facts and state tell of whether a device is fit to measure on.
+
+    Args:
+        host_clock_s: this host's clock when the device was asked, seconds since 1970.
+    """
+    found = [
+        _abi(machine),
+        _space(state),
+        _battery(state),
+        _charging(state),
+        _temperature(entry, machine, state),
+        _throttling(state),
+        _supply(state),
+        _governor(entry, machine, state),
+        _cores(entry, machine, state),
+        _clock(state, host_clock_s),
+        _screen(entry, machine, state),
+        _root(entry, state),
+    ]
+    return tuple(check for check in found if check is not None)
+
+
+def worst(found: Sequence[Check]) -> Level:
+    """The worst level among findings."""
+    levels = {check.level for check in found}
+    return "fault" if "fault" in levels else "warning" if "warning" in levels else "ok"
+
+
+def limit_c(entry: Entry, android: bool) -> float:
+    """The temperature below which a device is measured, degrees Celsius."""
+    if entry.temperature_limit_c is not None:
+        return entry.temperature_limit_c
+    return PHONE_LIMIT_C if android else BOARD_LIMIT_C
+
+
+def measuring_cores(entry: Entry, machine: MachineFacts) -> tuple[int, ...]:
+    """The cores that an entry's models run on; empty where they are not known."""
+    return entry.cpus or big_cores(machine.clusters, entry.threads) or ()
+
+
+def _abi(machine: MachineFacts) -> Check:
+    abi = machine.abi or machine.machine
+    if machine.abi in ("armeabi-v7a", "armhf") or machine.machine in ("armv7l", "armv8l"):
+        return Check(
+            "ABI",
+            "warning",
+            f"{abi}: 32-bit programs, slower than the processor can be",
+            "use a 64-bit system on it, if there is one",
+        )
+    if abi == "unknown":
+        return Check("ABI", "warning", "the device does not tell", "update its system")
+    return Check("ABI", "ok", abi)
+
+
+def _space(state: DeviceState) -> Check:
+    free = state.free_bytes
+    if free is None:
+        return Check("free space", "warning", "the device does not tell", None)
+    said = f"{_bytes(free)} free"
+    remedy = "remove files from the device"
+    if free < NO_SPACE_BYTES:
+        return Check("free space", "fault", said, remedy)
+    if free < LITTLE_SPACE_BYTES:
+        return Check("free space", "warning", said, remedy)
+    return Check("free space", "ok", said)
+
+
+def _battery(state: DeviceState) -> Check | None:
+    if state.battery_made_up:
+        return Check(
+            "battery",
+            "warning",
+            "somebody told the phone what to say of its battery",
+            "adb shell dumpsys battery reset",
+        )
+    percent = state.battery_percent
+    if percent is None:
+        return None
+    said = f"{percent:.0f} %" + ("" if state.battery_c is None else f", {state.battery_c:.0f} °C")
+    if percent < EMPTY_BATTERY_PERCENT:
+        return Check("battery", "fault", said, "charge it: a phone slows down when it saves its battery")
+    if percent < LOW_BATTERY_PERCENT:
+        return Check("battery", "warning", said, "charge it: a phone slows down when it saves its battery")
+    if state.battery_c is not None and state.battery_c >= HOT_BATTERY_C:
+        return Check("battery", "warning", said, "let it cool: at this heat a phone slows down")
+    return Check("battery", "ok", said)
+
+
+def _charging(state: DeviceState) -> Check | None:
+    if state.plugged_in is None or state.battery_made_up:
+        return None
+    if not state.plugged_in:
+        return Check("charging", "warning", "not plugged in", "plug it in, or long jobs empty its battery")
+    return Check("charging", "ok", "charging" if state.charging else "plugged in, not charging")
+
+
+def _temperature(entry: Entry, machine: MachineFacts, state: DeviceState) -> Check:
+    parts = [
+        f"{name} {value:.0f} °C"
+        for name, value in (
+            ("processor", state.processor_c),
+            ("skin", state.skin_c),
+            ("battery", state.battery_c),
+        )
+        if value is not None
+    ]
+    if state.hottest_c is None:
+        return Check(
+            "temperature",
+            "warning",
+            "the device tells none",
+            "keep it cool: jobs cannot wait until it is",
+        )
+    limit = limit_c(entry, machine.android)
+    said = f"{', '.join(parts)}; limit {limit:g} °C"
+    if state.hottest_c >= limit:
+        return Check("temperature", "warning", said, "let it cool, or raise temperature_limit_c: jobs wait")
+    return Check("temperature", "ok", said)
+
+
+def _throttling(state: DeviceState) -> Check:
+    status = state.thermal_status
+    remedy = "let it cool down: shade, a fan, no case, less charging"
+    if status is not None and status >= SEVERE:
+        return Check("throttling", "fault", f"slowed down hard (Android's thermal status {status})", remedy)
+    if state.throttled_now:
+        return Check("throttling", "warning", "slowed down right now", remedy)
+    if state.throttled_now is None:
+        return Check("throttling", "ok", "the device does not tell")
+    once = ", but it was since it was started" if state.throttled_since_boot else ""
+    return Check("throttling", "ok", f"not slowed down{once}")
+
+
+def _supply(state: DeviceState) -> Check | None:
+    if state.undervoltage_now is None:
+        return None
+    if state.undervoltage_now:
+        return Check(
+            "power supply",
+            "fault",
+            "too weak right now, so the board slows down",
+            "use the supply made for the board, and a short cable",
+        )
+    return Check("power supply", "ok", "strong enough")
+
+
+def _governor(entry: Entry, machine: MachineFacts, state: DeviceState) -> Check:
+    cores = measuring_cores(entry, machine) or tuple(state.governors)
+    policies = [one for one in state.policies if one.governor and set(one.cpus) & set(cores)]
+    if not policies:
+        return Check("governor", "ok", "the device does not tell")
+    names = sorted({one.governor for one in policies if one.governor})
+    said = f"{' and '.join(names)} on cores {spans(cores)}"
+    offered = set.intersection(*(set(one.governors) for one in policies))
+    wanted = entry.governor
+    if wanted is not None and offered and wanted not in offered:
+        return Check(
+            "governor",
+            "fault",
+            f"{said}; {wanted}, which {entry.name} asks for, is not there",
+            f"choose one of {', '.join(sorted(offered))}",
+        )
+    if wanted is not None and state.privilege is None:
+        return Check(
+            "governor",
+            "warning",
+            f"{said}; {wanted} cannot be set without root",
+            "figures hold with the governor as it is, which is recorded with them",
+        )
+    if wanted is not None:
+        return Check("governor", "ok", f"{said}; {wanted} is set while measuring")
+    if set(names) <= set(STEADY_GOVERNORS):
+        return Check("governor", "ok", said)
+    if state.privilege is None:
+        return Check("governor", "ok", f"{said}; without root it stays, and is recorded")
+    return Check(
+        "governor",
+        "warning",
+        f"{said}: the clock moves while measuring",
+        f'write governor = "performance" for {entry.name} into bench.toml',
+    )
+
+
+def _cores(entry: Entry, machine: MachineFacts, state: DeviceState) -> Check:
+    cores = measuring_cores(entry, machine)
+    total = machine.cores or len(state.online)
+    if not state.online:
+        return Check("cores", "ok", f"{total or 'an unknown number of'} cores")
+    said = f"{len(state.online)} of {total} online" + (f", measuring on {spans(cores)}" if cores else "")
+    if entry.cpus and machine.cores and max(entry.cpus) >= machine.cores:
+        return Check("cores", "fault", said, f"name cores from 0 to {machine.cores - 1} for {entry.name}")
+    if missing := sorted(set(cores) - set(state.online)):
+        return Check(
+            "cores",
+            "fault",
+            f"{said}: {spans(missing)} switched off",
+            "choose a power mode with all cores, or wait until it is cool",
+        )
+    if len(state.online) < total:
+        return Check("cores", "warning", said, "choose a power mode with all cores")
+    return Check("cores", "ok", said)
+
+
+def _clock(state: DeviceState, host_clock_s: float) -> Check | None:
+    if state.clock_s is None:
+        return None
+    skew_s = state.clock_s - host_clock_s
+    if abs(skew_s) <= CLOCK_SKEW_S:
+        return Check("clock", "ok", "agrees with this host's")
+    way = "ahead of" if skew_s > 0 else "behind"
+    return Check(
+        "clock",
+        "warning",
+        f"{_duration(abs(skew_s))} {way} this host's",
+        "let the device take its time from the network",
+    )
+
+
+def _screen(entry: Entry, machine: MachineFacts, state: DeviceState) -> Check | None:
+    if not machine.android or state.screen_on is None:
+        return None
+    said = "on" if state.screen_on else "off"
+    if entry.stay_awake:
+        return Check("screen", "ok", f"{said}; kept awake while measuring")
+    if not state.screen_on:
+        return Check(
+            "screen",
+            "warning",
+            "off, and left so: a sleeping phone slows down",
+            f"remove stay_awake = false of {entry.name} from bench.toml",
+        )
+    return Check("screen", "ok", said)
+
+
+def _root(entry: Entry, state: DeviceState) -> Check:
+    if state.privilege is not None:
+        return Check("root", "ok", f"by {state.privilege}: governor and frequency can be set")
+    if entry.frequency_khz is not None:
+        return Check(
+            "root",
+            "warning",
+            f"none, so {entry.frequency_khz} kHz cannot be set",
+            "figures hold with the frequency as it is, which is recorded with them",
+        )
+    return Check("root", "ok", "none: governor and frequency stay as they are")
+
+
+def spans(cores: Sequence[int]) -> str:
+    """Core numbers as people write them: `0-3,7`."""
+    found: list[list[int]] = []
+    for core in sorted(cores):
+        if found and core == found[-1][-1] + 1:
+            found[-1].append(core)
+        else:
+            found.append([core])
+    return ",".join(f"{one[0]}-{one[-1]}" if len(one) > 1 else f"{one[0]}" for one in found)
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.0f} days"
