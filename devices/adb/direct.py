@@ -1,0 +1,331 @@
+"""A phone reached without an adb server, over TCP or USB: the link, the handshake. Knows nothing of services.
+
+The links and the keys are adb-shell's. Its `AdbDevice` is not used: one call at a time, no exit codes, and
+one error for a wrong key, a silent phone and a dead link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from adb_shell.transport.tcp_transport import TcpTransport
+
+from devices.adb.keys import Signer, default_key, signers
+from devices.adb.messages import (
+    AUTH,
+    CNXN,
+    PAYLOAD_BYTES,
+    STLS,
+    WITHOUT_CHECKSUMS,
+    BrokenProtocol,
+    Link,
+    Message,
+    header,
+    read_message,
+)
+from devices.adb.multiplexer import Multiplexer
+from devices.errors import (
+    DeviceNotFound,
+    DeviceOffline,
+    DeviceTrouble,
+    KeyRefused,
+    LinkLost,
+    RuntimeMissing,
+    Unauthorized,
+)
+
+#: how long a phone may take to be reached, and to answer each message of the handshake
+CONNECT_S = 10.0
+#: how long somebody may take to accept the key
+ACCEPT_S = 30.0
+_BANNER = b"host::features=shell_v2,cmd\0"
+_TOKEN, _SIGNATURE, _PUBLIC_KEY = 1, 2, 3
+#: the longest payload of a phone that has not said what it takes
+_FIRST_PAYLOAD_BYTES = 4096
+_FEATURE = re.compile(r"[A-Za-z0-9_.+-]{1,64}")
+
+OnWait = Callable[[str], None]
+
+
+def connect_tcp(
+    host: str, port: int, name: str, keys: Sequence[Path] | None, on_wait: OnWait | None
+) -> Multiplexer:
+    """Connect to a phone that listens on a port.
+
+    Args:
+        host: a name or an address, IPv6 without brackets.
+        name: the phone, for messages.
+        keys: see `devices.adb.keys.signers`.
+        on_wait: told that somebody has to accept the key on the phone's screen. None: nobody is there to do
+            it, and a phone that knows none of the keys is not asked.
+
+    Raises:
+        DeviceNotFound: nothing listens there.
+        DeviceOffline: something does, and does not answer.
+        Unauthorized: nobody accepted the key.
+        KeyRefused: the phone knows none of the keys.
+        LinkLost: the link broke during the handshake.
+        DeviceTrouble: it speaks another protocol.
+        BadSettings: a key cannot be used.
+    """
+    mine = signers(keys)
+    link = TcpLink(host, port)
+    try:
+        link.connect(CONNECT_S)
+    except OSError as error:
+        raise DeviceNotFound(
+            f"nothing answers at {name}: {_reason(error)}; is the phone on, in this network and listening "
+            "(`adb tcpip 5555` over USB first)?"
+        ) from error
+    return _shake_hands(link, name, mine, _names(keys), on_wait)
+
+
+def connect_usb(serial: str, name: str, keys: Sequence[Path] | None, on_wait: OnWait | None) -> Multiplexer:
+    """Connect to a phone on a USB port of this machine (see `connect_tcp`).
+
+    Raises:
+        RuntimeMissing: the library for USB is not installed.
+        DeviceTrouble: an adb server owns the phone, or this user may not use it.
+    """
+    mine = signers(keys)
+    link = _open_usb(serial, name)
+    return _shake_hands(link, name, mine, _names(keys), on_wait)
+
+
+class TcpLink(TcpTransport):  # type: ignore[misc] # adb-shell ships no types
+    """adb-shell's connection with its whole messages sent at once, and without Nagle's delay (see `Link`)."""
+
+    def connect(self, transport_timeout_s: float) -> None:
+        """Connect; raises OSError."""
+        super().connect(transport_timeout_s)
+        link: socket.socket = self._connection
+        link.setblocking(True)
+        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # a cable pulled while nothing is sent shows within half a minute
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):
+            if hasattr(socket, option):
+                link.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+    def read(self, count: int, timeout_s: float | None) -> bytes:
+        """Exactly so many bytes (see `Link.read`)."""
+        link: socket.socket = self._connection
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        data = bytearray(count)
+        view = memoryview(data)
+        while view:
+            if deadline is not None:
+                poll = select.poll()
+                poll.register(link, select.POLLIN)
+                if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                    raise TimeoutError("no answer in time")
+            got = link.recv_into(view)
+            if not got:
+                raise EOFError
+            view = view[got:]
+        return bytes(data)
+
+    def write(self, header: bytes, payload: bytes | memoryview) -> None:
+        """All of a message (see `Link.write`)."""
+        link: socket.socket = self._connection
+        sent = link.sendmsg([header, payload]) if payload else link.send(header)
+        if sent < len(header):
+            link.sendall(header[sent:])
+            sent = len(header)
+        if sent < len(header) + len(payload):
+            link.sendall(memoryview(payload)[sent - len(header) :])
+
+    def interrupt(self) -> None:
+        """Make it fail in every thread (see `Link.interrupt`)."""
+        self._connection.shutdown(socket.SHUT_RDWR)
+
+
+class UsbLink:
+    """adb-shell's USB transport as a `Link`."""
+
+    #: how long a read may be deaf to `interrupt`
+    SLICE_S = 0.5
+    #: how long a phone may take to accept one message
+    WRITE_S = 30.0
+
+    def __init__(self, usb: Any) -> None:
+        self._usb = usb
+        self._interrupted = threading.Event()
+
+    def read(self, count: int, timeout_s: float | None) -> bytes:
+        """Exactly so many bytes (see `Link.read`)."""
+        from adb_shell.exceptions import UsbReadFailedError
+
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        data = bytearray()
+        while len(data) < count:
+            if self._interrupted.is_set():
+                raise EOFError
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError("no answer in time")
+            try:
+                data += self._usb.bulk_read(count - len(data), self.SLICE_S)
+            except UsbReadFailedError as error:
+                cause = error.usb_error
+                if type(cause).__name__ != "USBErrorTimeout":
+                    raise ConnectionError(f"USB: {cause}") from error
+                data += getattr(cause, "received", b"")
+        return bytes(data)
+
+    def write(self, header: bytes, payload: bytes | memoryview) -> None:
+        """All of a message (see `Link.write`); a phone wants header and payload as two transfers."""
+        from adb_shell.exceptions import UsbWriteFailedError
+
+        for part in (header, payload):
+            try:
+                if part and self._usb.bulk_write(bytes(part), self.WRITE_S) != len(part):
+                    raise ConnectionError("USB: a transfer was cut short")
+            except UsbWriteFailedError as error:
+                raise ConnectionError(f"USB: {error.usb_error}") from error
+
+    def interrupt(self) -> None:
+        """Make it fail in every thread (see `Link.interrupt`)."""
+        self._interrupted.set()
+
+    def close(self) -> None:
+        """Let go of the phone."""
+        self._usb.close()
+
+
+def _open_usb(serial: str, name: str) -> UsbLink:
+    try:
+        from adb_shell.transport.usb_transport import UsbTransport
+    except ImportError as error:
+        raise RuntimeMissing(
+            "the library for USB is not installed: pip install 'mnas[usb]', "
+            "or reach the phone through an adb server (`adb start-server`)"
+        ) from error
+    try:
+        usb = UsbTransport.find_adb(serial=serial)
+        usb.connect(CONNECT_S)
+    except Exception as error:  # libusb's, which cannot be named where it is not installed
+        raise _usb_error(error, name) from error
+    return UsbLink(usb)
+
+
+def _usb_error(error: Exception, name: str) -> DeviceTrouble:
+    kind = type(error).__name__
+    if kind == "UsbDeviceNotFoundError":
+        return DeviceNotFound(f"{name} is on no USB port of this machine: is USB debugging on, the cable in?")
+    if kind == "USBErrorBusy":
+        return DeviceTrouble(
+            f"an adb server owns {name}: use the server back end (the default where a server runs), "
+            "or end the server with `adb kill-server`"
+        )
+    if kind == "USBErrorAccess":
+        return DeviceTrouble(
+            f"this user may not use {name}: install udev rules for Android (on Debian the package "
+            "android-sdk-platform-tools-common) and be in the group plugdev"
+        )
+    return DeviceOffline(f"{name} does not answer on USB: {kind}: {error}")
+
+
+def _shake_hands(
+    link: Any, name: str, mine: Sequence[Signer], names: str, on_wait: OnWait | None
+) -> Multiplexer:
+    try:
+        greeting = _authenticate(link, name, mine, names, on_wait)
+        state, _, rest = greeting.payload.decode(errors="replace").partition("::")
+        if state != "device":
+            raise DeviceOffline(f"{name} is in the state {state[:20]!r}, not 'device': start Android on it")
+        given = next((part[9:] for part in rest.rstrip("\0").split(";") if part.startswith("features=")), "")
+        features = frozenset(feature for feature in given.split(",") if _FEATURE.fullmatch(feature))
+        return Multiplexer(
+            link,
+            name,
+            features,
+            max(1, min(greeting.second, PAYLOAD_BYTES)),
+            checksums=greeting.first < WITHOUT_CHECKSUMS,
+        )
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            link.close()
+        if isinstance(error, EOFError):
+            raise LinkLost(f"{name} closed the connection during the handshake") from error
+        if isinstance(error, TimeoutError):
+            raise DeviceOffline(
+                f"{name} takes connections, but did not answer within {CONNECT_S:g} s: wake it up, or switch "
+                "USB debugging off and on again"
+            ) from error
+        if isinstance(error, OSError):
+            raise LinkLost(f"the link to {name} broke during the handshake: {_reason(error)}") from error
+        if isinstance(error, BrokenProtocol):
+            raise DeviceTrouble(f"{name} is no phone in debugging mode: {error}") from error
+        raise
+
+
+def _authenticate(
+    link: Link, name: str, mine: Sequence[Signer], names: str, on_wait: OnWait | None
+) -> Message:
+    """Introduce this host; the phone's greeting once it lets it in."""
+    _send(link, CNXN, WITHOUT_CHECKSUMS, PAYLOAD_BYTES, _BANNER)
+    answer = _answer(link, name, CONNECT_S)
+    for signer in mine:
+        if answer.command == CNXN:
+            return answer
+        _send(link, AUTH, _SIGNATURE, 0, signer.Sign(answer.payload))
+        answer = _answer(link, name, CONNECT_S)
+    if answer.command == CNXN:
+        return answer
+    refused = f"{name} knows none of this host's keys ({names})"
+    if on_wait is None:
+        raise KeyRefused(
+            f"{refused}, and nobody is here to accept one on its screen: run `mnas devices doctor` beside "
+            "the phone, or name a key that it knows"
+        )
+    _send(link, AUTH, _PUBLIC_KEY, 0, _public(mine[0]))
+    on_wait(f"{name}: waiting for you to accept the key on the phone's screen (at most {ACCEPT_S:g} s)")
+    try:
+        answer = _answer(link, name, ACCEPT_S)
+    except TimeoutError as error:
+        raise Unauthorized(
+            f"nobody accepted this host's key on the screen of {name} within {ACCEPT_S:g} s: unlock the "
+            "phone, tick 'always allow from this computer', and try again"
+        ) from error
+    except (EOFError, ConnectionError) as error:
+        raise KeyRefused(f"{refused} and hung up when one was offered: put {names}.pub there") from error
+    if answer.command == AUTH:
+        raise KeyRefused(f"{refused} and does not take one: accept it on the phone's screen, or name another")
+    return answer
+
+
+def _answer(link: Link, name: str, timeout_s: float) -> Message:
+    """The next message that a handshake can have."""
+    message = read_message(link, timeout_s)
+    if message.command == STLS:
+        raise DeviceTrouble(
+            f"{name} wants TLS, as 'wireless debugging' does: use an adb server (`adb pair`, `adb connect`), "
+            "or run `adb tcpip 5555` over USB and connect to that port"
+        )
+    if message.command == CNXN or (message.command == AUTH and message.first == _TOKEN):
+        return message
+    raise BrokenProtocol("it answered the greeting with something else")
+
+
+def _send(link: Link, command: int, first: int, second: int, payload: bytes) -> None:
+    link.write(header(command, first, second, payload, checksums=True), payload)
+
+
+def _public(signer: Signer) -> bytes:
+    return signer.GetPublicKey().rstrip(b"\n\0") + b"\0"
+
+
+def _names(keys: Sequence[Path] | None) -> str:
+    return ", ".join(map(str, [default_key()] if keys is None else keys))
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__
