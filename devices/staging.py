@@ -102,12 +102,12 @@ class Staging:
                 "such as /data/local/tmp/mnas"
             )
         self._transport = transport
-        self._work = str(path)
+        self.work = str(path)
         self._cleaned = False
 
     def path(self, sha256: str) -> str:
         """Where a model lies on the device once it was put there."""
-        return f"{self._work}/models/{sha256}.tflite"
+        return f"{self.work}/models/{sha256}.tflite"
 
     def put(self, models: Sequence[ModelFile]) -> dict[str, str]:
         """See that models are on the device, unchanged. Those missing go there together.
@@ -164,7 +164,7 @@ class Staging:
         for attempt in range(ATTEMPTS + 1):
             held, free_bytes = self._look(place, {name: content})
             if name in held:
-                return f"{self._work}/{place}/{name}"
+                return f"{self.work}/{place}/{name}"
             if attempt < ATTEMPTS:
                 self._make_room(_blocks(len(content)), free_bytes, frozenset())
                 new = f".{secrets.token_hex(8)}.new"
@@ -175,7 +175,7 @@ class Staging:
 
     def holds(self, folder: str, name: str, sha256: str) -> bool:
         """Whether a file that `keep` put on the device is there, unchanged."""
-        place = f"{self._work}/{folder}/{sha256}"
+        place = f"{self.work}/{folder}/{sha256}"
         command = ["sh", "-c", _HOLDS, "sh", place, name, sha256]
         said = self._transport.run(command, timeout_s=ROUND_TRIP_S).stdout
         return said.split(b" ")[0] == sha256.encode()
@@ -240,7 +240,7 @@ class Staging:
     def _push(self, content: bytes, place: str) -> None:
         try:
             timeout_s = ROUND_TRIP_S + len(content) / LEAST_BYTES_PER_S
-            self._transport.push(content, f"{self._work}/{place}", timeout_s)
+            self._transport.push(content, f"{self.work}/{place}", timeout_s)
         except TransientError:
             raise
         except DeviceTrouble as error:
@@ -258,18 +258,18 @@ class Staging:
             DeviceTrouble: it failed, unless because something arrived damaged.
         """
         timeout_s = ROUND_TRIP_S + size_bytes / LEAST_SUMMED_BYTES_PER_S
-        command = ["sh", "-c", script, "sh", self._work, *arguments]
+        command = ["sh", "-c", script, "sh", self.work, *arguments]
         result = self._transport.run(command, stdin, timeout_s)
         full = b"space left" in result.stderr or b"uota exceeded" in result.stderr
         if (result.exit_code not in (0, _DAMAGED)) or (full and not result.ok):
             said = one_line(result.stderr.decode(errors="replace"))[:REASON_KEPT]
-            message = f"cannot write in {self._work} on the device: {said or ending(result.exit_code)}"
+            message = f"cannot write in {self.work} on the device: {said or ending(result.exit_code)}"
             raise NoSpace(f"{message}; remove something there") if full else DeviceTrouble(message)
         return result.stdout.decode(errors="replace")
 
     def _full(self, needed_bytes: int, free_bytes: int) -> str:
         return (
-            f"the device's storage is full: {needed_bytes / 1e6:.1f} MB are needed in {self._work}, "
+            f"the device's storage is full: {needed_bytes / 1e6:.1f} MB are needed in {self.work}, "
             f"{free_bytes / 1e6:.1f} MB are free; remove something there"
         )
 

@@ -5,6 +5,7 @@ Knows plans, deadlines and crashes. Does not know how the device is reached or h
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,19 +14,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from devices import facts as texts
 from devices.errors import (
+    BadSettings,
     DeadlineExceeded,
     DevicesError,
     DeviceTrouble,
     ModelRejected,
     ProfilerUnavailable,
+    RuntimeMissing,
     TransientError,
     WorkerCrashed,
 )
+from devices.facts import MachineFacts, cores, cpu_model, memory_bytes, operating_system
 from devices.measurement import Context, DeviceFacts, Failure, ModelFile, OperatorTime, Pass, Settings
 from devices.plan import Plan
-from devices.runners.worker_process import START_S, WorkerProcess
+from devices.runners.device_facts import device_facts
+from devices.runners.worker_process import START_S, WorkerProcess, one_line
+from devices.staging import Staging
 from devices.transport import Transport
 
 WORKER_FILE = Path(__file__).with_name("litert_worker.py")
@@ -41,9 +46,10 @@ def schedule(models: int, plan: Plan) -> list[list[int]]:
 class LitertDevice:
     """A device on which a TFLite runtime for Python measures models (see `Device`).
 
-    The worker is started at the first use and again after a crash. A stream sends every model once; models
-    stay loaded from pass to pass while the device's memory lasts, and leave with their files at its end. One
-    burst is asked for at a time, so that nothing that the caller does between two results disturbs it.
+    The worker is started at the first use and again after a crash. A stream sends every model once, by way of
+    a staging all together; models stay loaded from pass to pass while the device's memory lasts. At its end
+    they leave the memory, and their files the device unless they are staged. One burst is asked for at once,
+    so that nothing that the caller does between two results disturbs it.
     """
 
     def __init__(
@@ -52,6 +58,9 @@ class LitertDevice:
         transport: Transport,
         settings: Settings | None = None,
         python: str = sys.executable,
+        *,
+        staging: Staging | None = None,
+        machine: MachineFacts | None = None,
     ) -> None:
         """Connects at the first use.
 
@@ -60,16 +69,29 @@ class LitertDevice:
             transport: the way to it; closed with the device.
             settings: threads and cores.
             python: the Python on the device that has NumPy and a TFLite runtime.
+            staging: where models are kept on a device at the other end of a link; None: sent to a temporary
+                folder each time.
+            machine: what the device is, where somebody has looked already.
+
+        Raises:
+            BadSettings: a delegate that this runner does not have.
         """
         self.address = address
         self._transport = transport
         self._settings = settings or Settings()
+        if self._settings.delegate != "xnnpack":
+            raise BadSettings(
+                f"{address}: the runner litert has the delegate xnnpack, not {self._settings.delegate}; "
+                "others need a phone or a board with the runner benchmark_model"
+            )
         self._python = python
+        self._staging = staging
+        self._machine = machine
         self._directory: str | None = None
         self._worker: WorkerProcess | None = None
         self._hello: dict[str, Any] = {}
         self._facts: DeviceFacts | None = None
-        self._sent: set[str] = set()
+        self._sent: dict[str, str] = {}
 
     @property
     def settings(self) -> Settings:
@@ -87,19 +109,13 @@ class LitertDevice:
         if self._facts is None:
             self._running()
             hello = self._hello
-            cpuinfo, kernel = self._read("/proc/cpuinfo"), self._read("/proc/sys/kernel/osrelease")
-            self._facts = DeviceFacts(
-                address=self.address,
-                machine=hello["machine"],
-                cpu_model=texts.cpu_model(cpuinfo, hello["machine"]),
-                cores=texts.cores(cpuinfo) or hello["cores"],
-                memory_bytes=texts.memory_bytes(self._read("/proc/meminfo")),
-                operating_system=texts.operating_system(
-                    self._read("/etc/os-release"), f"Linux {kernel.strip()}"
-                ),
-                python_version=hello["python_version"],
+            self._facts = device_facts(
+                self._machine or self._look(hello["machine"]),
+                self.address,
                 runtime=hello["runtime"],
                 runtime_version=hello["runtime_version"],
+                python_version=hello["python_version"],
+                cores=hello["cores"],
             )
         return self._facts
 
@@ -109,13 +125,15 @@ class LitertDevice:
         Raises:
             ProfilerUnavailable: `plan.per_operator`, but this device has no profiler for it.
             DevicesError: the reference model cannot be measured.
-            DeviceTrouble: the device cannot be reached, or has no runtime.
+            DeviceTrouble: the device cannot be reached, has no runtime, or no room for the models.
             BadSettings: the settings do not fit the device.
         """
         keys = [model.sha256 for model in models]
         reference = plan.reference.sha256 if plan.reference else None
         failed: set[int] = set()
         try:
+            if self._staging is not None:
+                self._sent |= self._staging.put([*models, *([plan.reference] if plan.reference else [])])
             self._check(plan, reference)
             for index, order in enumerate(schedule(len(models), plan)):
                 for i in order:
@@ -124,6 +142,9 @@ class LitertDevice:
                         if isinstance(outcome, Failure):
                             failed.add(i)
                         yield outcome
+        except TransientError:
+            self._lost()
+            raise
         finally:
             self._forget([*keys, reference] if reference else keys)
 
@@ -134,7 +155,8 @@ class LitertDevice:
             self._worker = None
         try:
             if self._directory is not None:
-                self._transport.run(["rm", "-rf", "--", self._directory], timeout_s=20.0)
+                with contextlib.suppress(TransientError):  # a later worker removes it
+                    self._transport.run(["rm", "-rf", "--", self._directory], timeout_s=20.0)
         finally:
             self._directory = None
             self._sent.clear()
@@ -142,14 +164,29 @@ class LitertDevice:
 
     def _running(self) -> WorkerProcess:
         """A worker that has been greeted, started if there is none."""
-        if self._worker is not None and self._worker.alive:
-            return self._worker
+        if self._worker is None or not self._worker.alive:
+            try:
+                self._worker = self._start()
+            except TransientError:
+                self._lost()
+                raise
+            except DeviceTrouble as error:
+                unfit = isinstance(error, RuntimeMissing | WorkerCrashed)
+                if self._staging is not None and (unfit or not self._has_python()):
+                    raise RuntimeMissing(
+                        f"{self.address} has no TFLite runtime that works with {self._python}: run "
+                        f"`mnas devices setup {self.address}` ({error})"
+                    ) from error
+                if isinstance(error, WorkerCrashed):
+                    raise DeviceTrouble(
+                        f"{self.address}: the worker did not start with {self._python}: {error}"
+                    ) from error
+                raise
+        return self._worker
+
+    def _start(self) -> WorkerProcess:
         if self._directory is None:
-            made = self._transport.run(["mktemp", "-d", "-t", "mnas.XXXXXXXX"], timeout_s=20.0)
-            if not made.ok:
-                reason = made.stderr.decode(errors="replace").strip()
-                raise DeviceTrouble(f"{self.address}: cannot make a temporary directory: {reason}")
-            self._directory = made.stdout.decode().strip()
+            self._directory = self._make_directory()
             self._transport.push(WORKER_FILE.read_bytes(), f"{self._directory}/{WORKER_FILE.name}")
         script = f"{self._directory}/{WORKER_FILE.name}"
         worker = WorkerProcess(self._transport, self._python, script, self._directory)
@@ -157,16 +194,22 @@ class LitertDevice:
             self._hello = worker.ask(
                 "hello", START_S, threads=self._settings.threads, cpus=self._settings.cpus
             )
-        except WorkerCrashed as error:
-            worker.kill()
-            raise DeviceTrouble(
-                f"{self.address}: the worker did not start with {self._python}: {error}"
-            ) from error
         except BaseException:
             worker.kill()
             raise
-        self._worker = worker
         return worker
+
+    def _has_python(self) -> bool:
+        script = 'command -v "$1" >/dev/null'
+        return self._transport.run(["sh", "-c", script, "sh", self._python], timeout_s=20.0).ok
+
+    def _lost(self) -> None:
+        """The link broke: the worker there ends by itself, and its folder may go with it."""
+        if self._worker is not None:
+            self._worker.kill()
+        self._worker = None
+        self._directory = None
+        self._sent.clear()
 
     def _check(self, plan: Plan, reference: str | None) -> None:
         """Whether the plan can be followed at all."""
@@ -181,14 +224,25 @@ class LitertDevice:
         except DevicesError as error:
             raise type(error)(f"the reference model {plan.reference.name}: {error}") from error
 
+    def _make_directory(self) -> str:
+        """A new temporary folder on the device, in the work folder where there is one."""
+        if self._staging is None:
+            command = ["mktemp", "-d", "-t", "mnas.XXXXXXXX"]
+        else:
+            script = 'umask 077; mkdir -p -- "$1" && exec mktemp -d "$1/mnas.XXXXXXXX"'
+            command = ["sh", "-c", script, "sh", f"{self._staging.work}/worker"]
+        made = self._transport.run(command, timeout_s=20.0)
+        if not made.ok:
+            reason = one_line(made.stderr.decode(errors="replace"))
+            raise DeviceTrouble(f"{self.address}: cannot make a temporary directory: {reason}")
+        return made.stdout.decode().strip()
+
     def _send(self, model: ModelFile, key: str) -> dict[str, str]:
         if key not in self._sent:
-            self._transport.push(model.content, self._path(key))
-            self._sent.add(key)
-        return {"key": key, "path": self._path(key)}
-
-    def _path(self, key: str) -> str:
-        return f"{self._directory}/{key}.tflite"
+            path = f"{self._directory}/{key}.tflite"
+            self._transport.push(model.content, path)
+            self._sent[key] = path
+        return {"key": key, "path": self._sent[key]}
 
     def _ask(self, model: ModelFile, key: str, plan: Plan, reference: str | None) -> dict[str, Any]:
         worker = self._running()
@@ -246,6 +300,7 @@ class LitertDevice:
                 other_load=reply["other_load"],
                 throttled=reply["throttled"],
                 governor=reply["governor"],
+                frequency_khz=reply["frequency_khz"],
             ),
             all_preempted=reply["all_preempted"],
         )
@@ -257,11 +312,28 @@ class LitertDevice:
                 self._worker.ask("unload", START_S, keys=list(keys))
             except DeviceTrouble:
                 self._worker.kill()
-        sent = sorted(self._sent.intersection(keys))
-        self._sent.difference_update(sent)
-        for first in range(0, len(sent), FILES_A_COMMAND):
-            paths = [self._path(key) for key in sent[first : first + FILES_A_COMMAND]]
-            self._transport.run(["rm", "-f", "--", *paths], timeout_s=20.0)
+        paths = [self._sent.pop(key) for key in sorted(self._sent.keys() & set(keys))]
+        if self._staging is not None:
+            return
+        for first in range(0, len(paths), FILES_A_COMMAND):
+            self._transport.run(["rm", "-f", "--", *paths[first : first + FILES_A_COMMAND]], timeout_s=20.0)
+
+    def _look(self, machine: str) -> MachineFacts:
+        """What this machine is, from its own files."""
+        cpuinfo, kernel = self._read("/proc/cpuinfo"), self._read("/proc/sys/kernel/osrelease")
+        return MachineFacts(
+            machine=machine,
+            abi=None,
+            soc=None,
+            model=None,
+            cpu_model=cpu_model(cpuinfo, machine),
+            cores=cores(cpuinfo),
+            clusters=(),
+            memory_bytes=memory_bytes(self._read("/proc/meminfo")),
+            operating_system=operating_system(self._read("/etc/os-release"), f"Linux {kernel.strip()}"),
+            os_build=None,
+            android=False,
+        )
 
     def _read(self, path: str) -> str:
         return self._transport.run(["cat", path], timeout_s=20.0).stdout.decode(errors="replace")

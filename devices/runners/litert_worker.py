@@ -85,13 +85,14 @@ def read_text(path: str) -> str | None:
 def choose_cpus(threads: int, cpus: list[int] | None) -> list[int] | None:
     """Pin this process before the runtime starts threads; returns the cores, or None where one cannot pin.
 
-    By default the last `threads` of the cores it may use: interrupts prefer the first ones, and on boards
-    with two kinds of core the last ones are the fast ones.
+    By default the `threads` fastest of the cores it may use, of equally fast ones the last: interrupts prefer
+    the first ones.
     """
     if not hasattr(os, "sched_getaffinity"):
         return None
     allowed = sorted(os.sched_getaffinity(0))
-    wanted = allowed[-threads:] if cpus is None else sorted(set(cpus))
+    fastest = sorted(allowed, key=lambda cpu: (frequency_khz([cpu], "cpuinfo_max_freq") or 0, cpu))[-threads:]
+    wanted = sorted(fastest if cpus is None else set(cpus))
     existing = os.cpu_count() or len(allowed)
     given = "%d threads" % threads if cpus is None else "%d threads on cores %s" % (threads, wanted)
     if cpus is not None and wanted[-1] >= existing:
@@ -267,6 +268,12 @@ def frequency_limited(cpus: list[int] | None) -> bool | None:
         if limit and highest and limit.strip().isdigit() and highest.strip().isdigit():
             answers.append(int(limit) < int(highest))
     return any(answers) if answers else None
+
+
+def frequency_khz(cpus: list[int] | None, which: str = "scaling_cur_freq") -> int | None:
+    """The highest of these cores' frequencies of a kind, by default the current ones; None if unknown."""
+    texts = [read_text("/sys/devices/system/cpu/cpu%d/cpufreq/%s" % (cpu, which)) for cpu in cpus or []]
+    return max((int(text) for text in texts if text and text.strip().isdigit()), default=0) or None
 
 
 def governor(cpus: list[int] | None) -> str | None:
@@ -955,6 +962,7 @@ class Worker:
         timed = self.timed(
             model, request["warmup_runs"], request["min_runs"], request["min_time_s"], deadline_ns
         )
+        frequency = frequency_khz(self.cpus)
         kept, all_preempted = undisturbed(timed)
         answer = dict(self.figures[spec["key"]])
         answer.update(
@@ -965,6 +973,7 @@ class Worker:
             other_load=self.load_meter.other_load(),
             throttled=throttled_since(throttles, self.cpus),
             governor=governor(self.cpus),
+            frequency_khz=frequency,
             operators=model.profile(self, request, deadline_ns) if request["per_operator"] else None,
         )
         return answer

@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from devices.errors import DeviceTrouble, ModelRejected, ProfilerUnavailable, RuntimeMissing
+from devices.errors import (
+    BadSettings,
+    DeviceTrouble,
+    LinkLost,
+    ModelRejected,
+    ProfilerUnavailable,
+    RuntimeMissing,
+)
+from devices.facts import MachineFacts
 from devices.local import LocalTransport
 from devices.measurement import Failure, ModelFile, Pass, Settings, gather
 from devices.plan import Plan
 from devices.runners.litert import LitertDevice, schedule
+from devices.staging import Staging
+from devices.transport import Channel
 
 QUICK = Plan(warmup_runs=1, min_runs=5, deadline_s=30.0)
 BROKEN = ModelFile("broken.tflite", b"TFL3 it is not")
@@ -282,6 +293,120 @@ def test_a_stream_left_early_leaves_a_working_device(
     next(stream)
     stream.close()  # type: ignore[attr-defined] # it is a generator
     assert len(passes(device.stream([tiny], QUICK))) == 1
+
+
+# --- through a staging, as on a board
+
+
+class Board(LocalTransport):
+    """Counts what is pushed; its channels break when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pushed: list[str] = []
+        self.answers_left = 10**9
+
+    def push(self, content: bytes, path: str, timeout_s: float = 60.0) -> None:
+        self.pushed.append(path)
+        super().push(content, path, timeout_s)
+
+    def spawn(self, command: Sequence[str]) -> Channel:
+        channel = super().spawn(command)
+        read_line = channel.read_line
+
+        def read_or_break(timeout_s: float) -> bytes:
+            self.answers_left -= 1
+            if self.answers_left == 0:
+                raise LinkLost("the cable is out")
+            return read_line(timeout_s)
+
+        channel.read_line = read_or_break  # type: ignore[method-assign]
+        return channel
+
+
+@pytest.fixture
+def board() -> Iterator[Board]:
+    transport = Board()
+    yield transport
+    transport.close()
+
+
+def test_staged_models_go_in_one_push_and_stay(
+    tmp_path: Path, board: Board, tiny: ModelFile, small: ModelFile, pooling_int8: ModelFile
+) -> None:
+    work = tmp_path / "mnas"
+    plan = replace(QUICK, passes=2, reference=small)
+    device = LitertDevice("ssh://board", board, staging=Staging(board, str(work)))
+    assert len(passes(device.stream([tiny, pooling_int8], plan))) == 4
+    assert len(board.pushed) == 2  # the worker and the models
+    assert all(Path(path).is_relative_to(work) for path in board.pushed)
+    assert len(list(work.glob("models/*.tflite"))) == 3
+    assert len(passes(device.stream([tiny, small], QUICK))) == 2
+    assert len(board.pushed) == 2
+    device.close()
+    assert len(list(work.glob("models/*.tflite"))) == 3
+    assert not list(work.glob("worker/*"))
+
+
+def test_a_staged_model_that_was_changed_there_is_not_measured(
+    tmp_path: Path, board: Board, tiny: ModelFile, small: ModelFile
+) -> None:
+    staging = Staging(board, str(tmp_path / "mnas"))
+    device = LitertDevice("ssh://board", board, staging=staging)
+    passes(device.stream([tiny], QUICK))
+    Path(staging.path(tiny.sha256)).write_bytes(small.content)
+    (found,) = passes(device.stream([tiny], QUICK))
+    assert Path(staging.path(tiny.sha256)).read_bytes() == tiny.content
+    assert gather(tiny, [found]).median_ms < 0.5
+    device.close()
+
+
+@pytest.mark.parametrize("answers", [1, 2, 3, 4])
+def test_after_a_broken_link_it_begins_anew(
+    tmp_path: Path, board: Board, tiny: ModelFile, small: ModelFile, answers: int
+) -> None:
+    """Also when the worker, seeing its host gone, has removed its own folder."""
+    device = LitertDevice("ssh://board", board, staging=Staging(board, str(tmp_path / "mnas")))
+    board.answers_left = answers
+    plan = replace(QUICK, passes=2)
+    with pytest.raises(LinkLost, match="the cable is out"):
+        passes(device.stream([tiny, small], plan))
+    for left in (tmp_path / "mnas").glob("worker/*"):
+        shutil.rmtree(left)
+    assert len(passes(device.stream([tiny, small], plan))) == 4
+    device.close()
+
+
+def test_a_board_that_was_not_set_up_says_how(tmp_path: Path, board: Board, tiny: ModelFile) -> None:
+    staging = Staging(board, str(tmp_path / "mnas"))
+    empty = tmp_path / "python"
+    empty.write_text(f'#!/bin/sh\nexec {Path(sys.executable).resolve()} -S -E "$@"\n', encoding="utf-8")
+    empty.chmod(0o755)
+    for python in (f"{tmp_path}/mnas/venv/bin/python", str(empty)):
+        device = LitertDevice("ssh://pi@board", board, python=python, staging=staging)
+        with pytest.raises(RuntimeMissing, match=r"run `mnas devices setup ssh://pi@board`") as caught:
+            next(device.stream([tiny], QUICK))
+        assert ("No module named 'numpy'" in str(caught.value)) is (python == str(empty))
+
+
+def test_a_board_tells_its_own_facts(tmp_path: Path, board: Board, tiny: ModelFile) -> None:
+    staging = Staging(board, str(tmp_path / "mnas"))
+    machine = MachineFacts(
+        "aarch64", None, "bcm2712", "Raspberry Pi 5", "4x Cortex-A76", 4, (), 2**33, "Debian 12", None, False
+    )
+    device = LitertDevice("ssh://board", board, staging=staging, machine=machine)
+    (found,) = passes(device.stream([tiny], QUICK))
+    facts = found.context.facts
+    assert (facts.machine, facts.soc, facts.cores) == ("aarch64", "bcm2712", 4)
+    assert facts.cpu_model == "Raspberry Pi 5, 4x Cortex-A76"
+    assert facts.runtime == "ai_edge_litert"
+    device.close()
+
+
+@pytest.mark.parametrize("delegate", ["cpu", "gpu", "nnapi", "external:/lib.so"])
+def test_other_delegates_are_refused(delegate: str) -> None:
+    with pytest.raises(BadSettings, match=rf"has the delegate xnnpack, not {delegate}; .*benchmark_model"):
+        LitertDevice("local", LocalTransport(), Settings(delegate=delegate))
 
 
 # --- beginnings and ends

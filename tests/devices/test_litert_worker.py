@@ -325,6 +325,44 @@ def test_the_governor_is_told_where_there_is_one(monkeypatch: pytest.MonkeyPatch
     assert worker.governor(None) is None
 
 
+def test_the_frequency_is_the_highest_of_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = "/sys/devices/system/cpu/cpu"
+    texts = ("1800000\n", "2400000\n", "<unsupported>\n")
+    files = {f"{folder}{cpu}/cpufreq/scaling_cur_freq": text for cpu, text in enumerate(texts)}
+    monkeypatch.setattr(worker, "read_text", files.get)
+    assert worker.frequency_khz([0, 1, 2, 3]) == 2_400_000
+    assert worker.frequency_khz([2, 3]) is None
+    assert worker.frequency_khz(None) is None
+
+
+@pytest.mark.parametrize(
+    ("highest_khz", "threads", "expected"),
+    [
+        ((2_400, 2_400, 1_800, 1_800), 1, [1]),
+        ((2_400, 2_400, 1_800, 1_800), 2, [0, 1]),
+        ((2_400, 2_400, 1_800, 1_800), 3, [0, 1, 3]),
+        ((1_800, 1_800, 2_400, 2_400), 2, [2, 3]),
+        ((1_800, 1_800, 1_800, 1_800), 2, [2, 3]),
+        ((None, None, None, None), 2, [2, 3]),
+        ((None, 1_800, None, None), 1, [1]),
+    ],
+)
+def test_the_fastest_cores_are_chosen_and_of_equals_the_last(
+    monkeypatch: pytest.MonkeyPatch, highest_khz: tuple[int | None, ...], threads: int, expected: list[int]
+) -> None:
+    taken: list[list[int]] = [list(range(len(highest_khz)))]
+    files = {
+        f"/sys/devices/system/cpu/cpu{cpu}/cpufreq/cpuinfo_max_freq": f"{khz}000\n"
+        for cpu, khz in enumerate(highest_khz)
+        if khz
+    }
+    monkeypatch.setattr(worker, "read_text", files.get)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(taken[-1]))
+    monkeypatch.setattr(os, "sched_setaffinity", lambda _, cpus: taken.append(list(cpus)))
+    assert worker.choose_cpus(threads, None) == expected
+    assert taken[-1] == expected
+
+
 def test_peak_memory_sees_what_was_given_back() -> None:
     memory = worker.PeakMemory()
     block = np.ones(64 * 2**20, dtype=np.uint8)
