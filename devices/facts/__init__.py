@@ -1,9 +1,9 @@
 """What the texts of a device say of it: pure functions of text. Reads nothing itself."""
 
-from devices.facts.cores import Policy, big_cores, clusters, policies
 from devices.facts.device_state import PRIVILEGES, DeviceState, state
 from devices.facts.linux import cores, cpu_model, fields, memory_bytes, operating_system
 from devices.facts.machine_facts import MachineFacts, machine
+from devices.facts.processor import Policy, big_cores, clusters, policies
 from devices.facts.thermal import Temperature
 
 __all__ = [

@@ -72,7 +72,7 @@ def battery(text: str) -> Battery:
     if re.search(r"^\s*\(UPDATES STOPPED", text, re.MULTILINE):
         return Battery(made_up=True)
     figures: dict[str, int] = {}
-    for key, value in re.findall(r"^ {2}([a-z]+): (-?\d{1,10})\s*$", text, re.MULTILINE):
+    for key, value in re.findall(r"^ {2}([a-z]+): (-?[0-9]{1,10})\s*$", text, re.MULTILINE):
         figures.setdefault(key, int(value))
     powered = re.findall(r"^ {2}(?:AC|USB|Wireless|Dock) powered: (true|false)\s*$", text, re.MULTILINE)
     plugged_in = "true" in powered if powered else None
@@ -108,4 +108,5 @@ def screen_on(text: str) -> bool | None:
 
 def stay_on(text: str) -> int | None:
     """The bits of `stay_on_while_plugged_in` as `settings get global` prints them; None where not set."""
-    return int(text) if re.fullmatch(r"\d{1,3}", text.strip()) else None
+    match = re.fullmatch(r"\s*([0-9]{1,3})\s*", text)
+    return int(match[1]) if match else None

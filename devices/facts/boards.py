@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from devices.facts.cores import governor
+from devices.facts.processor import governor
 from devices.facts.thermal import Temperature, degrees, kind_of
 
 _NAMES = {"AO": "other", "AUX": "other", "thermal": "soc", "PLL": "soc", "PMIC": "other", "iwlwifi": "other"}
@@ -52,7 +52,7 @@ def get_throttled(text: str) -> Throttled | None:
 
 def measure_temp(text: str) -> tuple[Temperature, ...]:
     """Read `vcgencmd measure_temp`, such as `temp=48.3'C`; empty where it says something else."""
-    match = re.search(r"^temp=(-?\d{1,3}(?:\.\d{1,3})?)'C\s*$", text, re.MULTILINE)
+    match = re.search(r"^temp=(-?[0-9]{1,3}(?:\.[0-9]{1,3})?)'C\s*$", text, re.MULTILINE)
     celsius = degrees(match[1]) if match else None
     return () if celsius is None else (Temperature("vcgencmd", "soc", celsius),)
 
@@ -72,16 +72,18 @@ class Tegrastats:
 
 def tegrastats(text: str) -> Tegrastats:
     """Read the last whole line of `tegrastats`, of any release: `CPU [3%@345,off]` or `cpu [0%,0%]@102`."""
-    line = next((line for line in reversed(text.splitlines()) if re.search(r"\bRAM \d+/\d+MB", line)), "")
-    cores = re.search(r"\bcpu \[([0-9a-z%@,]{1,2000})\](?:@(\d{1,5}))?", line, re.IGNORECASE)
+    line = next(
+        (line for line in reversed(text.splitlines()) if re.search(r"\bRAM [0-9]+/[0-9]+MB", line)), ""
+    )
+    cores = re.search(r"\bcpu \[([0-9a-z%@,]{1,2000})\](?:@([0-9]{1,5}))?", line, re.IGNORECASE)
     mhz: list[int | None] = []
     for core in cores[1].split(",") if cores else ():
-        own = re.fullmatch(r"\d{1,3}%(?:@(\d{1,5}))?", core)
+        own = re.fullmatch(r"[0-9]{1,3}%(?:@([0-9]{1,5}))?", core)
         told = (own[1] or (cores[2] if cores else None)) if own else None
         mhz.append(int(told) if told else None)
     found = []
     for name, figure in re.findall(
-        r"(?<!\S)([A-Za-z][A-Za-z0-9_-]{0,31})@(-?\d{1,4}(?:\.\d{1,4})?)C(?!\S)", line
+        r"(?<!\S)([A-Za-z][A-Za-z0-9_-]{0,31})@(-?[0-9]{1,4}(?:\.[0-9]{1,4})?)C(?!\S)", line
     ):
         celsius = degrees(figure)
         if celsius is not None and not name.upper().startswith("PMIC"):
@@ -110,7 +112,7 @@ class Clock:
 def jetson_clocks(text: str) -> tuple[Clock, ...]:
     """The cores in what `jetson_clocks --show` prints, by number."""
     found = []
-    for number, rest in re.findall(r"^cpu(\d{1,3}):\s*(.{1,300})$", text, re.MULTILINE):
+    for number, rest in re.findall(r"^cpu([0-9]{1,3}):\s*(.{1,300})$", text, re.MULTILINE):
         values = dict(re.findall(r"(\w{1,20})=(\S{1,32})", rest))
         found.append(
             Clock(
@@ -132,4 +134,4 @@ def clocks_locked(text: str) -> bool | None:
 
 
 def _figure(text: str | None) -> int | None:
-    return int(text) if text and re.fullmatch(r"\d{1,9}", text) else None
+    return int(text) if text and re.fullmatch(r"[0-9]{1,9}", text) else None

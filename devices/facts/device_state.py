@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from devices.facts import android, boards, thermal
-from devices.facts.cores import Policy, cpu_list, policies
+from devices.facts.processor import Policy, cpu_list, policies
 from devices.facts.thermal import Temperature
 from devices.survey import Survey
 
@@ -122,7 +122,7 @@ def state(survey: Survey) -> DeviceState:
         power_mode=boards.power_mode(survey["nvpmodel"]),
         clocks_locked=boards.clocks_locked(survey["jetson_clocks"]),
         free_bytes=_free_bytes(survey["df"]),
-        clock_s=int(survey["clock"]) if re.fullmatch(r"\d{1,11}", survey["clock"].strip()) else None,
+        clock_s=_clock_s(survey["clock"]),
         uptime_s=_uptime_s(survey["uptime"]),
         boot_id=_boot_id(survey["boot_id"]),
         privilege=survey["privilege"].strip() if survey["privilege"].strip() in PRIVILEGES else None,
@@ -131,12 +131,17 @@ def state(survey: Survey) -> DeviceState:
 
 def _free_bytes(df: str) -> int | None:
     """The free space in what `df -k` prints. A long name of a device stands on a line of its own."""
-    rows = re.findall(r"\s(\d{1,15})\s+(\d{1,15})\s+(-?\d{1,15})\s+\d{1,3}%", df)
+    rows = re.findall(r"\s([0-9]{1,15})\s+([0-9]{1,15})\s+(-?[0-9]{1,15})\s+[0-9]{1,3}%", df)
     return max(0, int(rows[-1][2])) * 1024 if rows else None
 
 
+def _clock_s(text: str) -> int | None:
+    match = re.fullmatch(r"\s*([0-9]{1,11})\s*", text)
+    return int(match[1]) if match else None
+
+
 def _uptime_s(text: str) -> float | None:
-    match = re.match(r"\s*(\d{1,11}(?:\.\d{1,6})?)(?:\s|$)", text)
+    match = re.match(r"\s*([0-9]{1,11}(?:\.[0-9]{1,6})?)(?:\s|$)", text)
     return float(match[1]) if match else None
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from devices.facts import android, linux
-from devices.facts.cores import clusters, describe
+from devices.facts.processor import clusters, describe
 from devices.measurement import Cluster
 from devices.runners.worker_process import one_line
 from devices.survey import Survey
@@ -94,5 +94,5 @@ def _board_abi(arch: str, bits: str) -> str | None:
 
 
 def _jetson_release(text: str) -> str | None:
-    match = re.search(r"^# (R\d+) \(release\), REVISION: ([\d.]+)", text)
+    match = re.search(r"^# (R[0-9]+) \(release\), REVISION: ([0-9.]+)", text)
     return f"L4T {match[1]}.{match[2]}" if match else None

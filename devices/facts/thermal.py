@@ -18,7 +18,7 @@ ON_DIE = ("cpu", "gpu", "npu", "soc")
 #: most sensors that are looked at
 MOST = 256
 
-#: `android.os.Temperature`'s types, without 6 to 8, which are voltage, current and percentage, and -1, of any unit
+#: `android.os.Temperature`'s types but 6 to 8, which are voltage, current and percentage, and -1, of any unit
 _ANDROID_KINDS = {
     0: "cpu",
     1: "gpu",
@@ -52,29 +52,32 @@ _ANDROID_NAMES = {
 }
 #: names of what is no temperature though it stands among them
 _NO_TEMPERATURE = re.compile(
-    r"(^|[-_])(bcl|ibat|vbat|vph|iin|ocp|oilo|batoilo|smpl|uvlo|vdroop\d*|socd|lvl\d?)([-_.]|\d*$)"
+    r"(^|[-_])(bcl|ibat|vbat|vph|iin|ocp|oilo|batoilo|smpl|uvlo|vdroop[0-9]*|socd|lvl[0-9]?)([-_.]|[0-9]*$)"
     r"|^soc$|_cycle$|flash_led|[-_]minus[-_]|critical-battery-cell",
     re.IGNORECASE,
 )
 _KINDS = (
     ("battery", re.compile(r"batt|^bat$|^bms$|^pm.*charger|^mtktsbat", re.IGNORECASE)),
     ("gpu", re.compile(r"gpu|g3d|kgsl", re.IGNORECASE)),
-    ("npu", re.compile(r"npu|nsp\d*|^tpu|cdsp|nspss|^cv\d", re.IGNORECASE)),
+    ("npu", re.compile(r"npu|nsp[0-9]*|^tpu|cdsp|nspss|^cv[0-9]", re.IGNORECASE)),
     (
         "cpu",
-        re.compile(r"cpu|^(big|mid|little|ap|apc\d?|x86_pkg_temp|k10temp|coretemp)$|apss", re.IGNORECASE),
+        re.compile(r"cpu|^(big|mid|little|ap|apc[0-9]?|x86_pkg_temp|k10temp|coretemp)$|apss", re.IGNORECASE),
     ),
     (
         "soc",
-        re.compile(r"^soc\d*([-_]|$)|^tj([-_]|$)|^tsens|bigcore|littlecore|center[-_]thermal", re.IGNORECASE),
+        re.compile(
+            r"^soc[0-9]*([-_]|$)|^tj([-_]|$)|^tsens|bigcore|littlecore|center[-_]thermal", re.IGNORECASE
+        ),
     ),
     ("skin", re.compile(r"skin|quiet|^mb-therm", re.IGNORECASE)),
 )
 _TEMPERATURE = re.compile(
-    r"Temperature\{mValue=([^,{}]{1,24}), mType=(-?\d{1,3}), mName=([^{}]{1,64}?)(?:, mStatus=(-?\d{1,3}))?\}"
+    r"Temperature\{mValue=([^,{}]{1,24}), mType=(-?[0-9]{1,3}), "
+    r"mName=([^{}]{1,64}?)(?:, mStatus=-?[0-9]{1,3})?\}"
 )
-_ZONE = re.compile(r"zone(\d{1,4}) (\S+) (-?\d{1,10})")
-_COOLING = re.compile(r"cooling\d{1,4} (\S+) (\d{1,6})")
+_ZONE = re.compile(r"zone([0-9]{1,4}) (\S+) (-?[0-9]{1,10})")
+_COOLING = re.compile(r"cooling[0-9]{1,4} (\S+) ([0-9]{1,6})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def thermal_service(text: str) -> ThermalService:
     from each sensor's last change of status, which may be hours ago, and those after it are thresholds. A
     service without connection to the sensors has no current ones.
     """
-    status = re.search(r"^\s*Thermal Status: (\d)\s*$", text, re.MULTILINE)
+    status = re.search(r"^\s*Thermal Status: ([0-9])\s*$", text, re.MULTILINE)
     by_hand = re.search(r"^\s*IsStatusOverride: true\s*$", text, re.MULTILINE)
     found = []
     _, here, section = text.partition("Current temperatures from HAL:")
@@ -136,7 +139,7 @@ def thermal_service(text: str) -> ThermalService:
 def _held(section: str) -> bool | None:
     _, here, devices = section.partition("Current cooling devices from HAL:")
     states = re.findall(
-        r"CoolingDevice\{mValue=(\d{1,6}), mType=2, mName=(?:TYPE_CPU|[^{}]{0,40}cpufreq[^{}]{0,40})\}",
+        r"CoolingDevice\{mValue=([0-9]{1,6}), mType=2, mName=(?:TYPE_CPU|[^{}]{0,40}cpufreq[^{}]{0,40})\}",
         devices,
     )
     return any(int(state) for state in states) if here and states else None
@@ -194,7 +197,8 @@ def hottest_c(temperatures: Iterable[Temperature], kinds: Sequence[str]) -> floa
 
 def degrees(text: str) -> float | None:
     """A figure in degrees Celsius as a device prints it; None where it is no temperature."""
-    return plausible(float(text)) if re.fullmatch(r"-?\d{1,9}(\.\d{1,9})?", text.strip()) else None
+    match = re.fullmatch(r"\s*(-?[0-9]{1,9}(?:\.[0-9]{1,9})?)\s*", text)
+    return plausible(float(match[1])) if match else None
 
 
 def plausible(celsius: float) -> float | None:

@@ -40,6 +40,7 @@ PARTS = {
     (0x41, 0xD82): "Cortex-X4",
     (0x41, 0xD85): "Cortex-X925",
     (0x41, 0xD87): "Cortex-A725",
+    (0x48, 0xD40): "Cortex-A76 (Kirin)",
     (0x4E, 0x003): "Denver 2",
     (0x4E, 0x004): "Carmel",
     (0x51, 0x205): "Kryo",
@@ -51,7 +52,7 @@ PARTS = {
     (0x51, 0x804): "Kryo 4xx Gold",
     (0x51, 0x805): "Kryo 4xx Silver",
 }
-_ATTRIBUTE = re.compile(r"(policy|cpu)(\d{1,4})/([a-z_]+)=(.*)")
+_ATTRIBUTE = re.compile(r"(policy|cpu)([0-9]{1,4})/([a-z_]+)=(.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def cpu_list(text: str) -> tuple[int, ...]:
     """Core numbers out of `0-3,6` or `0 1 2 3`; empty where the text is anything else."""
     found: set[int] = set()
     for word in re.split(r"[,\s]+", text.strip()):
-        match = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", word)
+        match = re.fullmatch(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", word)
         if not match:
             return ()
         first, last = int(match[1]), int(match[2] or match[1])
@@ -130,7 +131,9 @@ def clusters(cpuinfo: str, cpufreq: str = "", capacities: str = "") -> tuple[Clu
     """
     parts = _parts(cpuinfo)
     known = {cpu: (policy.cpus, policy.highest_khz) for policy in policies(cpufreq) for cpu in policy.cpus}
-    capacity = {int(a): int(b) for a, b in re.findall(r"^cpu(\d{1,4})=(\d{1,6})$", capacities, re.MULTILINE)}
+    capacity = {
+        int(a): int(b) for a, b in re.findall(r"^cpu([0-9]{1,4})=([0-9]{1,6})$", capacities, re.MULTILINE)
+    }
     groups: dict[tuple[int | None, str | None, int | None], list[int]] = {}
     for cpu in sorted({*parts, *known}):
         related, khz = known.get(cpu, ((), None))
@@ -176,7 +179,7 @@ def describe(clusters: Sequence[Cluster]) -> str | None:
 
 
 def _policy(directory: str, cpus: tuple[int, ...], values: Mapping[str, str]) -> Policy:
-    steps = [int(step) for step in re.findall(r"\d{4,9}", values.get("scaling_available_frequencies", ""))]
+    steps = [int(step) for step in re.findall(r"[0-9]{4,9}", values.get("scaling_available_frequencies", ""))]
     current = _khz(values, "scaling_cur_freq")
     return Policy(
         directory=directory,
@@ -199,7 +202,7 @@ def governor(text: str) -> str | None:
 
 def _khz(values: Mapping[str, str], key: str) -> int | None:
     text = values.get(key, "")
-    return int(text) if re.fullmatch(r"[1-9]\d{3,8}", text) else None
+    return int(text) if re.fullmatch(r"[1-9][0-9]{3,8}", text) else None
 
 
 def _parts(cpuinfo: str) -> dict[int, str | None]:
@@ -209,7 +212,7 @@ def _parts(cpuinfo: str) -> dict[int, str | None]:
     for record in records(cpuinfo):
         number = record.get("processor", "")
         name = _part(record)
-        if re.fullmatch(r"\d{1,4}", number) and int(number) < MOST_CORES:
+        if re.fullmatch(r"[0-9]{1,4}", number) and int(number) < MOST_CORES:
             found[int(number)] = name
         shared = name or shared
     return {cpu: name or shared for cpu, name in found.items()}
