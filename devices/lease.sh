@@ -102,6 +102,11 @@ guarded() { # whether the guard lives
     grep -q "$token" "/proc/$guard/cmdline" 2>/dev/null
 }
 
+lost() {
+    echo "lost $1"
+    exit 0
+}
+
 give_up() {
     forget "$token"
     fail "$1"
@@ -116,14 +121,13 @@ start_guard() { # in a session of its own and without the tag, so that nothing e
     tries=0
     until guarded; do
         tries=$((tries + 1))
-        [ "$tries" -gt 100 ] && give_up "the guard does not start"
+        if [ "$tries" -gt 100 ]; then
+            newest
+            { [ "$holder" = "$token" ] && holds "$token"; } || lost "its time ran out" # and its guard is done
+            give_up "the guard does not start"
+        fi
         sleep 0.05
     done
-}
-
-lost() {
-    echo "lost $1"
-    exit 0
 }
 
 case $verb in
