@@ -21,7 +21,7 @@ INCLUDE_DEPTH = 16
 HOPS_AT_MOST = 8
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 _HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
-_USER = re.compile(r"[^\s@:/\x00-\x1f\x7f]+")
+_USER = re.compile(r"[^\s@:/-][^\s@:/]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _route(
 ) -> tuple[Hop, ...]:
     if not _HOST.fullmatch(host) or host.startswith("-"):
         raise BadSettings(f"not a host: {host!r}; give a name, an address or an alias of ~/.ssh/config")
-    if user is not None and not _USER.fullmatch(user):
+    if user is not None and not (_USER.fullmatch(user) and user.isprintable()):
         raise BadSettings(f"not a user's name: {user!r} (for {host})")
     if host in through or len(through) >= HOPS_AT_MOST:
         raise BadSettings(f"ProxyJump goes in a circle: {' -> '.join((*through, host))}")

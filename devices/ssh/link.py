@@ -33,6 +33,7 @@ class Link:
         self._patience_s = patience_s
         self._busy = 0
         self._lock = threading.Lock()
+        self._opening = threading.Lock()
         self._gone = threading.Event()
         self._heard_at = time.monotonic()
         self._asking = False
@@ -87,8 +88,10 @@ class Link:
                         "(MaxSessions in sshd_config)"
                     )
                 try:
-                    # paramiko's own limit only backs the watcher up
-                    channel = self._connection.transport.open_session(timeout=2 * self._patience_s)
+                    # one after the other: paramiko keeps one reason for all that fail at once;
+                    # its own time limit only backs the watcher up
+                    with self._opening:
+                        channel = self._connection.transport.open_session(timeout=2 * self._patience_s)
                     channel.settimeout(TICK_S)
                     channel.exec_command(line.encode("utf-8", "surrogateescape"))
                 except ChannelException:

@@ -43,7 +43,7 @@ class SshTransport:
 
     Connects at the first use, as OpenSSH's client would: aliases, jump hosts, keys and known hosts are those
     of `~/.ssh`; host keys are always checked. A deadline counts from the start of the command; what comes
-    before, at most `CONNECT_S` and the patience, does not count. After a broken link the next call connects
+    before, at most `connect_s` and `patience_s`, does not count. After a broken link the next call connects
     anew and first ends what the old one left running. May be used by several threads at once.
     """
 
@@ -58,6 +58,7 @@ class SshTransport:
         config: str | Path | None = None,
         on_event: Callable[[str], None] | None = None,
         patience_s: float = PATIENCE_S,
+        connect_s: float = CONNECT_S,
     ) -> None:
         """Reads the SSH configuration; connects later.
 
@@ -70,6 +71,7 @@ class SshTransport:
             config: a file to read instead of `~/.ssh/config`.
             on_event: told, in a sentence, of a connection made anew.
             patience_s: how long the peer may be silent before the link counts as broken.
+            connect_s: how long logging in may take.
 
         Raises:
             BadSettings: no such host can be, or the configuration cannot be read.
@@ -80,6 +82,7 @@ class SshTransport:
         )
         self._on_event = on_event or (lambda _: None)
         self._patience_s = patience_s
+        self._connect_s = connect_s
         self._link: Link | None = None
         self._swept = True
         self._lock = threading.Lock()
@@ -158,7 +161,7 @@ class SshTransport:
 
     def _connected(self) -> Link:
         """The link, made anew if it broke."""
-        if not self._lock.acquire(timeout=CONNECT_S + 2 * self._patience_s):
+        if not self._lock.acquire(timeout=self._connect_s + 2 * self._patience_s):
             raise DeadlineExceeded(f"{self.name}: another call is still connecting")
         try:
             link = self._link
@@ -168,7 +171,7 @@ class SshTransport:
                 self._swept = False
                 link.close()
             if link is None or not link.alive:
-                link = Link(connect(self._hops, CONNECT_S), self.name, self._patience_s)
+                link = Link(connect(self._hops, self._connect_s), self.name, self._patience_s)
                 self._link = link
             if not self._swept:
                 self._clean(link)
