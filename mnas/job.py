@@ -42,19 +42,22 @@ _OF_TABLE = ("space", "resolution", "width", "dtype")
 Settings = Mapping[str, Any]
 
 
-def begin(given: Settings, training: Settings) -> RunConfig:
+def begin(given: Settings, training: Settings, bench: Path | None = None) -> RunConfig:
     """The configuration of a new search.
 
     Args:
         given: fields of `RunConfig` that were asked for. It needs `dataset`, `target_ms`, and either
             `table` or `latency` as `device` with a `space`.
         training: fields of `TrainingPlan` that were asked for.
+        bench: the inventory in which the device is looked up.
 
     Raises:
         BadInput: something is missing, unusable, or at odds with the table, or the table is incomplete.
+        BadSettings: there is no such device.
         Infeasible: no architecture of the space reaches the target, by the table.
     """
     from controllers.registry import create
+    from devices.registry import settings_for
     from mnas.data import open_dataset
     from mnas.training_plan import TrainingPlan
 
@@ -74,6 +77,8 @@ def begin(given: Settings, training: Settings) -> RunConfig:
     if measured:
         space = spaces.create(settings["space"], settings.get("resolution"), settings.get("width"))
         settings |= {"resolution": space.resolution, "width": getattr(space, "width", None)}
+        own = settings_for(settings.get("device", "local"), bench=bench, threads=settings.get("threads"))
+        settings |= {"threads": own.threads}
     else:
         settings = _with_table(settings)
     training = {"steps": STEPS, **training} if "epochs" not in training else training
@@ -104,6 +109,10 @@ def search_run(
     run: RunDirectory,
     on_progress: Callable[[Status], None] | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    *,
+    bench: Path | None = None,
+    wait_s: float = 0.0,
+    on_event: Callable[[str], None] | None = None,
 ) -> Status:
     """Search, or go on searching, as a run's configuration says.
 
@@ -111,6 +120,9 @@ def search_run(
         run: open for writing.
         on_progress: called at the start and after every proposal.
         on_step: told a candidate's training steps done and in all.
+        bench: the inventory in which the device is looked up.
+        wait_s: how long to wait for a device that another job holds.
+        on_event: told, in words, what the device is waited for.
 
     Raises:
         BadInput: something that the configuration names cannot be had any more.
@@ -121,13 +133,13 @@ def search_run(
 
     config = run.config
     space = space_of(config)
-    with latency_of(run) as latency:
+    with latency_of(run, bench=bench, wait_s=wait_s, on_event=on_event) as latency:
         sampler = create(config.controller, config.seed)
         evaluator = _evaluator(config, on_step)
         return search(space, evaluator, latency, sampler, run, on_progress=on_progress)
 
 
-def table_warnings(run: RunDirectory) -> tuple[str, ...]:
+def table_warnings(run: RunDirectory, bench: Path | None = None) -> tuple[str, ...]:
     """What to know of a run's table before its predictions are believed; the run's log gets it too.
 
     The table is compared with the device that the run's settings name. A search by a table does without the
@@ -137,7 +149,6 @@ def table_warnings(run: RunDirectory) -> tuple[str, ...]:
         BadTable: the run's copy of the table cannot be read.
     """
     from devices.errors import DevicesError
-    from devices.measurement import Settings as DeviceSettings
     from latency_tables.store import LatencyTable
 
     config = run.config
@@ -146,8 +157,8 @@ def table_warnings(run: RunDirectory) -> tuple[str, ...]:
     with LatencyTable.open(run.table) as table:
         origin = table.origin
     try:
-        with closing(device_of(config)) as device:
-            found = elsewhere(origin, device.facts, DeviceSettings(threads=config.threads))
+        with closing(device_of(config, bench=bench)) as device:
+            found = elsewhere(origin, device.facts, device.settings)
     except DevicesError:
         return ()
     if not found:
@@ -165,7 +176,13 @@ def space_of(config: RunConfig) -> Space:
 
 
 @contextmanager
-def latency_of(run: RunDirectory) -> Iterator[LatencySource]:
+def latency_of(
+    run: RunDirectory,
+    *,
+    bench: Path | None = None,
+    wait_s: float = 0.0,
+    on_event: Callable[[str], None] | None = None,
+) -> Iterator[LatencySource]:
     """Where a search's latencies come from: its own copy of the table, or the device."""
     config = run.config
     if config.latency == "table":
@@ -175,7 +192,7 @@ def latency_of(run: RunDirectory) -> Iterator[LatencySource]:
     from devices.plan import Plan
 
     plan = Plan(passes=3, min_runs=30, min_time_s=0.2, seed=config.seed)
-    with closing(device_of(config)) as device:
+    with closing(device_of(config, bench=bench, wait_s=wait_s, on_event=on_event)) as device:
         yield DeviceLatency(device, plan, config.dtype)
 
 
@@ -221,16 +238,25 @@ def _with_table(settings: dict[str, Any]) -> dict[str, Any]:
     return made | settings | {"table_sha256": digest}
 
 
-def device_of(config: RunConfig, address: str | None = None) -> Device:
-    """The device whose latencies count, with the run's threads; `address` names another one.
+def device_of(
+    config: RunConfig,
+    where: str | None = None,
+    *,
+    bench: Path | None = None,
+    wait_s: float = 0.0,
+    on_event: Callable[[str], None] | None = None,
+) -> Device:
+    """The device whose latencies count, with the run's threads; `where` names another one.
 
     Raises:
         BadSettings: there is no such device.
+        DeviceTrouble: it cannot be reached.
     """
-    from devices.measurement import Settings as DeviceSettings
-    from devices.registry import open_device
+    from devices.registry import open_device, settings_for
 
-    return open_device(config.device if address is None else address, DeviceSettings(threads=config.threads))
+    where = config.device if where is None else where
+    settings = settings_for(where, bench=bench, threads=config.threads)
+    return open_device(where, settings, bench=bench, wait_s=wait_s, on_event=on_event)
 
 
 def search_images(config: RunConfig, dataset: Dataset) -> tuple[Images, Images]:

@@ -6,9 +6,9 @@ import random
 import shlex
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.markup import escape
@@ -17,7 +17,8 @@ from devices.plan import Plan
 from mnas.cli import search, table
 from mnas.cli.app import Exit, errors
 from mnas.cli.finalize import finalized
-from mnas.cli.options import Json, Quiet
+from mnas.cli.opening import opened
+from mnas.cli.options import Bench, DeviceName, Json, Quiet, Wait
 from mnas.cli.output import Display, keeping, warn
 from mnas.cli.report import present
 
@@ -36,6 +37,14 @@ MEASURING = Plan(passes=8, min_runs=20, min_time_s=0.1)
 SAMPLED = 200
 
 
+class _Where(NamedTuple):
+    """The device to measure on, the inventory it is looked up in, and how long it is waited for."""
+
+    device: str
+    bench: Path | None
+    wait_s: float
+
+
 def register(app: typer.Typer) -> None:
     """Add `mnas demo`."""
     app.command("demo")(demo)
@@ -46,10 +55,13 @@ def demo(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The run's directory; the table goes beside it.")
     ] = DEFAULT,
+    device: DeviceName = "local",
+    bench: Bench = None,
+    wait: Wait = 0.0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Search networks for this machine's own latency, on handwritten digits, in a few minutes and offline.
+    """Search networks for this machine's latency, or -d's, on handwritten digits: minutes, and offline.
 
     Makes a latency table, trains 12 candidates, trains 3 of them longer beside
     MobileNetV2 at 2 widths, exports, measures and tests them, and plots it all.
@@ -58,14 +70,17 @@ def demo(
     Example: mnas demo
     """
     place, beside = _places(output)
-    given = "" if output == DEFAULT else f" -o {shlex.quote(str(output))}"
+    where = _Where(device, bench, wait)
+    given = "" if device == "local" else f" -d {shlex.quote(device)}"
+    given += "" if bench is None else f" --bench {shlex.quote(str(bench))}"
+    given += "" if output == DEFAULT else f" -o {shlex.quote(str(output))}"
     began = time.monotonic()
     with keeping(f"go on with: mnas demo{given}"):
         written, codes = _complete(place) or (None, [])
         if written is not None:
             _say(f"{output} is complete; remove it to run the demo again", quiet)
         else:
-            written, codes = _run(place, beside, quiet)
+            written, codes = _run(place, beside, where, quiet)
             _say(f"done in {time.monotonic() - began:.0f} s", quiet)
     if written is not None:
         present(written, as_json=as_json, quiet=quiet)
@@ -105,21 +120,21 @@ def _complete(place: Path) -> tuple[Report, list[Exit]] | None:
     return written, [search.outcome(run, status)]
 
 
-def _run(place: Path, beside: Path, quiet: bool) -> tuple[Report | None, list[Exit]]:
+def _run(place: Path, beside: Path, where: _Where, quiet: bool) -> tuple[Report | None, list[Exit]]:
     """The three parts; each lists what failed in it. No report where nothing can be trained for it."""
     from mnas.finalists.finalize import FinalPlan, longer
 
-    _say(f"1 of 3: measuring the operators of {SPACE} on this machine", quiet)
-    report, ready = _build(beside, quiet)
+    _say(f"1 of 3: measuring the operators of {SPACE} on {_named(where.device)}", quiet)
+    report, ready = _build(beside, where, quiet)
     codes = [table.outcome(report)]
     if not ready:
         warn(
             f"the latency table {beside} is incomplete, so nothing can be searched; the same command goes on"
         )
         return None, codes
-    with _opened(place, beside) as run:
+    with _opened(place, beside, where) as run:
         _say(f"2 of 3: searching networks of at most {run.config.target_ms:g} ms for {DATASET}", quiet)
-        status = search.searched(run, quiet)
+        status = search.searched(run, quiet, bench=where.bench, wait_s=where.wait_s)
         codes.append(search.outcome(run, status))
         if not status.trained:
             return None, codes
@@ -131,7 +146,11 @@ def _run(place: Path, beside: Path, quiet: bool) -> tuple[Report | None, list[Ex
             training=longer(run.config, epochs=EPOCHS),
             measuring=MEASURING,
         )
-        return finalized(run, plan, quiet=quiet), codes
+        return finalized(run, plan, quiet=quiet, bench=where.bench, wait_s=where.wait_s), codes
+
+
+def _named(device: str) -> str:
+    return "this machine" if device == "local" else device
 
 
 def _say(text: str, quiet: bool) -> None:
@@ -139,9 +158,8 @@ def _say(text: str, quiet: bool) -> None:
         errors.print(f"[bold]{escape(text)}[/]", highlight=False, soft_wrap=True)
 
 
-def _build(path: Path, quiet: bool) -> tuple[BuildReport, bool]:
+def _build(path: Path, where: _Where, quiet: bool) -> tuple[BuildReport, bool]:
     """Build the latency table, as far as it is not there yet; whether it can be predicted from."""
-    from devices.registry import open_device
     from latency_tables.build import PLAN, build
     from mnas.data import open_dataset
     from mnas.tables import TableRequest, open_or_create
@@ -152,18 +170,18 @@ def _build(path: Path, quiet: bool) -> tuple[BuildReport, bool]:
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
-        closing(open_device("local")) as device,
-        open_or_create(path, request, device) as opened,
+        opened(where.device, bench=where.bench, wait_s=where.wait_s, quiet=quiet) as device,
+        open_or_create(path, request, device) as built,
         Display(quiet) as display,
     ):
         report = build(
-            opened, device, PLAN, lambda at: display.report("profiling networks", at.done, at.total)
+            built, device, PLAN, lambda at: display.report("profiling networks", at.done, at.total)
         )
-        return report, opened.ready
+        return report, built.ready
 
 
 @contextmanager
-def _opened(path: Path, beside: Path) -> Iterator[RunDirectory]:
+def _opened(path: Path, beside: Path, where: _Where) -> Iterator[RunDirectory]:
     from mnas.job import begin
     from mnas.run import make_run, read_run
 
@@ -171,7 +189,7 @@ def _opened(path: Path, beside: Path) -> Iterator[RunDirectory]:
         config = read_run(path).config
     else:
         given = {"dataset": DATASET, "table": str(beside), "target_ms": _target_ms(beside), "trials": TRIALS}
-        config = begin(given, {"steps": STEPS})
+        config = begin(given, {"steps": STEPS}, where.bench)
     with make_run(path, config, beside) as run:
         yield run
 
@@ -185,9 +203,9 @@ def _target_ms(path: Path) -> float:
     from mnas.latency import TableLatency
     from mnas.tables import TableRequest
 
-    with LatencyTable.open(path) as opened:
-        space = TableRequest.of_table(opened).space_of()
-        latency = TableLatency(opened)
+    with LatencyTable.open(path) as built:
+        space = TableRequest.of_table(built).space_of()
+        latency = TableLatency(built)
         rng = random.Random(0)
         drawn = [latency.predict_ms(space.decode(spaces.sample(space, rng))) for _ in range(SAMPLED)]
     return float(f"{median(drawn):.2g}")

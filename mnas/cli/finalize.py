@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnas.cli.app import Exit
-from mnas.cli.options import Json, Quiet
+from mnas.cli.opening import teller
+from mnas.cli.options import Bench, Json, Quiet, Wait
 from mnas.cli.output import Display, keeping
 from mnas.cli.report import present
 
@@ -40,6 +41,8 @@ def finalize(
     device: Annotated[
         str | None, typer.Option("--device", "-d", help="Where to measure; the search's if left out.")
     ] = None,
+    bench: Bench = None,
+    wait: Wait = 0.0,
     int8_table: Annotated[
         Path | None,
         typer.Option(help="Latency table of int8, to predict int8 models where the search's is of float32."),
@@ -73,13 +76,20 @@ def finalize(
         )
         again = "repeat the command, without --fresh, to go on" if fresh else "repeat the command to go on"
         with keeping(again):
-            written = finalized(opened, plan, device, quiet, fresh)
+            written = finalized(opened, plan, device, quiet, fresh, bench=bench, wait_s=wait)
     present(written, as_json=as_json, quiet=quiet)
     return Exit.FAILURES if written.summary.troubles else Exit.DONE
 
 
 def finalized(
-    run: RunDirectory, plan: FinalPlan, device: str | None = None, quiet: bool = False, fresh: bool = False
+    run: RunDirectory,
+    plan: FinalPlan,
+    device: str | None = None,
+    quiet: bool = False,
+    fresh: bool = False,
+    *,
+    bench: Path | None = None,
+    wait_s: float = 0.0,
 ) -> Report:
     """Finalize with progress on standard error, and write the report."""
     from mnas.data import open_dataset
@@ -87,12 +97,13 @@ def finalized(
     from mnas.job import device_of
     from mnas.reports.report import write_report
 
+    tell = teller(quiet)
     with Display(quiet) as display:
         run_finalize(
             run,
             plan,
             open_dataset(run.config.dataset),
-            lambda: device_of(run.config, device),
+            lambda: device_of(run.config, device, bench=bench, wait_s=wait_s, on_event=tell),
             display.report,
             fresh=fresh,
         )

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mnas.cli.app import Exit
-from mnas.cli.options import Json, Quiet
+from mnas.cli.opening import teller
+from mnas.cli.options import Bench, Json, Quiet, Wait
 from mnas.cli.output import Display, keeping, print_json, print_line, print_table, warn
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ def search(
         bool, typer.Option("--measure", help="Measure each candidate instead of a table.")
     ] = False,
     device: Annotated[str | None, typer.Option("--device", "-d", help="The device that counts.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads of the runtime on it.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of the runtime on it; the table's, or the device's own.")
+    ] = None,
     dtype: Annotated[
         str | None, typer.Option(help="Whose latency counts, float32 or int8; the table's.")
     ] = None,
@@ -77,6 +80,8 @@ def search(
         float | None, typer.Option(help="Share of the training images that judges candidates.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of strategy, split and training; 0 by default.")] = None,
+    bench: Bench = None,
+    wait: Wait = 0.0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -107,10 +112,10 @@ def search(
     training = {"steps": steps, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     again = shlex.quote(str(output))
     with (
-        _opened(output, _asked(given), _asked(training), quiet) as run,
+        _opened(output, _asked(given), _asked(training), quiet, bench) as run,
         keeping(f"go on with: mnas search -o {again}"),
     ):
-        status = searched(run, quiet)
+        status = searched(run, quiet, bench=bench, wait_s=wait)
     if as_json:
         print_json(document(run, status))
     else:
@@ -118,17 +123,23 @@ def search(
     return outcome(run, status)
 
 
-def searched(run: RunDirectory, quiet: bool = False) -> Status:
+def searched(
+    run: RunDirectory, quiet: bool = False, *, bench: Path | None = None, wait_s: float = 0.0
+) -> Status:
     """Search with progress on standard error."""
     from mnas.job import search_run, table_warnings
 
-    for text in () if quiet else table_warnings(run):
+    for text in () if quiet else table_warnings(run, bench):
         warn(text)
+    tell = teller(quiet)
     with Display(quiet) as display:
         return search_run(
             run,
             lambda status: display.report("training", len(status.trained), status.trials, _headline(status)),
             lambda done, total: display.part("  this candidate", done, total),
+            bench=bench,
+            wait_s=wait_s,
+            on_event=tell,
         )
 
 
@@ -161,7 +172,7 @@ def document(run: RunDirectory, status: Status) -> dict[str, Any]:
 
 @contextmanager
 def _opened(
-    path: Path, given: dict[str, Any], training: dict[str, Any], quiet: bool
+    path: Path, given: dict[str, Any], training: dict[str, Any], quiet: bool, bench: Path | None
 ) -> Iterator[RunDirectory]:
     from mnas.config import differences
     from mnas.job import begin, resume, sha256
@@ -171,7 +182,7 @@ def _opened(
         run = read_run(path)
         config = resume(run.config, given, training)
         if not run.begun and differences(run.config, config):
-            config = begin(_amended(run.config, given), _amended_training(run.config, training))
+            config = begin(_amended(run.config, given), _amended_training(run.config, training), bench)
             with make_run(path, config, Path(config.table) if config.table else None) as run:
                 yield run
             return
@@ -182,7 +193,7 @@ def _opened(
         with make_run(path, config) as run:
             yield run
         return
-    config = begin(given, training)
+    config = begin(given, training, bench)
     with make_run(path, config, Path(config.table) if config.table else None) as run:
         yield run
 

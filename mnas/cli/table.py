@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mnas.cli.app import Exit
-from mnas.cli.options import Json, Quiet
+from mnas.cli.opening import opened
+from mnas.cli.options import Bench, DeviceName, Json, Quiet, Threads, Wait
 from mnas.cli.output import Display, keeping, print_json, print_table, warn
 from mnas.cli.table_documents import build_document, predict_document, show_document, validate_document
 from mnas.errors import BadInput
@@ -24,7 +24,6 @@ group = typer.Typer(
 )
 
 TableFile = Annotated[Path, typer.Argument(metavar="TABLE", help="The table's file.")]
-DeviceAddress = Annotated[str, typer.Option("--device", "-d", help="Where to measure.")]
 Top = Annotated[int, typer.Option(min=0, help="Operators to list.")]
 
 
@@ -48,11 +47,13 @@ def build(
     channels: Annotated[int | None, typer.Option(min=1, help="Channels of the image; else 3.")] = None,
     classes: Annotated[int | None, typer.Option(min=1, help="Classes to tell apart; else 1000.")] = None,
     dtype: Annotated[str, typer.Option(help="float32 or int8.")] = "float32",
-    device: DeviceAddress = "local",
-    threads: Annotated[int, typer.Option(help="Threads of the runtime.")] = 1,
+    device: DeviceName = "local",
+    threads: Threads = None,
     passes: Annotated[int, typer.Option(help="Times every network is measured.")] = 3,
     anchors: Annotated[int, typer.Option(help="Random networks that bring the scale.")] = 10,
     seed: Annotated[int, typer.Option(help="Of the anchors and of the order of measurement.")] = 0,
+    bench: Bench = None,
+    wait: Wait = 0.0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -63,8 +64,6 @@ def build(
 
     Example: mnas table build --space mnasnet --resolution 224 -d local -o mnasnet-224.db
     """
-    from devices.measurement import Settings
-    from devices.registry import open_device
     from latency_tables.build import PLAN
     from latency_tables.build import build as build_table
     from mnas.tables import TableRequest, open_or_create
@@ -82,13 +81,13 @@ def build(
         seed=seed,
     )
     with (
-        closing(open_device(device, Settings(threads=threads))) as bench,
-        open_or_create(output, request, bench) as table,
+        opened(device, threads, bench=bench, wait_s=wait, quiet=quiet) as there,
+        open_or_create(output, request, there) as table,
         keeping("repeat the command to go on"),
         Display(quiet) as display,
     ):
         report = build_table(
-            table, bench, plan, lambda at: display.report("profiling networks", at.done, at.total)
+            table, there, plan, lambda at: display.report("profiling networks", at.done, at.total)
         )
         scale = None if not table.ready else table.predictor().scale
     if as_json:
@@ -140,8 +139,8 @@ def show(table: TableFile, *, top: Top = 10, as_json: Json = False) -> None:
     """
     from latency_tables.store import LatencyTable
 
-    with LatencyTable.open(table) as opened:
-        document = show_document(opened)
+    with LatencyTable.open(table) as given:
+        document = show_document(given)
     if as_json:
         print_json(document)
         return
@@ -184,12 +183,12 @@ def predict(
     from latency_tables.store import LatencyTable
     from mnas.tables import specs_for
 
-    with LatencyTable.open(table) as opened:
+    with LatencyTable.open(table) as given:
         try:
-            specs = specs_for(opened, model)
+            specs = specs_for(given, model)
         except BadModel as error:  # only a file can be one
             raise BadModel(f"{model}: {error}") from error
-        prediction = opened.predict(specs)
+        prediction = given.predict(specs)
     document = predict_document(table, model, specs, prediction)
     if as_json:
         print_json(document)
@@ -208,10 +207,12 @@ def predict(
 def validate(
     table: TableFile,
     *,
-    device: DeviceAddress = "local",
+    device: DeviceName = "local",
     networks: Annotated[int, typer.Option(min=1, help="Random networks that the table has not seen.")] = 30,
     passes: Annotated[int, typer.Option(help="Times every network is measured.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Of the networks and of the order of measurement.")] = 0,
+    bench: Bench = None,
+    wait: Wait = 0.0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -222,23 +223,23 @@ def validate(
 
     Example: mnas table validate mnasnet-224.db -d local --networks 30
     """
-    from devices.registry import open_device
     from latency_tables.store import LatencyTable
     from latency_tables.validate import PLAN
     from latency_tables.validate import validate as validate_table
     from mnas.tables import held_out
 
     plan = replace(PLAN, passes=passes, seed=seed)
-    with LatencyTable.open(table) as opened:
-        unseen = held_out(opened, networks, seed)
+    with LatencyTable.open(table) as given:
+        unseen = held_out(given, networks, seed)
+        settings = given.origin.settings
         with (
-            closing(open_device(device, opened.origin.settings)) as bench,
+            opened(device, settings=settings, bench=bench, wait_s=wait, quiet=quiet) as there,
             Display(quiet) as display,
         ):
             result = validate_table(
-                opened,
+                given,
                 unseen,
-                bench,
+                there,
                 plan,
                 lambda at: display.report("measuring networks", at.done, at.total),
             )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from devices.address import FORMS
 from devices.errors import BadSettings
 from devices.measurement import Settings
 from devices.registry import ADDRESSES, open_device
@@ -12,9 +13,12 @@ def test_an_unknown_address_is_told_which_there_are() -> None:
         open_device("phone")
 
 
-@pytest.mark.parametrize("address", ADDRESSES)
-def test_every_address_opens_and_closes_untouched(address: str) -> None:
-    device = open_device(address, Settings(threads=2))
+def test_every_form_of_an_address_is_one_that_messages_name() -> None:
+    assert ", ".join(ADDRESSES) == FORMS
+
+
+def test_this_machine_opens_and_closes_untouched() -> None:
+    device = open_device("local", Settings(threads=2))
     assert device.settings == Settings(threads=2)
     device.close()
     device.close()

@@ -137,7 +137,7 @@ def test_what_failed_is_listed_and_told_by_the_exit_code(
     run: Run, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        registry, "open_device", lambda address, settings: Flaky(open_device(address, settings), "cover-000")
+        registry, "open_device", lambda *given, **named: Flaky(open_device(*given, **named), "cover-000")
     )
     with sqlite3.connect(table) as connection:
         connection.execute("DELETE FROM operator_times WHERE operator_id < 9")
@@ -166,7 +166,7 @@ def test_a_validation_with_failures_is_told_by_the_exit_code(
     monkeypatch.setattr(
         registry,
         "open_device",
-        lambda address, settings: Flaky(open_device(address, settings), "held-out-001"),
+        lambda *given, **named: Flaky(open_device(*given, **named), "held-out-001"),
     )
     ended = run("validate", str(table), "--networks", "3", "--passes", "1", "--json", "--quiet")
     assert ended.code == 4

@@ -1,0 +1,54 @@
+"""Opens the device that a command names, and shows what it waits for. Measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mnas.cli.app import errors
+
+if TYPE_CHECKING:
+    from devices.device import Device
+    from devices.measurement import Settings
+
+
+def teller(quiet: bool) -> Callable[[str], None]:
+    """Prints what a device is waited for, on standard error; the same words in a row once, none if quiet."""
+    last = ""
+
+    def tell(text: str) -> None:
+        nonlocal last
+        if text != last and not quiet:
+            errors.print(text, style="dim", highlight=False, markup=False, soft_wrap=True)
+        last = text
+
+    return tell
+
+
+@contextmanager
+def opened(
+    where: str,
+    threads: int | None = None,
+    *,
+    settings: Settings | None = None,
+    bench: Path | None = None,
+    wait_s: float = 0.0,
+    quiet: bool = False,
+) -> Iterator[Device]:
+    """The device of that name or address; closed at the end.
+
+    Args:
+        threads: of the runtime; the other settings are the device's own.
+        settings: all of them, in place of the device's own.
+
+    Raises:
+        DevicesError: it cannot be had.
+    """
+    from devices import registry
+
+    settings = settings or registry.settings_for(where, bench=bench, threads=threads)
+    device = registry.open_device(where, settings, bench=bench, wait_s=wait_s, on_event=teller(quiet))
+    with closing(device):
+        yield device
