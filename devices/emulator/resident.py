@@ -1,0 +1,192 @@
+"""Runs on the phone what needs what the phone's own programs lack: Python with a TFLite runtime, or root.
+
+A program of the phone (a few lines of shell, `canned.REQUEST`) names its process; what it stands for runs
+with its arguments, environment, directory and streams, and ends with it. The runtime is loaded once: a
+run starts by a fork, within milliseconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+_PIDFD_GETFD = 438  # the same number on all architectures
+_REPLY_FD = 3
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The process on the phone that asked."""
+
+    pid: int
+    arguments: tuple[str, ...]
+    environment: dict[str, str]
+    handle: int
+
+    @classmethod
+    def find(cls, pid: int) -> Caller:
+        """Raises: OSError: it is gone."""
+        handle = os.pidfd_open(pid)
+        here = Path(f"/proc/{pid}")
+        words = here.joinpath("cmdline").read_bytes().split(b"\0")[2:-1]
+        pairs = here.joinpath("environ").read_bytes().split(b"\0")
+        environment = dict(each.split("=", 1) for each in map(os.fsdecode, pairs) if "=" in each)
+        return cls(pid, tuple(map(os.fsdecode, words)), environment, handle)
+
+    @property
+    def folder(self) -> str:
+        """Its working directory, as it names it."""
+        return os.readlink(f"/proc/{self.pid}/cwd")  # noqa: PTH115 - the text, not a path of ours
+
+    def path(self, name: str) -> Path:
+        """Where a file that it names is, seen from outside its root."""
+        return Path(f"/proc/{self.pid}/root") / os.path.join(self.folder, name).lstrip("/")  # noqa: PTH118 - joins texts
+
+    def stream(self, number: int) -> int:
+        """One of its streams, as a descriptor of ours."""
+        found = int(_libc.syscall(_PIDFD_GETFD, self.handle, number, 0))
+        if found < 0:
+            error = ctypes.get_errno()
+            raise OSError(error, os.strerror(error))
+        os.set_inheritable(found, False)
+        return found
+
+    def when_gone(self, act: Callable[[], None]) -> None:
+        """Call `act` when it has ended."""
+
+        def watch() -> None:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self.handle, selectors.EVENT_READ)
+                selector.select()
+            act()
+
+        threading.Thread(target=watch, daemon=True).start()
+
+    def answer(self, code: int) -> None:
+        """Let it end with this exit code."""
+        with contextlib.suppress(OSError):
+            reply = os.open(f"/proc/{self.pid}/fd/{_REPLY_FD}", os.O_WRONLY | os.O_NONBLOCK)
+            os.write(reply, b"%d\n" % code)
+            os.close(reply)
+        with contextlib.suppress(OSError):
+            self.path(f"/.emulator/{self.pid}").unlink()
+        with contextlib.suppress(OSError):
+            os.close(self.handle)
+
+
+def run_as_root(pid: int, enter_root_view: Callable[[], None]) -> None:
+    """Run what a `su` of this process asks for: `su -c COMMAND`, `su 0 COMMAND ...` or a shell."""
+    try:
+        caller = Caller.find(pid)
+        streams = [caller.stream(number) for number in range(3)]
+        folder = caller.folder
+    except OSError:
+        return
+    words = list(caller.arguments)
+    if words and words[0] in ("0", "root", "-"):
+        del words[0]
+    arguments = ["/system/bin/sh", *words] if not words or words[0] == "-c" else words
+    try:
+        process = subprocess.Popen(
+            arguments,
+            stdin=streams[0],
+            stdout=streams[1],
+            stderr=streams[2],
+            cwd=folder,
+            env={**caller.environment, "USER": "root", "LOGNAME": "root"},
+            start_new_session=True,
+            preexec_fn=enter_root_view,  # noqa: PLW1509 - one system call, which takes no lock
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        os.write(streams[2], f"su: {error}\n".encode())
+        code = 127
+    else:
+        caller.when_gone(lambda: _end(process))
+        code = process.wait()
+    finally:
+        for each in streams:
+            os.close(each)
+    caller.answer(code if code >= 0 else 128 - code)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def serve_forks(requests: int, prepare: Callable[[], None], run: Callable[[Caller], int]) -> None:
+    """Run `run` in a fork of this process for every process number that comes, one a line.
+
+    Args:
+        requests: a descriptor to read; its end ends this.
+        prepare: loads what every run needs.
+        run: gives the exit code.
+    """
+    prepare()
+    alarm, ring = os.pipe()
+    os.set_blocking(ring, False)
+    signal.set_wakeup_fd(ring)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    running: dict[int, Caller] = {}
+    pending = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(requests, selectors.EVENT_READ)
+        selector.register(alarm, selectors.EVENT_READ)
+        while True:
+            ready = {key.fd for key, _ in selector.select()}
+            if alarm in ready:
+                os.read(alarm, 4096)
+                _reap(running)
+            if requests in ready:
+                data = os.read(requests, 4096)
+                if not data:
+                    return
+                *lines, pending = (pending + data).split(b"\n")
+                for line in lines:
+                    _start(int(line), run, running)
+
+
+def _start(pid: int, run: Callable[[Caller], int], running: dict[int, Caller]) -> None:
+    try:
+        caller = Caller.find(pid)
+    except OSError:
+        return
+    child = os.fork()
+    if child:
+        running[child] = caller
+        return
+    code = 70
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for number in range(3):
+            os.dup2(caller.stream(number), number)
+        caller.when_gone(lambda: os._exit(143))
+        code = run(caller)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        code = 141  # nobody reads any more
+    finally:
+        os._exit(code)
+
+
+def _reap(running: dict[int, Caller]) -> None:
+    while running:
+        child, status = os.waitpid(-1, os.WNOHANG)
+        if child == 0:
+            return
+        if child in running:
+            code = os.waitstatus_to_exitcode(status)
+            running.pop(child).answer(code if code >= 0 else 128 - code)
