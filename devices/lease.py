@@ -152,6 +152,7 @@ class Lease:
         self._on_event = on_event or (lambda _: None)
         self._lock = ExitStack()
         self._one_beat = threading.Lock()
+        self._holder = Holder.here()
         self._token = ""
         self._fence: int | None = None
         self._lost: str | None = None
@@ -174,6 +175,7 @@ class Lease:
             DeviceTrouble: the device cannot be reached, or keeps no lease.
         """
         deadline = time.monotonic() + wait_s
+        self._holder = Holder.here()
         self._lock.close()
         self._wait(self._take_lock, deadline)
         try:
@@ -242,7 +244,7 @@ class Lease:
 
     def _take_lock(self) -> None:
         try:
-            self._lock.enter_context(held(_lock_file(self._address), Holder.here().to_json()))
+            self._lock.enter_context(held(_lock_file(self._address), self._holder.to_json()))
         except BlockingIOError as error:
             found = Holder.parse(str(error.strerror))
             raise DeviceBusy(f"{self._address} is in use by {found}") from None
@@ -267,7 +269,7 @@ class Lease:
                 self._token,
                 str(round(self._expiry_s * 100)),
                 self._tag,
-                Holder.here().to_json(),
+                self._holder.to_json(),
                 self._poll,
             )
             word, _, rest = said.partition(" ")
