@@ -1,0 +1,202 @@
+"""One shell on the device that runs programs one after another, and hands out each one's output as it ends.
+
+Knows no benchmark and no model. It saves the way there and back, and the start of a shell, for each program.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import secrets
+import shlex
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from devices.errors import BadSettings, DeadlineExceeded, DeviceTrouble, UnreadableOutput, WorkerCrashed
+from devices.facts.processor import cpu_list, governor
+from devices.runners.worker_process import ending, last_line, one_line
+from devices.transport import Channel, Transport
+
+#: the last bytes of what a program prints that are kept, and most that comes back of it in all, as base64
+CONSOLE_BYTES = 1_000_000
+OUTPUT_BYTES = 4_000_000
+START_S = 30.0
+END_S = 5.0
+SAID = 300
+
+# Runs the lines of standard input. What a program prints, how it ended, the state of the cores then, and the
+# file that it may have written come as base64, so that nothing in it can be taken for ours. `tail` bounds
+# what is kept, without a file that could fill the storage. All but tail, base64, cat and rm is the shell itself.
+_SCRIPT = """
+mark=$1 work=$2 result=$3 bytes=$4
+shift 4
+cd "$work" || exit 3
+rm -f result.*
+allowed=
+while read -r key value; do [ "$key" != Cpus_allowed_list: ] || allowed=$value; done </proc/self/status
+told() { value=; [ ! -r "$1" ] || read -r value <"$1"; line="$line ${value:--}"; }
+echo "$mark ready $allowed"
+while IFS= read -r line; do
+  {
+    {
+      eval "$line"
+      echo "
+$mark ended $?"
+      for cpu; do
+        line=core
+        for name in scaling_governor scaling_cur_freq scaling_max_freq cpuinfo_max_freq; do
+          told "/sys/devices/system/cpu/cpu$cpu/cpufreq/$name"
+        done
+        echo "$line"
+      done
+      echo "$mark result"
+    } </dev/null 2>&1 | tail -c "$bytes"
+    [ ! -s "$result" ] || { cat "$result"; rm -f "$result"; }
+  } | base64
+  echo "$mark end"
+done
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CoreState:
+    """How the kernel ran a core when a program ended; frequencies in kHz, None where it does not tell."""
+
+    governor: str | None
+    current_khz: int | None
+    limit_khz: int | None
+    highest_khz: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program ended.
+
+    Attributes:
+        exit_code: as a shell reports it.
+        console: what it printed on both streams, the last of it where it was endless.
+        result: the file that it wrote, if any.
+        cores: the state of the cores it was to run on.
+    """
+
+    exit_code: int
+    console: str
+    result: bytes | None
+    cores: tuple[CoreState, ...]
+
+
+class ProgramLoop:
+    """A shell that runs programs on chosen cores. After any error it is gone."""
+
+    def __init__(self, transport: Transport, work: str, cpus: Sequence[int] | None) -> None:
+        """Start the shell.
+
+        Args:
+            transport: the way to the device.
+            work: the work folder there, which exists.
+            cpus: cores for the programs; None leaves them to the system.
+
+        Raises:
+            BadSettings: these cores cannot be used.
+            DeviceTrouble: it does not start.
+        """
+        self._mark = f"mnas{secrets.token_hex(8)}"
+        #: where a program may write a file that comes back with its output
+        self.result_path = f"{work}/result.{self._mark}"
+        arguments = [self._mark, work, self.result_path, str(CONSOLE_BYTES), *map(str, cpus or ())]
+        pin = [] if cpus is None else ["taskset", f"{sum(1 << cpu for cpu in set(cpus)):x}"]
+        self._channel: Channel = transport.spawn([*pin, "sh", "-c", _SCRIPT, "sh", *arguments])
+        try:
+            self._greet(cpus)
+        except BaseException:
+            self.kill()
+            raise
+
+    def send(self, command: Sequence[str], timeout_s: float = 30.0) -> None:
+        """Run a command after those sent before."""
+        line = shlex.join(command)
+        if "\n" in line or "\0" in line:
+            raise BadSettings(f"a command of several lines cannot be run: {command!r}")
+        try:
+            self._channel.write(line.encode() + b"\n", timeout_s)
+        except BaseException:
+            self.kill()
+            raise
+
+    def wait(self, deadline_s: float) -> Ended:
+        """How the next of the programs sent ended.
+
+        Raises:
+            DeadlineExceeded: it did not end in time; it was stopped, and those after it do not run.
+            WorkerCrashed: the shell itself ended.
+            UnreadableOutput: what came is not what was asked for, or too much.
+        """
+        try:
+            return self._parse(self._receive(time.monotonic() + deadline_s))
+        except BaseException:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """End the shell and what it runs. May be called twice."""
+        self._channel.kill()
+
+    def _greet(self, cpus: Sequence[int] | None) -> None:
+        ready = f"{self._mark} ready"
+        line = self._channel.read_line(START_S).decode(errors="replace")
+        if not line:
+            code, said = self._end()
+            if cpus is None:
+                raise DeviceTrouble(f"no shell runs programs on the device: {said or ending(code)}")
+            raise BadSettings(f"cores {list(cpus)} cannot be used on the device: {said or ending(code)}")
+        if not line.startswith(ready):
+            raise UnreadableOutput(f"the device's shell said {one_line(line)[:SAID]!r} when it was started")
+        allowed = cpu_list(line.removeprefix(ready))
+        if cpus is not None and allowed and set(allowed) != set(cpus):
+            raise BadSettings(
+                f"of cores {list(cpus)} only {sorted(set(allowed) & set(cpus))} can be used on the device now"
+            )
+
+    def _receive(self, deadline: float) -> bytes:
+        end = f"{self._mark} end".encode()
+        lines: list[bytes] = []
+        size = 0
+        while (line := self._channel.read_line(max(0.0, deadline - time.monotonic()))) != end:
+            if not line:
+                code, said = self._end()
+                raise WorkerCrashed(
+                    f"the shell that runs programs on the device ended with {ending(code)}"
+                    + (f"; its last line: {said}" if said else "")
+                )
+            lines.append(line)
+            size += len(line)
+            if size > OUTPUT_BYTES:
+                raise UnreadableOutput(f"a program's output is larger than {OUTPUT_BYTES / 1e6:g} MB")
+        try:
+            return base64.b64decode(b"".join(lines).replace(b"\r", b""), validate=True)
+        except binascii.Error as error:
+            raise UnreadableOutput(f"a program's output came damaged: {error}") from error
+
+    def _parse(self, output: bytes) -> Ended:
+        mark = self._mark.encode()
+        console, _, rest = output.rpartition(b"\n" + mark + b" ended ")
+        told, found, result = rest.partition(mark + b" result\n")
+        code, *cores = told.decode(errors="replace").splitlines() or [""]
+        if not found or not re.fullmatch(r"\d{1,3}", code):
+            raise UnreadableOutput("a program's output came without its end")
+        return Ended(int(code), console.decode(errors="replace"), result or None, tuple(map(_core, cores)))
+
+    def _end(self) -> tuple[int, str]:
+        try:
+            code = self._channel.wait(END_S)
+        except DeadlineExceeded:
+            code = 0
+        return code, last_line(self._channel.errors())[:SAID]
+
+
+def _core(line: str) -> CoreState:
+    words = [*line.split(" "), "", "", "", ""]
+    khz = [int(word) if re.fullmatch(r"[1-9]\d{3,8}", word) else None for word in words[2:5]]
+    return CoreState(governor(words[1]), *khz)
