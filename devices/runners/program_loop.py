@@ -28,7 +28,7 @@ SAID = 300
 
 # Runs the lines of standard input. What a program prints, how it ended, the state of the cores then, and the
 # file that it may have written come as base64, so that nothing in it can be taken for ours. `tail` bounds
-# what is kept, without a file that could fill the storage. All but tail, base64, cat and rm is the shell itself.
+# what is kept, without a file that could fill the storage. Only tail, base64, cat and rm are other programs.
 _SCRIPT = """
 mark=$1 work=$2 result=$3 bytes=$4
 shift 4
