@@ -78,8 +78,10 @@ def limit_c(entry: Entry, android: bool) -> float:
 
 
 def measuring_cores(entry: Entry, machine: MachineFacts) -> tuple[int, ...]:
-    """The cores that an entry's models run on; empty where they are not known."""
-    return entry.cpus or big_cores(machine.clusters, entry.threads) or ()
+    """The cores that an entry's models run on; empty where all are alike, and the runner takes some."""
+    if entry.cpus is not None:
+        return entry.cpus
+    return (big_cores(machine.clusters, entry.threads) or ()) if len(machine.clusters) > 1 else ()
 
 
 def _abi(machine: MachineFacts) -> Check:
@@ -151,9 +153,9 @@ def _temperature(entry: Entry, machine: MachineFacts, state: DeviceState) -> Che
     if state.hottest_c is None:
         return Check(
             "temperature",
-            "warning",
+            "ok" if entry.place.scheme == "local" else "warning",
             "the device tells none",
-            "keep it cool: jobs cannot wait until it is",
+            None if entry.place.scheme == "local" else "keep it cool: jobs cannot wait until it is",
         )
     limit = limit_c(entry, machine.android)
     said = f"{', '.join(parts)}; limit {limit:g} °C"
@@ -189,12 +191,13 @@ def _supply(state: DeviceState) -> Check | None:
 
 
 def _governor(entry: Entry, machine: MachineFacts, state: DeviceState) -> Check:
-    cores = measuring_cores(entry, machine) or tuple(state.governors)
+    measured = measuring_cores(entry, machine)
+    cores = measured or tuple(state.governors)
     policies = [one for one in state.policies if one.governor and set(one.cpus) & set(cores)]
     if not policies:
         return Check("governor", "ok", "the device does not tell")
     names = sorted({one.governor for one in policies if one.governor})
-    said = f"{' and '.join(names)} on cores {spans(cores)}"
+    said = " and ".join(names) + (f" on {cores_named(cores)}" if measured else "")
     offered = set.intersection(*(set(one.governors) for one in policies))
     wanted = entry.governor
     if wanted is not None and offered and wanted not in offered:
@@ -230,7 +233,9 @@ def _cores(entry: Entry, machine: MachineFacts, state: DeviceState) -> Check:
     total = machine.cores or len(state.online)
     if not state.online:
         return Check("cores", "ok", f"{total or 'an unknown number of'} cores")
-    said = f"{len(state.online)} of {total} online" + (f", measuring on {spans(cores)}" if cores else "")
+    said = f"{len(state.online)} of {total} online" + (
+        f", measuring on {cores_named(cores)}" if cores else ""
+    )
     if entry.cpus and machine.cores and max(entry.cpus) >= machine.cores:
         return Check("cores", "fault", said, f"name cores from 0 to {machine.cores - 1} for {entry.name}")
     if missing := sorted(set(cores) - set(state.online)):
@@ -298,6 +303,11 @@ def spans(cores: Sequence[int]) -> str:
         else:
             found.append([core])
     return ",".join(f"{one[0]}-{one[-1]}" if len(one) > 1 else f"{one[0]}" for one in found)
+
+
+def cores_named(cores: Sequence[int]) -> str:
+    """`core 7`, or `cores 4-7`."""
+    return f"core{'s' if len(cores) > 1 else ''} {spans(cores)}"
 
 
 def _bytes(count: int) -> str:

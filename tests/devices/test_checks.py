@@ -69,7 +69,7 @@ def test_a_phone_that_is_fit_has_nothing_but_good_findings() -> None:
     assert worst(all_of_it) == "ok"
     assert found("battery").said == "80 %, 28 °C"
     assert found("temperature").said == "processor 33 °C, skin 29 °C, battery 28 °C; limit 40 °C"
-    assert found("cores").said == "8 of 8 online, measuring on 4-7"
+    assert found("cores").said == "8 of 8 online, measuring on cores 4-7"
     assert found("governor").said == "schedutil on cores 4-7; without root it stays, and is recorded"
 
 
@@ -106,7 +106,7 @@ def test_a_board_that_is_fit_has_none_of_a_phones_findings() -> None:
             "cores",
             {"online": (0, 1, 2, 3, 4, 5)},
             "fault",
-            "6 of 8 online, measuring on 4-7: 6-7 switched off",
+            "6 of 8 online, measuring on cores 4-7: 6-7 switched off",
         ),
         ("cores", {"online": (1, 2, 3, 4, 5, 6, 7)}, "warning", "7 of 8 online"),
         ("clock", {"clock_s": NOW_S - 300}, "warning", "5 min behind this host's"),
@@ -127,7 +127,7 @@ def test_what_is_wrong_is_found(name: str, state: dict[str, object], level: str,
         ("governor", {"governor": "performance"}, "warning", "performance cannot be set without root"),
         ("governor", {"governor": "powersave"}, "fault", "powersave, which pixel asks for, is not there"),
         ("cores", {"cpus": (0, 9)}, "fault", "8 of 8 online"),
-        ("cores", {"cpus": (0, 1)}, "ok", "measuring on 0-1"),
+        ("cores", {"cpus": (0, 1)}, "ok", "measuring on cores 0-1"),
         ("root", {"frequency_khz": 1_800_000}, "warning", "none, so 1800000 kHz cannot be set"),
         ("temperature", {"temperature_limit_c": 30.0}, "warning", "limit 30 °C"),
         ("temperature", {"temperature_limit_c": 50.0}, "ok", "limit 50 °C"),
