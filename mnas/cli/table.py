@@ -137,6 +137,7 @@ def show(table: TableFile, *, top: Top = 10, as_json: Json = False) -> None:
 
     Example: mnas table show mnasnet-224.db --top 20
     """
+    from devices.facts.processor import describe
     from latency_tables.store import LatencyTable
 
     with LatencyTable.open(table) as given:
@@ -146,6 +147,7 @@ def show(table: TableFile, *, top: Top = 10, as_json: Json = False) -> None:
         return
     figures = document.pop("operators")
     device, kinds = document.pop("device"), document.pop("kinds")
+    device["clusters"] = describe(given.origin.facts.clusters)
     failures = document.pop("failures")
     flat = {**document.pop("purpose"), **document, **{f"device {name}": device[name] for name in device}}
     print_table(f"Latency table {table}", ("what", "value"), [(name, _cell(flat[name])) for name in flat])

@@ -1,0 +1,65 @@
+"""The way to a device that an entry names: which transport, which work folder. Knows nothing of measuring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from devices.address import Address
+from devices.entry import Entry
+from devices.errors import DeviceTrouble
+from devices.local import LocalTransport
+from devices.runners.worker_process import one_line
+from devices.transport import Transport
+
+HOME_S = 20.0
+LONGEST_PATH = 1024
+
+
+def transport_to(
+    address: Address, tag: str | None = None, on_event: Callable[[str], None] | None = None
+) -> Transport:
+    """The transport to an address. It connects at its first use.
+
+    A phone on a cable is reached through the adb server where one runs and has it, or by USB without one.
+
+    Args:
+        tag: of every process started there; a new one by default.
+        on_event: told, in words, what is waited for; None: nobody is there to accept a key.
+    """
+    if address.scheme == "local":
+        return LocalTransport()
+    if address.scheme == "ssh":
+        from devices.ssh import SshTransport
+
+        assert address.host is not None
+        return SshTransport(address.host, address.user, address.port, tag=tag, on_event=on_event)
+    from devices import adb
+
+    if address.serial is None:
+        assert address.host is not None
+        assert address.port is not None
+        return adb.direct_tcp(address.host, address.port, on_wait=on_event, tag=tag)
+    if any(one.serial == address.serial for one in adb.plugged_in()):
+        return adb.through_server(address.serial, tag=tag)
+    return adb.direct_usb(address.serial, on_wait=on_event, tag=tag)
+
+
+def work_folder(transport: Transport, entry: Entry) -> str:
+    """The absolute path of the folder on a device in which everything is put.
+
+    Raises:
+        DeviceTrouble: the device cannot be reached, or does not tell where its user's home is.
+    """
+    folder = entry.work_folder
+    if not folder.startswith("~"):
+        return folder
+    told = transport.run(["sh", "-c", 'cd && pwd -P && printf "%s\\n" end'], timeout_s=HOME_S)
+    home, _, end = told.stdout[: LONGEST_PATH + 8].decode(errors="replace").partition("\n")
+    if not told.ok or end != "end\n" or not home.startswith("/") or not home.isprintable():
+        said = one_line(told.stderr[-300:].decode(errors="replace"))
+        raise DeviceTrouble(
+            f"{entry.name} does not tell where its user's home is"
+            + (f": {said}" if said else "")
+            + '; name a work folder, such as work = "/var/tmp/mnas"'
+        )
+    return home.rstrip("/") + folder.removeprefix("~")
