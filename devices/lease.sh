@@ -201,7 +201,11 @@ guard)
     if claim 3000 guard "$tag"; then # first, so that nobody starts anything that the sweep would end
         sweep "$tag"
         if [ -f "$dir/../restore.sh" ]; then
-            timeout 20 sh "$dir/../restore.sh"
+            if command -v timeout >/dev/null; then
+                timeout 20 sh "$dir/../restore.sh"
+            else
+                sh "$dir/../restore.sh"
+            fi
         fi
         forget "$silent"
     fi
