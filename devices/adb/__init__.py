@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from devices.adb.connection import AdbConnection
 from devices.adb.transport import AdbTransport
 
-__all__ = ["AdbTransport", "direct_tcp", "direct_usb"]
+if TYPE_CHECKING:
+    from devices.adb.server import Plugged
+
+__all__ = ["AdbTransport", "direct_tcp", "direct_usb", "plugged_in", "through_server"]
 
 
 def direct_tcp(
@@ -52,3 +56,32 @@ def direct_usb(
         return connect_usb(serial, name, keys, on_wait)
 
     return AdbTransport(connect, name, tag)
+
+
+def through_server(serial: str, port: int | None = None, tag: str | None = None) -> AdbTransport:
+    """A phone that the adb server of this machine knows. The server is never started or ended here.
+
+    Args:
+        serial: as `adb devices` prints it.
+        port: of the server; `ANDROID_ADB_SERVER_PORT` or 5037 if None.
+        tag: of its processes (see `AdbTransport`).
+    """
+    name = f"adb://{serial}"
+
+    def connect() -> AdbConnection:
+        from devices.adb.server import connect as connect_through
+
+        return connect_through(serial, name, port)
+
+    return AdbTransport(connect, name, tag)
+
+
+def plugged_in(port: int | None = None) -> tuple[Plugged, ...]:
+    """The phones that the adb server of this machine knows, each with its state; none when no server runs.
+
+    Args:
+        port: of the server; `ANDROID_ADB_SERVER_PORT` or 5037 if None.
+    """
+    from devices.adb.server import plugged_in as listed
+
+    return listed(port)
