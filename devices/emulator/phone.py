@@ -18,6 +18,8 @@ from typing import Any, Literal
 from devices.emulator.faults import Fault
 from devices.errors import BadSettings, DeviceTrouble
 
+#: the stand-in for Google's `benchmark_model`, a file to put on an emulated phone
+BENCHMARK_MODEL = Path(__file__).with_name("benchmark_model")
 START_S = 60.0
 _STOP_S = 5.0
 _PATH = "/system/bin"
@@ -159,6 +161,10 @@ class EmulatedPhone:
     def freeze(self, seconds: float) -> None:
         """Let its link stand still for so long; what runs goes on. 0 ends it."""
         self._ask("freeze", seconds=seconds)
+
+    def slow(self, factor: float) -> None:
+        """Let the runs of the stand-in take so many times longer, where it times them."""
+        self.write("/.emulator/slower", f"{factor}\n".encode())
 
     def accept_keys(self) -> int:
         """Accept the keys of the hosts that wait for it, as on its screen; returns how many did."""

@@ -29,6 +29,7 @@ class Caller:
     """The process on the phone that asked."""
 
     pid: int
+    program: str
     arguments: tuple[str, ...]
     environment: dict[str, str]
     handle: int
@@ -38,10 +39,10 @@ class Caller:
         """Raises: OSError: it is gone."""
         handle = os.pidfd_open(pid)
         here = Path(f"/proc/{pid}")
-        words = here.joinpath("cmdline").read_bytes().split(b"\0")[2:-1]
+        _, program, *words = map(os.fsdecode, here.joinpath("cmdline").read_bytes().split(b"\0")[:-1])
         pairs = here.joinpath("environ").read_bytes().split(b"\0")
         environment = dict(each.split("=", 1) for each in map(os.fsdecode, pairs) if "=" in each)
-        return cls(pid, tuple(map(os.fsdecode, words)), environment, handle)
+        return cls(pid, program, tuple(words), environment, handle)
 
     @property
     def folder(self) -> str:
@@ -79,7 +80,7 @@ class Caller:
             os.write(reply, b"%d\n" % code)
             os.close(reply)
         with contextlib.suppress(OSError):
-            self.path(f"/.emulator/{self.pid}").unlink()
+            Path(f"/proc/1/root/.emulator/{self.pid}").unlink()
         with contextlib.suppress(OSError):
             os.close(self.handle)
 
