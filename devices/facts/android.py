@@ -106,7 +106,7 @@ def screen_on(text: str) -> bool | None:
     return None
 
 
-def stay_on(text: str) -> int | None:
-    """The bits of `stay_on_while_plugged_in` as `settings get global` prints them; None where not set."""
-    match = re.fullmatch(r"\s*([0-9]{1,3})\s*", text)
-    return int(match[1]) if match else None
+def stay_on(text: str) -> str | None:
+    """`stay_on_while_plugged_in` as `settings get global` prints it: its bits; `null` where it is not set."""
+    match = re.fullmatch(r"\s*([0-9]{1,3}|null)\s*", text)
+    return match[1] if match else None

@@ -29,7 +29,7 @@ class DeviceState:
         policies: the cores' frequencies and who chooses them.
         online: cores that are switched on.
         battery_made_up: somebody told the system what to say of its battery, so that nothing of it is known.
-        stay_on: the bits of Android's `stay_on_while_plugged_in`.
+        stay_on: Android's `stay_on_while_plugged_in`: its bits, `0` being never; `null` where it is not set.
         power_mode: a Jetson's, such as `MAXN`.
         clocks_locked: whether `jetson_clocks` holds a Jetson's cores at one frequency.
         free_bytes: for new files in the work folder.
@@ -54,7 +54,7 @@ class DeviceState:
     battery_c: float | None = None
     battery_made_up: bool = False
     screen_on: bool | None = None
-    stay_on: int | None = None
+    stay_on: str | None = None
     power_mode: str | None = None
     clocks_locked: bool | None = None
     free_bytes: int | None = None
@@ -68,6 +68,11 @@ class DeviceState:
         """The hotter of processor and skin; the battery's temperature where neither is known."""
         known = [one for one in (self.processor_c, self.skin_c) if one is not None]
         return max(known) if known else self.battery_c
+
+    @property
+    def stays_awake(self) -> bool | None:
+        """Whether Android is told to stay awake while plugged in."""
+        return None if self.stay_on is None else self.stay_on not in ("0", "null")
 
     @property
     def governors(self) -> dict[int, str]:

@@ -73,9 +73,10 @@ def test_screen(said: str, expected: bool | None) -> None:
 
 
 def test_stay_on() -> None:
-    assert android.stay_on("7\n") == 7
-    assert android.stay_on("0") == 0
-    assert android.stay_on("null\n") is None
+    assert android.stay_on("7\n") == "7"
+    assert android.stay_on("0") == "0"
+    assert android.stay_on("null\n") == "null"
+    assert android.stay_on("Permission Denial") is None
     assert android.stay_on("7; reboot") is None
 
 

@@ -127,7 +127,8 @@ def test_the_state_of_a_phone() -> None:
     assert (now.processor_c, now.skin_c, now.hottest_c) == (48.2, 44.637, 48.2)
     assert (now.thermal_status, now.throttled_now) == (2, True)
     assert (now.battery_percent, now.charging, now.battery_c) == (100.0, True, 30.9)
-    assert (now.screen_on, now.stay_on) == (False, 0)
+    assert now.stays_awake is False
+    assert (now.screen_on, now.stay_on) == (False, "0")
     assert (now.governors, now.frequencies_khz) == (
         {0: "schedutil", 1: "schedutil"},
         {0: 691200, 1: 691200},

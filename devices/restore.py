@@ -1,0 +1,113 @@
+"""What a measurement changed on a device, and the script that puts it back. Reaches no device.
+
+The script is written on the device before the first change and removes itself once everything is as it was.
+By being there it tells that something is to be put back: to a guard process on the device when the host falls
+silent, and to the next job after a restart.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+
+from devices.errors import BadSettings
+from devices.facts import PRIVILEGES
+from devices.survey import elevated
+
+#: the script's name in the work folder
+SCRIPT_NAME = "restore.sh"
+#: what may be written: a policy's governor and limits, nothing else on the device
+_PATH = re.compile(
+    r"[^\0\n]*/sys/devices/system/cpu/(?:cpufreq/policy[0-9]{1,4}|cpu[0-9]{1,4}/cpufreq)"
+    r"/scaling_(?:governor|min_freq|max_freq)"
+)
+_VALUE = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_SETTING = "global stay_on_while_plugged_in"
+
+
+@dataclass(frozen=True, slots=True)
+class FileValue:
+    """A value for one of the kernel's files; other files and odd values are refused."""
+
+    path: str
+    value: str
+
+    def __post_init__(self) -> None:
+        if not _PATH.fullmatch(self.path) or ".." in self.path:
+            raise BadSettings(f"{self.path!r} is no file that a measurement may change")
+        if not _VALUE.fullmatch(self.value):
+            raise BadSettings(f"{self.value!r} is no value for {self.path}")
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """How a device was before a measurement changed it.
+
+    Attributes:
+        privilege: how to become root there, as `DeviceState.privilege` has it; None: not needed.
+        writes: what to write, in this order.
+        checks: what then has to be read.
+        stay_on: Android's `stay_on_while_plugged_in`: its bits, or `null` for not set; None: not changed.
+        screen_off: whether the screen was off and was switched on.
+    """
+
+    privilege: str | None = None
+    writes: tuple[FileValue, ...] = ()
+    checks: tuple[FileValue, ...] = ()
+    stay_on: str | None = None
+    screen_off: bool = False
+
+    def __post_init__(self) -> None:
+        if self.privilege not in (None, *PRIVILEGES):
+            raise BadSettings(f"there is no way to become root called {self.privilege!r}")
+        if self.writes and self.privilege is None:
+            raise BadSettings("the kernel's files cannot be written without being root")
+        if self.stay_on is not None and not re.fullmatch(r"[0-9]{1,3}|null", self.stay_on):
+            raise BadSettings(f"{self.stay_on!r} is no value of {_SETTING}")
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to put back."""
+        return bool(self.writes) or self.stay_on is not None or self.screen_off
+
+
+def write_script(writes: tuple[FileValue, ...], checks: tuple[FileValue, ...] = ()) -> str:
+    """A shell script for root that writes the kernel's files and tells what then is not as it should be.
+
+    A file that is gone, as that of a core switched off, is passed over. It exits with 1 if anything is wrong.
+    """
+    lines = [
+        "bad=0",
+        'put() { if [ -e "$1" ]; then { printf "%s\\n" "$2" >"$1"; } 2>/dev/null || bad=1; fi; }',
+        'is() { [ -e "$1" ] || return 0; v=; { read -r v <"$1"; } 2>/dev/null; [ "$v" = "$2" ] && return 0',
+        'echo "$1 is ${v:-unknown}, not $2" >&2; bad=1; }',
+        *(f"put {shlex.quote(one.path)} {shlex.quote(one.value)}" for one in writes),
+        *(f"is {shlex.quote(one.path)} {shlex.quote(one.value)}" for one in checks),
+        "exit $bad",
+    ]
+    return "\n".join(lines)
+
+
+def restore_script(before: Before, work: str) -> str:
+    """The script that puts a device back as it was; it may run any number of times."""
+    lines = [
+        "# Written by mnas before it changed anything: puts that back, then removes itself.",
+        "bad=0",
+    ]
+    if before.writes:
+        # a write may fail on the way to the right values: what is read in the end counts
+        script = write_script(before.writes, before.checks).replace("|| bad=1", "|| :")
+        lines.append(f"{shlex.join(elevated(before.privilege or '', script))} </dev/null || bad=1")
+    if before.stay_on is not None:
+        set_back = f"delete {_SETTING}" if before.stay_on == "null" else f"put {_SETTING} {before.stay_on}"
+        lines += [
+            f"settings {set_back} </dev/null >/dev/null",
+            f'now=$(settings get {_SETTING} </dev/null); [ "$now" = {before.stay_on} ] || {{ bad=1',
+            f'echo "stay_on_while_plugged_in is $now, not {before.stay_on}" >&2; }}',
+        ]
+    if before.screen_off:
+        lines.append("input keyevent 223 </dev/null >/dev/null 2>&1")
+    lines.append(f"[ $bad = 0 ] && rm -f {shlex.quote(f'{work}/{SCRIPT_NAME}')}")
+    lines.append("exit $bad")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,84 @@
+"""Waits until a device is cool enough to measure on. Knows temperatures and time; measures nothing."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from devices.errors import BadSettings, TooHot
+from devices.facts import state
+from devices.survey import survey
+from devices.transport import Transport
+
+#: how often a temperature is read, and how often waiting is told
+POLL_S, TELL_S = 5.0, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """How long was waited, and the temperature in degrees Celsius before and after; None where not told."""
+
+    seconds: float
+    before_c: float | None
+    after_c: float | None
+
+
+def hottest_c(transport: Transport, work: str, *, root: str = "") -> float | None:
+    """The temperature of the hotter of a device's processor and skin; None where it tells none.
+
+    Raises:
+        DeviceTrouble: the device cannot be reached, or does not answer.
+    """
+    return state(survey(transport, work, glance=True, root=root)).hottest_c
+
+
+def wait_until_cool(
+    read: Callable[[], float | None],
+    limit_c: float,
+    budget_s: float,
+    on_wait: Callable[[str], None] | None = None,
+    *,
+    poll_s: float = POLL_S,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Waited:
+    """Wait until a device is below a temperature. Whoever waited has to warm it up again before measuring.
+
+    Args:
+        read: the device's temperature now in degrees Celsius; None where it does not tell. A device that does
+            not tell at first is not waited for.
+        limit_c: the temperature to get below.
+        budget_s: how long to wait at most.
+        on_wait: told in a sentence what is waited for, at first and every half minute.
+
+    Raises:
+        TooHot: it did not get below the limit in time.
+        BadSettings: the limit is no temperature.
+    """
+    if not 0 < limit_c < 150:
+        raise BadSettings(f"the temperature limit is {limit_c} °C; it must lie between 0 and 150")
+    begin = clock()
+    first = latest = _finite(read())
+    told: float | None = None
+    while latest is None or latest >= limit_c:
+        if first is None:
+            return Waited(0.0, None, None)
+        waited = clock() - begin
+        said = f"at {latest:.1f} °C" if latest is not None else "at a temperature it no longer tells"
+        if waited >= budget_s:
+            raise TooHot(
+                f"the device is {said}, not below {limit_c:g} °C, after {waited:.0f} s; let it cool down, "
+                "take it out of its case and off other work, or raise its temperature limit"
+            )
+        if on_wait and (told is None or waited - told >= TELL_S):
+            told = waited
+            on_wait(f"waiting until the device is below {limit_c:g} °C: it is {said}")
+        sleep(min(poll_s, max(0.0, budget_s - waited)))
+        latest = _finite(read())
+    return Waited(clock() - begin if first is not None and first >= limit_c else 0.0, first, latest)
+
+
+def _finite(celsius: float | None) -> float | None:
+    return celsius if celsius is not None and math.isfinite(celsius) else None
