@@ -52,7 +52,8 @@ def _fork_server(config: dict[str, Any]) -> tuple[int, int]:
             os.close(ours)
             from devices.emulator import stand_in
 
-            resident.serve_forks(requests, stand_in.load, lambda caller: stand_in.run(caller, config))
+            stand_in.load()
+            resident.ForkServer(requests, lambda caller: stand_in.run(caller, config)).serve()
         finally:
             os._exit(0)
     os.close(ready)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import selectors
 import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,68 +128,79 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def serve_forks(requests: int, prepare: Callable[[], None], run: Callable[[Caller], int]) -> None:
-    """Run `run` in a fork of this process for every process number that comes, one a line.
+class ForkServer:
+    """Runs something in a fork of this process for every process number that comes, one a line.
 
     Args:
         requests: a descriptor to read; its end ends this.
-        prepare: loads what every run needs.
-        run: gives the exit code.
+        run: what to run; gives the exit code.
     """
-    prepare()
-    alarm, ring = os.pipe()
-    os.set_blocking(ring, False)
-    signal.set_wakeup_fd(ring)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    running: dict[int, Caller] = {}
-    pending = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(requests, selectors.EVENT_READ)
-        selector.register(alarm, selectors.EVENT_READ)
+
+    def __init__(self, requests: int, run: Callable[[Caller], int]) -> None:
+        self._requests = requests
+        self._run = run
+        self._running: dict[int, Caller] = {}
+        self._selector = selectors.DefaultSelector()
+
+    def serve(self) -> None:
+        """Until there are no more requests."""
+        alarm, ring = os.pipe()
+        os.set_blocking(ring, False)
+        signal.set_wakeup_fd(ring)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        gc.freeze()  # what is loaded stays shared between the forks
+        self._selector.register(self._requests, selectors.EVENT_READ)
+        self._selector.register(alarm, selectors.EVENT_READ)
+        pending = b""
         while True:
-            ready = {key.fd for key, _ in selector.select()}
-            if alarm in ready:
-                os.read(alarm, 4096)
-                _reap(running)
-            if requests in ready:
-                data = os.read(requests, 4096)
-                if not data:
-                    return
-                *lines, pending = (pending + data).split(b"\n")
-                for line in lines:
-                    _start(int(line), run, running)
+            for key, _ in self._selector.select():
+                if key.fd == self._requests:
+                    data = os.read(self._requests, 4096)
+                    if not data:
+                        return
+                    *lines, pending = (pending + data).split(b"\n")
+                    for line in lines:
+                        self._start(int(line))
+                elif key.fd == alarm:
+                    os.read(alarm, 4096)
+                    self._reap()
+                else:  # the caller has gone: what runs for it goes too
+                    self._selector.unregister(key.fd)
+                    os.kill(key.data, signal.SIGKILL)
 
-
-def _start(pid: int, run: Callable[[Caller], int], running: dict[int, Caller]) -> None:
-    try:
-        caller = Caller.find(pid)
-    except OSError:
-        return
-    child = os.fork()
-    if child:
-        running[child] = caller
-        return
-    code = 70
-    try:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for number in range(3):
-            os.dup2(caller.stream(number), number)
-        caller.when_gone(lambda: os._exit(143))
-        code = run(caller)
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:
-        code = 141  # nobody reads any more
-    finally:
-        os._exit(code)
-
-
-def _reap(running: dict[int, Caller]) -> None:
-    while running:
-        child, status = os.waitpid(-1, os.WNOHANG)
-        if child == 0:
+    def _start(self, pid: int) -> None:
+        try:
+            caller = Caller.find(pid)
+        except OSError:
             return
-        if child in running:
+        child = os.fork()
+        if child:
+            self._running[child] = caller
+            self._selector.register(caller.handle, selectors.EVENT_READ, child)
+            return
+        code = 70
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for number in range(3):
+                os.dup2(caller.stream(number), number)
+            code = self._run(caller)
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:
+            code = 141  # nobody reads any more
+        except Exception:  # noqa: BLE001 - a fault of ours: said where somebody looks
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+
+    def _reap(self) -> None:
+        while self._running:
+            child, status = os.waitpid(-1, os.WNOHANG)
+            if child == 0:
+                return
+            caller = self._running.pop(child)
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(caller.handle)
             code = os.waitstatus_to_exitcode(status)
-            running.pop(child).answer(code if code >= 0 else 128 - code)
+            caller.answer(code if code >= 0 else 128 - code)
