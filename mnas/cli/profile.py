@@ -1,32 +1,36 @@
-"""`mnas profile`: what one model file costs on one device, for people and as JSON. Measures nothing."""
+"""`mnas profile`: what models cost on devices, for people and as JSON. Measures nothing itself."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import asdict
-from math import floor, inf, log10
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import ceil, inf
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
-from rich.panel import Panel
-from rich.table import Table
 
-from devices import errors as device_errors
-from devices.errors import DevicesError, DeviceTrouble
-from devices.measurement import Failure, Measurement, ModelFile, OperatorTime, Pass, Settings, gather
+from devices.errors import DevicesError, DeviceTrouble, by_name
+from devices.measurement import Failure, Measurement, ModelFile
 from devices.plan import Plan
-from devices.warnings import Warning, warnings
-from mnas.cli.options import Json, Quiet
-from mnas.cli.output import Display, print_json, print_rich, print_table, warn
+from devices.state import file_name
+from devices.sustained import plateau
+from devices.warnings import warnings
+from mnas.cli.app import Exit
+from mnas.cli.options import Bench, Json, Quiet, Wait
+from mnas.cli.output import Display, keeping, print_json, warn
+from mnas.cli.profile_view import show, show_failures, show_plateau, show_several
 from mnas.errors import BadInput
-from mnas.reports.measurement_json import latency_json
+from mnas.journal import Journal, Memory
+from mnas.measuring import Lane, LaneResult, Progress, measure
+from mnas.reports.profile_json import failure_json, profile_json
 
 if TYPE_CHECKING:
-    from latency_tables.tflite import Description, TensorInfo
+    from latency_tables.tflite import Description
+
+#: length of a pass while a device is kept busy for minutes
+SUSTAINED_PASS_S = 5.0
 
 
 def register(app: typer.Typer) -> None:
@@ -35,98 +39,193 @@ def register(app: typer.Typer) -> None:
 
 
 def profile(
-    model: Annotated[Path, typer.Argument(help="The .tflite file.")],
+    models: Annotated[list[Path], typer.Argument(help="The .tflite files.")],
     *,
-    device: Annotated[str, typer.Option("--device", "-d", help="Where to measure.")] = "local",
-    threads: Annotated[int, typer.Option(help="Threads of the runtime.")] = 1,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--device", "-d", help="Where to measure: a name of bench.toml or an address. May be repeated."
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of the runtime; the device's own number if not given, or 1.")
+    ] = None,
     cpus: Annotated[
         str | None, typer.Option(help="Cores to run on, such as 1 or 0,1; the device chooses if not given.")
+    ] = None,
+    delegate: Annotated[
+        str | None,
+        typer.Option(help="xnnpack (default), cpu, gpu, gpu-opencl, gpu-opengl, nnapi, npu, external:FILE."),
     ] = None,
     runs: Annotated[int, typer.Option(help="Least number of runs in each pass.")] = 30,
     min_time: Annotated[float, typer.Option(help="Least duration of each pass, in seconds.")] = 0.5,
     passes: Annotated[int, typer.Option(help="Bursts of runs, each warmed up.")] = 3,
     deadline: Annotated[float, typer.Option(help="Longest time a pass may take, in seconds.")] = 60.0,
     per_op: Annotated[bool, typer.Option("--per-op", help="Also the time of each operator.")] = False,
+    sustained: Annotated[
+        float | None,
+        typer.Option(help="Keep each device busy for so many seconds, and report the plateau it ends on."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Folder that keeps every result; the same command goes on there."
+        ),
+    ] = None,
+    bench: Bench = None,
+    wait: Wait = 0.0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure one model: latency, memory, and with --per-op the time of each operator.
+    """Measure models: latency, memory, and with --per-op the time of each operator.
 
-    Example: mnas profile model.tflite --threads 1 --cpus 1 --per-op
+    Example: mnas profile model.tflite -d pixel -d pi5 --per-op
     """
-    from devices.registry import open_device
-    from latency_tables.errors import BadModel
-    from latency_tables.tflite import describe
+    from devices.registry import open_device, settings_for
 
-    settings = Settings(threads=threads, cpus=_cores(cpus))
     if not 0 <= min_time < deadline < inf:
         raise BadInput(
             f"--min-time {min_time:g}, --deadline {deadline:g}: the first must be less, in seconds"
         )
     plan = Plan(passes=passes, min_runs=runs, min_time_s=min_time, per_operator=per_op, deadline_s=deadline)
-    file = ModelFile.from_path(model)
-    try:
-        description = describe(file.content)
-    except BadModel as error:
-        raise BadModel(f"{model}: {error}") from error
-    measured: list[Pass] = []
-    with closing(open_device(device, settings)) as opened, Display(quiet) as display:
-        display.report(f"measuring {file.name}", 0, passes)
-        for outcome in opened.stream([file], plan):
-            measured.append(_or_raise(outcome))
-            display.report(f"measuring {file.name}", len(measured), passes)
-    measurement = gather(file, measured)
-    doubts = warnings(measurement)
-    if as_json:
-        print_json(document(measurement, description, doubts))
+    if sustained is not None:
+        plan = _sustained(sustained, plan)
+    names = _once(device or ["local"])
+    cores = _cores(cpus)
+    settings = {name: settings_for(name, bench, threads, cores, delegate) for name in names}
+    files = [ModelFile.from_path(path) for path in models]
+    descriptions = _descriptions(models, files)
+    with Display(quiet) as display, ExitStack() as stack:
+
+        def journal(name: str) -> Journal:
+            if output is None:
+                return Memory()
+            path = output / f"{file_name(name)}.jsonl"
+            return stack.enter_context(Journal.held(path, name, settings[name], plan))
+
+        lanes = [
+            Lane(
+                name,
+                lambda name=name: open_device(  # type: ignore[misc] # a lambda's default has no type
+                    name, settings[name], bench=bench, wait_s=wait, on_event=None if quiet else warn
+                ),
+                journal(name),
+            )
+            for name in names
+        ]
+        title = files[0].name if len(files) == 1 else f"{len(files)} models"
+        labels = {name: f"measuring {title}" + (f" on {name}" if len(names) > 1 else "") for name in names}
+
+        def on_progress(progress: Progress) -> None:
+            display.report(labels[progress.device], progress.done, progress.total, progress.note)
+
+        if output is None:
+            results = measure(lanes, files, plan, on_progress)
+        else:
+            with keeping("the same command goes on from there"):
+                results = measure(lanes, files, plan, on_progress)
+    shown = _Shown(descriptions, sustained is not None, as_json, quiet)
+    if len(files) == len(names) == 1:
+        shown.one(results[0])
     else:
-        _show(measurement, description)
-    for doubt in () if quiet else doubts:
-        warn(doubt.message)
+        shown.several(results)
 
 
-def operator_times(measurement: Measurement) -> tuple[OperatorTime, ...] | None:
-    """Operators in execution order, each with the median of its passes' mean times; None where not asked for.
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """How results are told: for people or as JSON, with warnings or without."""
 
-    Raises:
-        DeviceTrouble: passes that executed different operators.
-    """
-    lists = [one.operators for one in measurement.passes if one.operators]
-    if not lists:
-        return None
-    if len({tuple(row.label for row in rows) for rows in lists}) > 1:
-        raise DeviceTrouble(f"{measurement.model} executed different operators in different passes")
-    return tuple(
-        OperatorTime(rows[0].index, rows[0].label, rows[0].delegated, median(row.mean_ms for row in rows))
-        for rows in zip(*lists, strict=True)
+    descriptions: dict[str, Description]
+    sustained: bool
+    as_json: bool
+    quiet: bool
+
+    def one(self, result: LaneResult) -> None:
+        """A single measurement in full; what went wrong is the command's own error."""
+        if result.trouble is not None:
+            raise result.trouble
+        for failure in result.failures:
+            raise by_name(failure.error)(" ".join(failure.message.split()))  # runtimes speak in lines
+        (measurement,) = result.measurements
+        if self.as_json:
+            print_json(self.document(measurement))
+        else:
+            show(measurement, self.descriptions[measurement.sha256])
+            if self.sustained:
+                show_plateau([(result.device, measurement)])
+        for doubt in () if self.quiet else warnings(measurement):
+            warn(doubt.message)
+
+    def several(self, results: Sequence[LaneResult]) -> None:
+        """Everything that was measured, then everything that was not; the exit code tells whether all was."""
+        measured = [(result.device, one) for result in results for one in result.measurements]
+        failed = [failure_json(result.device, failure) for result in results for failure in result.failures]
+        failed += [
+            _trouble(result.device, result.trouble) for result in results if result.trouble is not None
+        ]
+        if self.as_json:
+            print_json({"measurements": [self.document(one) for _, one in measured], "failures": failed})
+        else:
+            if measured:
+                show_several(measured)
+            if self.sustained:
+                show_plateau(measured)
+            show_failures(failed)
+        for name, one in () if self.quiet else measured:
+            for doubt in warnings(one):
+                warn(f"{one.model} on {name}: {doubt.message}")
+        if any(isinstance(result.trouble, DeviceTrouble) for result in results):
+            raise typer.Exit(Exit.DEVICE_TROUBLE)
+        if any(result.trouble is not None for result in results):
+            raise typer.Exit(Exit.BAD_INPUT)
+        if failed:
+            raise typer.Exit(Exit.FAILURES)
+
+    def document(self, measurement: Measurement) -> dict[str, Any]:
+        """One measurement as JSON."""
+        found = plateau(measurement.passes) if self.sustained else None
+        return profile_json(measurement, self.descriptions[measurement.sha256], warnings(measurement), found)
+
+
+def _trouble(device: str, error: DevicesError) -> dict[str, Any]:
+    """What ended a device's lane, as a failure of no model in particular."""
+    failure = Failure("", "", type(error).__name__, " ".join(str(error).split()))
+    return failure_json(device, failure) | {"model": None, "sha256": None}
+
+
+def _descriptions(paths: Sequence[Path], files: Sequence[ModelFile]) -> dict[str, Description]:
+    from latency_tables.errors import BadModel
+    from latency_tables.tflite import describe
+
+    found = {}
+    for path, file in zip(paths, files, strict=True):
+        try:
+            found[file.sha256] = describe(file.content)
+        except BadModel as error:
+            raise BadModel(f"{path}: {error}") from error
+    return found
+
+
+def _sustained(seconds: float, plan: Plan) -> Plan:
+    if not SUSTAINED_PASS_S * 2 <= seconds <= 86400:
+        raise BadInput(
+            f"--sustained {seconds:g}: give seconds between {SUSTAINED_PASS_S * 2:g} and 86400; "
+            "phones need minutes to get as hot as they will"
+        )
+    return Plan(
+        passes=ceil(seconds / SUSTAINED_PASS_S),
+        warmup_runs=0,
+        min_runs=1,
+        min_time_s=SUSTAINED_PASS_S,
+        deadline_s=max(plan.deadline_s, 2 * SUSTAINED_PASS_S),
+        sustained=True,
     )
 
 
-def document(
-    measurement: Measurement, description: Description, doubts: Sequence[Warning] = ()
-) -> dict[str, Any]:
-    """The fields that `docs/json.md` lists under `mnas profile`."""
-    operators = operator_times(measurement)
-    total_ms = None if operators is None else sum(row.mean_ms for row in operators)
-    return {
-        "model": measurement.model,
-        "sha256": measurement.sha256,
-        "file_bytes": measurement.model_bytes,
-        "inputs": [asdict(tensor) for tensor in description.inputs],
-        "outputs": [asdict(tensor) for tensor in description.outputs],
-        "operators": description.operators,
-        "subgraphs": description.subgraphs,
-        "parameters": description.parameters,
-        "macs": description.macs,
-        "macs_unknown": description.macs_unknown,
-        **latency_json(measurement),
-        "samples_ms": list(measurement.samples_ms),
-        "peak_memory_bytes": _peak(measurement),
-        "per_operator": operators and [_row(row, total_ms or 0.0) for row in operators],
-        "per_operator_sum_ms": total_ms,
-        "per_operator_explained_percent": total_ms and 100 * total_ms / measurement.median_ms,
-        "warnings": [asdict(doubt) for doubt in doubts],
-    }
+def _once(names: Sequence[str]) -> list[str]:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise BadInput(f"{', '.join(twice)} is given twice: name every device once")
+    return list(names)
 
 
 def _cores(text: str | None) -> tuple[int, ...] | None:
@@ -138,102 +237,3 @@ def _cores(text: str | None) -> tuple[int, ...] | None:
         raise BadInput(
             f"--cpus {text!r}: give core numbers from 0, separated by commas, such as 0,1"
         ) from None
-
-
-def _or_raise(outcome: Pass | Failure) -> Pass:
-    if isinstance(outcome, Pass):
-        return outcome
-    kind = getattr(device_errors, outcome.error, DeviceTrouble)
-    known = isinstance(kind, type) and issubclass(kind, DevicesError)
-    raise (kind if known else DeviceTrouble)(" ".join(outcome.message.split()))  # runtimes speak in lines
-
-
-def _peak(measurement: Measurement) -> int | None:
-    return max((one.peak_memory_bytes for one in measurement.passes if one.peak_memory_bytes), default=None)
-
-
-def _row(row: OperatorTime, total_ms: float) -> dict[str, Any]:
-    return {**asdict(row), "share_percent": 100 * row.mean_ms / total_ms if total_ms else None}
-
-
-def _show(measurement: Measurement, description: Description) -> None:
-    context = measurement.context
-    peak = _peak(measurement)
-    taken = context.delegated_operators
-    cores = context.settings.cpus
-    rows = [
-        (
-            "latency",
-            f"[bold]{_figure(measurement.median_ms)} ms[/] (median; quartiles "
-            f"{_figure(measurement.quantile_ms(0.25))} and {_figure(measurement.quantile_ms(0.75))}, "
-            f"p95 {_figure(measurement.quantile_ms(0.95))})",
-        ),
-        (
-            "samples",
-            f"{len(measurement.samples_ms)} in {len(measurement.passes)} passes, spread "
-            f"{measurement.spread:.1%}, {measurement.dropped} more dropped (preempted)",
-        ),
-        ("first inference", _ms(measurement.passes[0].first_inference_ms)),
-        ("initialisation", _ms(measurement.passes[0].initialisation_ms)),
-        ("peak memory", "unknown" if peak is None else f"{_figure(peak / 2**20)} MiB"),
-        ("file size", f"{measurement.model_bytes:,} bytes"),
-        (
-            "MACs",
-            escape(f"unknown: {description.macs_unknown}")
-            if description.macs is None
-            else f"{description.macs:,}",
-        ),
-        ("parameters", f"{description.parameters:,}"),
-        ("inputs", escape("; ".join(_print_tensor(tensor) for tensor in description.inputs) or "none")),
-        (
-            "run by",
-            escape(f"{context.facts.runtime} {context.facts.runtime_version}, {context.delegate}")
-            + ("" if taken is None else f" ({taken} of {context.total_operators} operators)"),
-        ),
-        (
-            "on",
-            escape(f"{context.facts.address}: {context.facts.cpu_model}; threads {context.settings.threads}")
-            + ("" if cores is None else f", cores {','.join(map(str, cores))}"),
-        ),
-    ]
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for row in rows:
-        grid.add_row(*row)
-    print_rich(Panel(grid, title=escape(measurement.model), title_align="left", expand=False))
-    operators = operator_times(measurement)
-    if operators is not None:
-        _show_operators(operators, measurement.median_ms)
-
-
-def _show_operators(operators: Sequence[OperatorTime], latency_ms: float) -> None:
-    total_ms = sum(row.mean_ms for row in operators)
-    print_table(
-        f"Operators by time: {_figure(total_ms)} ms in all, {total_ms / latency_ms:.1%} of the latency",
-        ("operator", "position", "ms", "share"),
-        (
-            (
-                row.label if row.delegated else f"{row.label} (not delegated)",
-                row.index,
-                f"{row.mean_ms:.3f}",
-                f"{row.mean_ms / total_ms:.1%}" if total_ms else "-",
-            )
-            for row in sorted(operators, key=lambda row: -row.mean_ms)
-        ),
-    )
-
-
-def _print_tensor(tensor: TensorInfo) -> str:
-    shape = "x".join(map(str, tensor.shape)) or "scalar"
-    return f"{shape} {tensor.dtype}" + (" (dynamic sizes as 1)" if tensor.dynamic else "")
-
-
-def _ms(value: float | None) -> str:
-    return "unknown" if value is None else f"{_figure(value)} ms"
-
-
-def _figure(value: float) -> str:
-    """Three significant digits, without an exponent."""
-    digits = 2 - floor(log10(value)) if value > 0 else 0
-    return f"{value:.{min(max(digits, 0), 6)}f}"
