@@ -6,7 +6,6 @@ Knows plans, deadlines and crashes. Does not know how the device is reached or h
 from __future__ import annotations
 
 import contextlib
-import random
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,10 +15,8 @@ from typing import Any
 
 from devices.errors import (
     BadSettings,
-    DeadlineExceeded,
     DevicesError,
     DeviceTrouble,
-    ModelRejected,
     ProfilerUnavailable,
     RuntimeMissing,
     TransientError,
@@ -29,18 +26,13 @@ from devices.facts import MachineFacts, cores, cpu_model, memory_bytes, operatin
 from devices.measurement import Context, DeviceFacts, Failure, ModelFile, OperatorTime, Pass, Settings
 from devices.plan import Plan
 from devices.runners.device_facts import device_facts
+from devices.runners.visits import explain, schedule
 from devices.runners.worker_process import START_S, WorkerProcess, one_line
 from devices.staging import Staging
 from devices.transport import Transport
 
 WORKER_FILE = Path(__file__).with_name("litert_worker.py")
 FILES_A_COMMAND = 500
-
-
-def schedule(models: int, plan: Plan) -> list[list[int]]:
-    """Indices of models in the order in which each pass visits them: a new random order every time."""
-    generator = random.Random(plan.seed)
-    return [generator.sample(range(models), models) for _ in range(plan.passes)]
 
 
 class LitertDevice:
@@ -271,7 +263,7 @@ class LitertDevice:
         except TransientError:
             raise
         except DevicesError as error:
-            return Failure(model.name, key, type(error).__name__, _explain(model, error, facts, plan))
+            return Failure(model.name, key, type(error).__name__, explain(model, error, facts, plan))
         operators = reply["operators"]
         return Pass(
             model=model.name,
@@ -337,12 +329,3 @@ class LitertDevice:
 
     def _read(self, path: str) -> str:
         return self._transport.run(["cat", path], timeout_s=20.0).stdout.decode(errors="replace")
-
-
-def _explain(model: ModelFile, error: DevicesError, facts: DeviceFacts, plan: Plan) -> str:
-    """What happened to a model, in a sentence that names it."""
-    if isinstance(error, ModelRejected):
-        return f"{model.name} is refused by {facts.runtime} {facts.runtime_version}: {error}"
-    if isinstance(error, DeadlineExceeded):
-        return f"{model.name} was not measured within its deadline of {plan.deadline_s:g} s: {error}"
-    return f"{model.name}: {error}"

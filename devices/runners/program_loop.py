@@ -37,13 +37,15 @@ rm -f result.*
 allowed=
 while read -r key value; do [ "$key" != Cpus_allowed_list: ] || allowed=$value; done </proc/self/status
 told() { value=; [ ! -r "$1" ] || read -r value <"$1"; line="$line ${value:--}"; }
-echo "$mark ready $allowed"
+read -r uptime rest </proc/uptime
+echo "$mark ready $allowed up $uptime"
 while IFS= read -r line; do
   {
     {
+      read -r uptime rest </proc/uptime
       eval "$line"
       echo "
-$mark ended $?"
+$mark ended $? up $uptime"
       for cpu; do
         line=core
         for name in scaling_governor scaling_cur_freq scaling_max_freq cpuinfo_max_freq; do
@@ -79,12 +81,14 @@ class Ended:
         console: what it printed on both streams, the last of it where it was endless.
         result: the file that it wrote, if any.
         cores: the state of the cores it was to run on.
+        began_s: when it began, by this host's clock, in seconds since 1970.
     """
 
     exit_code: int
     console: str
     result: bytes | None
     cores: tuple[CoreState, ...]
+    began_s: float
 
 
 class ProgramLoop:
@@ -107,6 +111,7 @@ class ProgramLoop:
         self.result_path = f"{work}/result.{self._mark}"
         arguments = [self._mark, work, self.result_path, str(CONSOLE_BYTES), *map(str, cpus or ())]
         pin = [] if cpus is None else ["taskset", f"{sum(1 << cpu for cpu in set(cpus)):x}"]
+        self.alive = True
         self._channel: Channel = transport.spawn([*pin, "sh", "-c", _SCRIPT, "sh", *arguments])
         try:
             self._greet(cpus)
@@ -141,6 +146,7 @@ class ProgramLoop:
 
     def kill(self) -> None:
         """End the shell and what it runs. May be called twice."""
+        self.alive = False
         self._channel.kill()
 
     def _greet(self, cpus: Sequence[int] | None) -> None:
@@ -153,7 +159,9 @@ class ProgramLoop:
             raise BadSettings(f"cores {list(cpus)} cannot be used on the device: {said or ending(code)}")
         if not line.startswith(ready):
             raise UnreadableOutput(f"the device's shell said {one_line(line)[:SAID]!r} when it was started")
-        allowed = cpu_list(line.removeprefix(ready))
+        cores, _, uptime = line.removeprefix(ready).partition(" up ")
+        self._booted_s = time.time() - _seconds(uptime)
+        allowed = cpu_list(cores)
         if cpus is not None and allowed and set(allowed) != set(cpus):
             raise BadSettings(
                 f"of cores {list(cpus)} only {sorted(set(allowed) & set(cpus))} can be used on the device now"
@@ -183,10 +191,17 @@ class ProgramLoop:
         mark = self._mark.encode()
         console, _, rest = output.rpartition(b"\n" + mark + b" ended ")
         told, found, result = rest.partition(mark + b" result\n")
-        code, *cores = told.decode(errors="replace").splitlines() or [""]
+        first, *cores = told.decode(errors="replace").splitlines() or [""]
+        code, _, uptime = first.partition(" up ")
         if not found or not re.fullmatch(r"\d{1,3}", code):
             raise UnreadableOutput("a program's output came without its end")
-        return Ended(int(code), console.decode(errors="replace"), result or None, tuple(map(_core, cores)))
+        return Ended(
+            exit_code=int(code),
+            console=console.decode(errors="replace"),
+            result=result or None,
+            cores=tuple(map(_core, cores)),
+            began_s=self._booted_s + _seconds(uptime),
+        )
 
     def _end(self) -> tuple[int, str]:
         try:
@@ -194,6 +209,14 @@ class ProgramLoop:
         except DeadlineExceeded:
             code = 0
         return code, last_line(self._channel.errors())[:SAID]
+
+
+def _seconds(uptime: str) -> float:
+    """Seconds since the device's start, as the kernel prints them."""
+    text = uptime.strip()
+    if not re.fullmatch(r"\d{1,10}\.\d{1,3}", text):
+        raise UnreadableOutput(f"the device's /proc/uptime cannot be read: {one_line(text)[:SAID]!r}")
+    return float(text)
 
 
 def _core(line: str) -> CoreState:

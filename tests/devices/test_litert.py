@@ -29,7 +29,8 @@ from devices.facts import MachineFacts
 from devices.local import LocalTransport
 from devices.measurement import Failure, ModelFile, Pass, Settings, gather
 from devices.plan import Plan
-from devices.runners.litert import LitertDevice, schedule
+from devices.runners.litert import LitertDevice
+from devices.runners.visits import schedule
 from devices.staging import Staging
 from devices.transport import Channel
 
