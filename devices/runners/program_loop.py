@@ -161,11 +161,9 @@ class ProgramLoop:
             raise UnreadableOutput(f"the device's shell said {one_line(line)[:SAID]!r} when it was started")
         cores, _, uptime = line.removeprefix(ready).partition(" up ")
         self._booted_s = time.time() - _seconds(uptime)
-        allowed = cpu_list(cores)
-        if cpus is not None and allowed and set(allowed) != set(cpus):
-            raise BadSettings(
-                f"of cores {list(cpus)} only {sorted(set(allowed) & set(cpus))} can be used on the device now"
-            )
+        allowed = set(cpu_list(cores))
+        if cpus is not None and allowed and allowed < set(cpus):
+            raise BadSettings(f"of cores {list(cpus)} only {sorted(allowed)} can be used on the device now")
 
     def _receive(self, deadline: float) -> bytes:
         end = f"{self._mark} end".encode()
