@@ -353,7 +353,7 @@ exec "$@"
 REQUEST = r"""
 reply="/.emulator/$$"
 mkfifo "$reply" 2>/dev/null || { echo "$0: this runs on an emulated phone only" >&2; exit 126; }
-exec 3<>"$reply"
+exec 3<>"$reply" 4<&0 5>&1 6>&2
 echo "%s $$" >/.emulator/requests
 read -r code <&3
 [ "${code:-70}" -le 128 ] || kill "-$((code - 128))" $$

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
+from devices.emulator import protocol
 from devices.emulator.faults import Fault
 from devices.errors import BadSettings, DeviceTrouble
 
@@ -258,6 +259,8 @@ def _only_child(pid: int) -> int:
 
 def _read_key(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+        protocol.key_of(text)
+    except (OSError, ValueError) as error:
         raise BadSettings(f"cannot read the key {path}: {error}") from error
+    return text

@@ -22,7 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PIDFD_GETFD = 438  # the same number on all architectures
-_REPLY_FD = 3
+#: descriptors of the caller: where it waits for its exit code, and copies of its three streams, which the
+#: shell may have redirected for a command of its own just then
+_REPLY_FD, _FIRST_STREAM_FD = 3, 4
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -56,8 +58,8 @@ class Caller:
         return Path(f"/proc/{self.pid}/root") / os.path.join(self.folder, name).lstrip("/")  # noqa: PTH118 - joins texts
 
     def stream(self, number: int) -> int:
-        """One of its streams, as a descriptor of ours."""
-        found = int(_libc.syscall(_PIDFD_GETFD, self.handle, number, 0))
+        """One of its three streams, as a descriptor of ours."""
+        found = int(_libc.syscall(_PIDFD_GETFD, self.handle, _FIRST_STREAM_FD + number, 0))
         if found < 0:
             error = ctypes.get_errno()
             raise OSError(error, os.strerror(error))

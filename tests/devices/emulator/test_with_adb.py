@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from devices.emulator import EmulatedPhone
+from tests.devices.emulator.hosts import wait_until
 from tests.devices.phones import AdbServer, make_key
 
 
@@ -31,10 +32,11 @@ def test_exit_code_and_both_streams(adb_server: AdbServer, serial: str) -> None:
     assert adb_server.adb("-s", serial, "shell", "no-such-program").returncode == 127
 
 
-def test_input_and_its_end(adb_server: AdbServer, serial: str) -> None:
+def test_input_and_its_end(adb_server: AdbServer, phone: EmulatedPhone, serial: str) -> None:
     data = os.urandom(3_000_000)
     assert adb_server.adb("-s", serial, "shell", "cat", stdin=data).stdout == data
     assert adb_server.adb("-s", serial, "exec-in", "cat >/data/local/tmp/in", stdin=data).returncode == 0
+    wait_until(lambda: phone.read("/data/local/tmp/in") == data)  # adb does not wait for it
     assert adb_server.adb("-s", serial, "exec-out", "cat /data/local/tmp/in").stdout == data
 
 
