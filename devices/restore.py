@@ -24,6 +24,9 @@ _PATH = re.compile(
 )
 _VALUE = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _SETTING = "global stay_on_while_plugged_in"
+#: how often, a second apart, values are put back that do not stay
+PUT_BACK_TRIES = 4
+_PUT = 'put() { if [ -e "$1" ]; then { printf "%s\\n" "$2" >"$1"; } 2>/dev/null; fi; }'
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,11 @@ class FileValue:
             raise BadSettings(f"{self.path!r} is no file that a measurement may change")
         if not _VALUE.fullmatch(self.value):
             raise BadSettings(f"{self.value!r} is no value for {self.path}")
+
+    @property
+    def path_and_value(self) -> str:
+        """Both as words of a shell."""
+        return f"{shlex.quote(self.path)} {shlex.quote(self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +80,34 @@ class Before:
         return bool(self.writes) or self.stay_on is not None or self.screen_off
 
 
-def write_script(writes: tuple[FileValue, ...], checks: tuple[FileValue, ...] = ()) -> str:
-    """A shell script for root that writes the kernel's files and tells what then is not as it should be.
+def write_script(writes: tuple[FileValue, ...]) -> str:
+    """A shell script for root that writes the kernel's files. Whether they took it has to be read."""
+    return "\n".join([_PUT, *(f"put {one.path_and_value}" for one in writes)])
 
-    A file that is gone, as that of a core switched off, is passed over. It exits with 1 if anything is wrong.
+
+def _put_back_script(before: Before) -> str:
+    """A shell script for root that writes the kernel's files until they read as they should.
+
+    The phone's own services write there too, for a moment after the screen was touched. A file that is gone,
+    as that of a core switched off, is passed over. It exits with 1 and says what is wrong if anything is.
     """
-    lines = [
-        "bad=0",
-        'put() { if [ -e "$1" ]; then { printf "%s\\n" "$2" >"$1"; } 2>/dev/null || bad=1; fi; }',
-        'is() { [ -e "$1" ] || return 0; v=; { read -r v <"$1"; } 2>/dev/null; [ "$v" = "$2" ] && return 0',
-        'echo "$1 is ${v:-unknown}, not $2" >&2; bad=1; }',
-        *(f"put {shlex.quote(one.path)} {shlex.quote(one.value)}" for one in writes),
-        *(f"is {shlex.quote(one.path)} {shlex.quote(one.value)}" for one in checks),
-        "exit $bad",
-    ]
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            _PUT,
+            'is() { [ -e "$1" ] || return 0; v=; { read -r v <"$1"; } 2>/dev/null',
+            '[ "$v" = "$2" ] && return 0',
+            'said="$said$1 is ${v:-unknown}, not $2; "; }',
+            f"for try in {' '.join(map(str, range(PUT_BACK_TRIES)))}; do",
+            "[ $try = 0 ] || sleep 1",
+            "said=",
+            *(f"put {one.path_and_value}" for one in before.writes),
+            *(f"is {one.path_and_value}" for one in before.checks),
+            '[ -n "$said" ] || exit 0',
+            "done",
+            'echo "${said%; }" >&2',
+            "exit 1",
+        ]
+    )
 
 
 def restore_script(before: Before, work: str) -> str:
@@ -96,9 +117,8 @@ def restore_script(before: Before, work: str) -> str:
         "bad=0",
     ]
     if before.writes:
-        # a write may fail on the way to the right values: what is read in the end counts
-        script = write_script(before.writes, before.checks).replace("|| bad=1", "|| :")
-        lines.append(f"{shlex.join(elevated(before.privilege or '', script))} </dev/null || bad=1")
+        root = shlex.join(elevated(before.privilege or "", _put_back_script(before)))
+        lines.append(f"{root} </dev/null || bad=1")
     if before.stay_on is not None:
         set_back = f"delete {_SETTING}" if before.stay_on == "null" else f"put {_SETTING} {before.stay_on}"
         lines += [

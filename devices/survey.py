@@ -18,7 +18,8 @@ from devices.transport import Transport
 
 #: how much of one text, and of all of them, is looked at
 TEXT_BYTES, ALL_BYTES = 256 * 1024, 4 * 1024 * 1024
-SURVEY_S = 90.0
+#: how long one program there may take, and the whole
+TOOL_S, SURVEY_S = 8, 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,8 @@ def survey(transport: Transport, work: str, *, glance: bool = False, root: str =
     """
     mark = f"mnas{secrets.token_hex(8)}"
     body = _STATE if glance else _STATE + _MACHINE
-    script = f"m={mark} work={shlex.quote(work)} root={shlex.quote(root)}\n{_TOOLS}{body}mark end\n"
-    result = transport.run(["sh", "-c", script], timeout_s=SURVEY_S)
+    given = f"m={mark} limit={TOOL_S} work={shlex.quote(work)} root={shlex.quote(root)}"
+    result = transport.run(["sh", "-c", f"{given}\n{_TOOLS}{body}mark end\n"], timeout_s=SURVEY_S)
     found = parse(result.stdout[:ALL_BYTES], mark)
     if "end" not in found.texts:
         said = one_line(result.stderr[-300:].decode(errors="replace"))
@@ -91,7 +92,7 @@ has() { command -v "$1" >/dev/null 2>&1; }
 mark() { printf '\n%s %s\n' "$m" "$1"; }
 file() { if [ -r "$2" ]; then mark "$1"; head -c 262144 "$2" 2>/dev/null; fi; }
 soon() { "$@" </dev/null 2>/dev/null; }
-if has timeout; then soon() { timeout 8 "$@" </dev/null 2>/dev/null; }; fi
+if has timeout; then soon() { timeout "$limit" "$@" </dev/null 2>/dev/null; }; fi
 tool() { if has "$2"; then mark "$1"; shift; soon "$@" | head -c 262144; fi; }
 line() { v=; { read -r v <"$2"; } 2>/dev/null; if [ -n "$v" ]; then printf '%s%s\n' "$1" "$v"; fi; }
 """
@@ -128,7 +129,7 @@ if has getprop; then
   tool dumpsys_thermalservice dumpsys thermalservice
   tool dumpsys_battery dumpsys battery
   mark dumpsys_power
-  soon dumpsys power | grep -E 'mWakefulness=|Display Power: state=|mScreenOn=' | head -n 20
+  soon dumpsys power | head -c 262144 | grep -E 'mWakefulness=|Display Power: state=|mScreenOn='
   tool stay_on settings get global stay_on_while_plugged_in
 else
   tool get_throttled vcgencmd get_throttled

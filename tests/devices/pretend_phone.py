@@ -56,9 +56,7 @@ class PretendPhone(LocalTransport):
             place.mkdir()
         programs = {**_PROGRAMS, **({"su": _SU[su]} if su else {})}
         for name, text in programs.items():
-            path = self._tools / name
-            path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
-            path.chmod(0o755)
+            self.program(name, text)
         (self.own / "wakefulness").write_text("Asleep\n", encoding="utf-8")
         for first, cpus, steps in CLUSTERS:
             for name, value in {
@@ -79,6 +77,12 @@ class PretendPhone(LocalTransport):
             raise self.broken[1]
         path = f"PATH={self._tools}:{os.environ['PATH']}"
         return super().run(["/usr/bin/env", path, f"PRETEND={self.own}", *command], stdin, timeout_s)
+
+    def program(self, name: str, text: str) -> None:
+        """Give the phone a program: the text of a shell script."""
+        path = self._tools / name
+        path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        path.chmod(0o755)
 
     def write(self, path: str, text: str) -> None:
         """Write a file of the tree."""

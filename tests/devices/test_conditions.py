@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devices import restore
 from devices.conditions import Conditions, Wanted
 from devices.errors import BadSettings, DeadlineExceeded, LinkLost
 from devices.facts import DeviceState, Policy
@@ -133,7 +134,10 @@ def test_what_the_device_put_back_itself_is_not_put_back_again(phone: PretendPho
     assert phone.settings()["policy0/scaling_governor"] == "powersave"
 
 
-def test_what_cannot_be_put_back_is_told_and_tried_again(phone: PretendPhone) -> None:
+def test_what_cannot_be_put_back_is_told_and_tried_again(
+    phone: PretendPhone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restore, "PUT_BACK_TRIES", 1)
     before = phone.settings()
     ours = conditions(phone)
     ours.apply()
@@ -148,6 +152,19 @@ def test_what_cannot_be_put_back_is_told_and_tried_again(phone: PretendPhone) ->
     assert refused == "nothing else is set until that is put back"
     governor.unlink()
     governor.write_text("performance\n", encoding="utf-8")
+    assert ours.restore() == ()
+    assert phone.settings() == before
+
+
+def test_what_does_not_stay_at_first_is_put_back_again(phone: PretendPhone) -> None:
+    """The phone's own services write there as well."""
+    before = phone.settings()
+    ours = conditions(phone)
+    ours.apply()
+    governor = Path(phone.root, "sys/devices/system/cpu/cpufreq/policy4/scaling_governor")
+    governor.unlink()
+    governor.symlink_to("/proc/sys/kernel/ostype")
+    phone.program("sleep", f"rm {governor}; echo performance >{governor}")  # meanwhile they have finished
     assert ours.restore() == ()
     assert phone.settings() == before
 
