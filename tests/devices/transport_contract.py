@@ -1,17 +1,68 @@
-"""What every transport must do: inherit the class, give it a `transport` and a `directory` on the device."""
+"""What every transport must do, and what one over a link must do besides: inherit one of the classes."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import pytest
 
-from devices.errors import DeadlineExceeded, DeviceTrouble
+from devices.errors import DeadlineExceeded, DeviceTrouble, TransientError
 from devices.transport import Transport
+
+T = TypeVar("T")
+
+#: no name may mean anything to a shell, to a tool or to a protocol
+HOSTILE_NAMES = [
+    "a'b",
+    'a"b',
+    "$(touch injected)",
+    "`touch injected`",
+    "a;touch injected",
+    "-rf",
+    "--help",
+    "*",
+    "~",
+    " ",
+    "two\nlines",
+    "\x1b[2J",
+    "%s%n",
+    "back\\slash",
+    "comma,0644",
+    "ünïcödé",
+    "x" * 200,
+]
+
+
+def alive(transport: Transport, token: str) -> bool:
+    """Whether a process on the device has a word with this token, `LETTERS.DIGITS`, in its command line."""
+    # this looks for itself, too: so its own command line must not have the token in one piece
+    script = 'grep -l "$1[.]$2" /proc/[0-9]*/cmdline 2>/dev/null'
+    return bool(transport.run(["sh", "-c", script, "sh", *token.split(".")]).stdout)
+
+
+def until_reached(call: Callable[[], T], within_s: float = 30.0) -> T:
+    """What a call gives once the device can be reached again."""
+    deadline = time.monotonic() + within_s
+    while True:
+        try:
+            return call()
+        except TransientError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 class TransportContract:
-    """Tests of a transport. The device has `sh`, `cat`, `sleep`, `head` and `kill`."""
+    """Tests of a transport. Give it a `transport` and a `directory` on the device.
+
+    The device has `sh`, `cat`, `sleep`, `head`, `grep`, `ls`, `sha256sum` and `kill`.
+    """
 
     @pytest.fixture
     def transport(self) -> Transport:
@@ -49,6 +100,34 @@ class TransportContract:
         result = transport.run(["sh", "-c", command])
         assert (len(result.stdout), len(result.stderr)) == (3_000_000, 3_000_000)
 
+    def test_many_mb_of_output(self, transport: Transport) -> None:
+        script = "i=0; while [ $i -lt 40 ]; do head -c 1000000 /dev/zero; echo; i=$((i+1)); done; echo end"
+        out = transport.run(["sh", "-c", script], timeout_s=120).stdout
+        assert (len(out), out[-4:], set(out[:-4])) == (40_000_044, b"end\n", {0, 10})
+
+    def test_concurrent_calls_get_their_own_answers(self, transport: Transport, directory: str) -> None:
+        """Also while another command is silent, and processes are talked to."""
+        channels = [transport.spawn(["cat"]) for _ in range(6)]
+
+        def work(number: int) -> None:
+            data = bytes([number]) * (300_000 + number)
+            for turn in range(3):
+                result = transport.run(["sh", "-c", f"cat; exit {number}"], stdin=data)
+                assert (result.exit_code, result.stdout) == (number, data)
+                path, line = f"{directory}/{number}.{turn}", b"%d.%d" % (number, turn)
+                transport.push(data, path)
+                assert transport.pull(path) == data
+                channels[number].write(line + b"\n", 10.0)
+                assert channels[number].read_line(10.0) == line
+
+        with ThreadPoolExecutor(7) as pool:
+            silent = pool.submit(transport.run, ["sh", "-c", "sleep 1; echo woke"])
+            for done in [pool.submit(work, number) for number in range(6)]:
+                done.result(timeout=120)
+            assert silent.result(timeout=60).stdout == b"woke\n"
+        for channel in channels:
+            channel.kill()
+
     def test_a_command_has_a_deadline_and_says_what_it_said(self, transport: Transport) -> None:
         start = time.monotonic()
         with pytest.raises(DeadlineExceeded, match=r"within 0.3 s.*waiting for godot"):
@@ -67,12 +146,51 @@ class TransportContract:
             time.sleep(0.9)
             assert not transport.run(["test", "-e", late]).ok, ending
 
+    def test_nothing_is_left_after_a_deadline(self, transport: Transport) -> None:
+        with pytest.raises(DeadlineExceeded):
+            transport.run(["sh", "-c", "sleep 61.7001 & sh -c 'sleep 61.7001'; true"], timeout_s=0.5)
+        assert not alive(transport, "61.7001")
+
+    def test_nothing_is_left_of_a_killed_process(self, transport: Transport) -> None:
+        channel = transport.spawn(["sh", "-c", "sleep 62.7002 & echo begun; sleep 62.7002"])
+        assert channel.read_line(10.0) == b"begun"
+        assert alive(transport, "62.7002")
+        channel.kill()
+        assert not alive(transport, "62.7002")
+
     def test_files_go_there_and_back(self, transport: Transport, directory: str) -> None:
         content = bytes(range(256)) * 4000
         for data in (content, b"", b"shorter"):
             transport.push(data, f"{directory}/a file")
             assert transport.pull(f"{directory}/a file") == data
         assert transport.run(["ls", directory]).stdout == b"a file\n"
+
+    def test_hostile_file_names(self, transport: Transport, directory: str) -> None:
+        for number, name in enumerate(HOSTILE_NAMES):
+            path = f"{directory}/{name}"
+            content = b"%d" % number
+            transport.push(b"first", path)
+            transport.push(content, path)
+            assert transport.pull(path) == content, name
+            assert transport.run(["cat", path]).stdout == content, name
+        # and nothing else came into being, there or where commands run
+        lines = transport.run(["ls", "-A", directory]).stdout.count(b"\n")
+        assert lines == len(HOSTILE_NAMES) + sum("\n" in name for name in HOSTILE_NAMES)
+        assert not transport.run(["test", "-e", "injected"]).ok
+
+    def test_100_mb_are_pushed(self, transport: Transport, directory: str) -> None:
+        content = os.urandom(1 << 20) * 100
+        transport.push(content, f"{directory}/big", timeout_s=120)
+        said = transport.run(["sha256sum", f"{directory}/big"], timeout_s=120).stdout.decode()
+        assert said.split()[0] == hashlib.sha256(content).hexdigest()
+        assert transport.pull(f"{directory}/big", timeout_s=120) == content
+
+    def test_a_directory_is_never_written_over(self, transport: Transport, directory: str) -> None:
+        assert transport.run(["mkdir", f"{directory}/folder"]).ok
+        with pytest.raises(DeviceTrouble, match="folder"):
+            transport.push(b"x", f"{directory}/folder")
+        assert transport.run(["ls", "-A", directory]).stdout == b"folder\n"
+        assert transport.run(["ls", "-A", f"{directory}/folder"]).stdout == b""
 
     def test_files_that_cannot_be(self, transport: Transport, directory: str) -> None:
         with pytest.raises(DeviceTrouble, match="no/such/place"):
@@ -126,3 +244,77 @@ class TransportContract:
         transport.close()
         transport.close()
         assert channel.wait(5.0) == 137
+
+
+class LinkContract(TransportContract):
+    """Tests of a transport over a link. Give it `break_link` as well, which breaks the link for a moment.
+
+    The device has `setsid`.
+    """
+
+    @pytest.fixture
+    def break_link(self) -> Callable[[], None]:
+        raise NotImplementedError
+
+    def test_the_next_call_reconnects(self, transport: Transport, break_link: Callable[[], None]) -> None:
+        assert transport.run(["true"]).ok
+        break_link()
+        assert until_reached(lambda: transport.run(["echo", "again"])).stdout == b"again\n"
+
+    def test_a_broken_link_wakes_everybody(
+        self, transport: Transport, directory: str, break_link: Callable[[], None]
+    ) -> None:
+        channel = transport.spawn(["sh", "-c", "echo begun; sleep 63.7003"])
+        assert channel.read_line(10.0) == b"begun"
+
+        def lose(call: Callable[[], object]) -> None:
+            with pytest.raises(TransientError):
+                call()
+
+        with ThreadPoolExecutor(4) as pool:
+            waiting = [
+                pool.submit(lose, lambda: transport.run(["sleep", "63.7003"])),
+                pool.submit(lose, lambda: transport.run(["sleep", "63.7003"], stdin=b"x" * 9_000_000)),
+                pool.submit(lose, lambda: channel.read_line(60.0)),
+                pool.submit(lose, lambda: channel.wait(60.0)),
+            ]
+            time.sleep(0.5)
+            break_link()
+            for each in waiting:
+                each.result(timeout=30)
+        assert not until_reached(lambda: alive(transport, "63.7003"))
+        channel.kill()
+        with pytest.raises(DeadlineExceeded):  # it works again
+            transport.run(["sleep", "60"], timeout_s=0.2)
+
+    def test_a_push_that_is_broken_off_changes_nothing(
+        self, transport: Transport, directory: str, break_link: Callable[[], None]
+    ) -> None:
+        path = f"{directory}/file"
+        transport.push(b"before", path)
+        content = os.urandom(1 << 20) * 200
+        breaker = threading.Timer(0.1, break_link)
+        breaker.start()
+        try:
+            with pytest.raises(TransientError):
+                transport.push(content, path)
+        finally:
+            breaker.join()
+        assert until_reached(lambda: transport.pull(path)) == b"before"
+        assert transport.run(["ls", "-A", directory]).stdout == b"file\n"
+
+    def test_what_left_its_group_ends_with_the_deadline(self, transport: Transport) -> None:
+        script = "setsid sleep 64.7004 & sleep 64.7004"
+        with pytest.raises(DeadlineExceeded):
+            transport.run(["sh", "-c", script], timeout_s=0.5)
+        assert not alive(transport, "64.7004")
+
+    def test_what_holds_the_streams_open_is_ended(self, transport: Transport) -> None:
+        assert transport.run(["sh", "-c", "setsid sleep 65.7005 & echo done"]).stdout == b"done\n"
+        assert not alive(transport, "65.7005")
+
+    def test_terminal_escapes_are_not_passed_on(self, transport: Transport) -> None:
+        script = "printf 'boo\\033[2J\\007\\n' >&2; sleep 60"
+        with pytest.raises(DeadlineExceeded, match="boo") as caught:
+            transport.run(["sh", "-c", script], timeout_s=0.5)
+        assert str(caught.value).isprintable()
