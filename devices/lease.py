@@ -8,28 +8,22 @@ it at once.
 
 from __future__ import annotations
 
-import getpass
 import hashlib
-import json
-import os
-import platform
 import secrets
-import shlex
-import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from devices.errors import DeviceBusy, DeviceTrouble, LeaseLost, LinkLost, NoSpace
+from devices.holder import Holder, host_holder, lock_file
 from devices.lock import held
-from devices.lock import holder as lock_holder
-from devices.runners.worker_process import one_line, plain
-from devices.state import file_name, state_directory
+from devices.retry import prompt
+from devices.runners.worker_process import one_line
 from devices.transport import Transport
+
+__all__ = ["Holder", "Lease", "holder", "host_holder"]
 
 SCRIPT = Path(__file__).with_name("lease.sh").read_bytes()
 SCRIPT_NAME = f"lease-{hashlib.sha256(SCRIPT).hexdigest()[:12]}.sh"
@@ -41,66 +35,9 @@ ASK_AGAIN_S = 1.0
 #: longest time a guard may take to clean up, while every claim waits
 CLEANING_S = 35.0
 COMMAND_S, BEAT_S = 20.0, 10.0
-COMMAND_KEPT, TEXT_KEPT = 300, 2000
+SAID_KEPT = 300
 
 Event = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who has a device.
-
-    Attributes:
-        owner: user and host.
-        command: of the job.
-        since: ISO 8601 time in UTC, by that host's clock.
-        pid: number of the job's process on that host.
-    """
-
-    owner: str
-    command: str
-    since: str
-    pid: int
-
-    def __str__(self) -> str:
-        return f"{self.owner} (process {self.pid}: {self.command}) since {self.since}"
-
-    @classmethod
-    def here(cls) -> Holder:
-        """This process."""
-        try:
-            user = getpass.getuser()
-        except (OSError, KeyError):
-            user = str(os.getuid())
-        return cls(
-            owner=f"{user}@{platform.node()}",
-            command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])[:COMMAND_KEPT],
-            since=datetime.now(UTC).isoformat(timespec="seconds"),
-            pid=os.getpid(),
-        )
-
-    @classmethod
-    def parse(cls, text: str) -> Holder:
-        """What `to_json` made of a holder; what cannot be read is said to be unknown."""
-        try:
-            said = json.loads(text[:TEXT_KEPT])
-            words = [plain(str(said[name]))[:COMMAND_KEPT] for name in ("owner", "command", "since")]
-            return cls(words[0], words[1], words[2], int(said["pid"]))
-        except (ValueError, TypeError, KeyError):
-            return cls("somebody", "unknown", "unknown", 0)
-
-    def to_json(self) -> str:
-        """One line that `parse` reads."""
-        return json.dumps(asdict(self))
-
-
-def host_holder(address: str) -> Holder | None:
-    """Which job of this host has a device, or None."""
-    try:
-        text = lock_holder(_lock_file(address))
-    except OSError:
-        return None
-    return None if text is None else Holder.parse(text)
 
 
 def holder(transport: Transport, work: str) -> Holder | None:
@@ -244,7 +181,7 @@ class Lease:
 
     def _take_lock(self) -> None:
         try:
-            self._lock.enter_context(held(_lock_file(self._address), self._holder.to_json()))
+            self._lock.enter_context(held(lock_file(self._address), self._holder.to_json()))
         except BlockingIOError as error:
             found = Holder.parse(str(error.strerror))
             raise DeviceBusy(f"{self._address} is in use by {found}") from None
@@ -253,7 +190,8 @@ class Lease:
 
     def _claim_until(self, deadline: float) -> int:
         self._stop.set()
-        self._install()
+        with prompt(self._address):
+            self._install()
         self._wait(self._claim, deadline)
         self._stop = threading.Event()
         threading.Thread(target=self._keep_beating, args=(self._stop,), daemon=True).start()
@@ -331,7 +269,9 @@ class Lease:
 
     def _ask(self, verb: str, *arguments: str, timeout_s: float = COMMAND_S) -> str:
         script = f"{self._folder}/{SCRIPT_NAME}"
-        said = self._transport.run(["sh", script, verb, self._folder, *arguments], timeout_s=timeout_s)
+        command = ["sh", script, verb, self._folder, *arguments]
+        with prompt(self._address):
+            said = self._transport.run(command, timeout_s=timeout_s)
         if said.exit_code > 128:
             raise LinkLost(f"{self._address}: the lease's command was ended from outside")
         if not said.ok:
@@ -348,9 +288,5 @@ class _Cleaning(DeviceBusy):
     """A guard cleans up on the device: a matter of seconds."""
 
 
-def _lock_file(address: str) -> Path:
-    return state_directory("leases") / file_name(address)
-
-
 def _told(stdout: bytes, stderr: bytes) -> str:
-    return (stderr or stdout)[-COMMAND_KEPT:].decode(errors="replace")
+    return (stderr or stdout)[-SAID_KEPT:].decode(errors="replace")

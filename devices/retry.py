@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
-from devices.errors import TransientError
+from devices.errors import DeadlineExceeded, DeviceOffline, TransientError
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 15.0
 
@@ -47,3 +48,16 @@ def retry(
                 on_wait(error, pause_s)
             sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+@contextmanager
+def prompt(address: str) -> Iterator[None]:
+    """Around commands that any device within reach answers in time: one that does not is out of reach.
+
+    Raises:
+        DeviceOffline: instead of `DeadlineExceeded`, so that it is tried again.
+    """
+    try:
+        yield
+    except DeadlineExceeded as error:
+        raise DeviceOffline(f"{address} does not answer: {error}") from error

@@ -111,12 +111,13 @@ def eventually(holds: Callable[[], bool], within_s: float = 20.0) -> bool:
 def guards(work: str) -> list[int]:
     found = []
     for line in Path("/proc").glob("[0-9]*/cmdline"):
+        process = int(line.parts[2])
         try:
-            words = line.read_bytes().split(b"\0")
+            words, leads = line.read_bytes().split(b"\0"), os.getsid(process) == process
         except OSError:
             continue
-        if b"guard" in words and f"{work}/lease".encode() in words:
-            found.append(int(line.parts[2]))
+        if leads and b"guard" in words and f"{work}/lease".encode() in words:
+            found.append(process)
     return found
 
 

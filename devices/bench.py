@@ -1,0 +1,323 @@
+"""Measures so that the numbers can be trusted, whatever the link, the temperature or other people do.
+
+Knows batches, and what to do about breaks, heat and drift. Does not know how a device is reached.
+
+A plan is measured in batches of about half a minute. A batch's rows are held back until the canary after
+them agrees with its history and the lease was seen to hold; only then does the caller get them. A broken link
+loses the visit that it broke, a lost lease the batch; drift and heat have it measured again, or marked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+from devices.canary import Verdict
+from devices.device import Device
+from devices.errors import (
+    DevicesError,
+    DeviceTrouble,
+    LeaseLost,
+    ModelRejected,
+    TransientError,
+    UnreadableOutput,
+)
+from devices.facts import DeviceState, state
+from devices.hold import Hold
+from devices.lease import EXPIRY_S
+from devices.limits import Limits
+from devices.measurement import Context, DeviceFacts, Failure, ModelFile, Pass, Settings
+from devices.plan import Plan
+from devices.retry import retry
+from devices.survey import survey
+from devices.transport import Transport
+from devices.wanted import Wanted
+from devices.watch import Watch
+from devices.worklist import Batch, Worklist
+
+__all__ = ["BenchDevice", "Limits"]
+
+#: how long a batch shall take, and its sizes in visits: at first, and at most
+BATCH_S, FIRST, LARGEST = 30.0, 8, 300
+#: how often a batch is measured before its rows are marked, and how long the device is left alone in between
+ATTEMPTS, PAUSE_S = 3, 20.0
+#: how often the link may break in one batch without anything having been measured in between
+BREAKS = 6
+
+Row = Pass | Failure
+
+
+class BenchDevice:
+    """A device shared with other people, over a link that may break (see `Device`).
+
+    The device is this job's from its first use to `close`.
+    """
+
+    def __init__(
+        self,
+        inner: Device,
+        transport: Transport,
+        work: str,
+        address: str,
+        tag: str,
+        *,
+        wanted: Wanted | None = None,
+        limits: Limits | None = None,
+        reference: ModelFile | None = None,
+        wait_s: float = 0.0,
+        expiry_s: float = EXPIRY_S,
+        on_event: Callable[[str], None] | None = None,
+        look: Callable[[], DeviceState] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Reaches nothing yet.
+
+        Args:
+            inner: what measures; closed with this.
+            transport: the way to the device, the same that `inner` has.
+            work: the work folder there.
+            address: the device's name.
+            tag: the transport's.
+            wanted: the conditions to set.
+            limits: of temperature and patience.
+            reference: the canary; None: measure without.
+            wait_s: how long to wait for another job that has the device.
+            expiry_s: how long after the last heartbeat the lease ends.
+            on_event: told in a sentence what is waited for, and what went wrong and is tried again.
+            look: how the device is; by default a survey of it.
+            clock: seconds that only grow.
+            sleep: lets seconds pass.
+        """
+        self._inner = inner
+        self._address = address
+        self._limits = limits or Limits()
+        self._on_event = on_event or (lambda _: None)
+        self._clock, self._sleep = clock, sleep
+        self._begun = False
+        self._hold = Hold(
+            transport,
+            work,
+            address,
+            tag,
+            wanted=wanted,
+            wait_s=wait_s,
+            expiry_s=expiry_s,
+            on_event=on_event,
+        )
+        self._watch = Watch(
+            inner,
+            address,
+            look=look or (lambda: state(survey(transport, work, glance=True))),
+            limits=self._limits,
+            reference=reference,
+            probe=self._hold.probe,
+            on_event=self._on_event,
+            clock=clock,
+            sleep=sleep,
+        )
+
+    @property
+    def facts(self) -> DeviceFacts:
+        """What the device is. Takes the device, so that asking disturbs nobody.
+
+        Raises:
+            DevicesError: as `stream`.
+        """
+        self._begin()
+        return self._inner.facts
+
+    @property
+    def settings(self) -> Settings:
+        """How models are run on it."""
+        return self._inner.settings
+
+    def stream(self, models: Sequence[ModelFile], plan: Plan) -> Iterator[Row]:
+        """Measure models by a plan, batch by batch: every model in every pass once, or one failure of it.
+
+        Interrupted or in trouble, it yields what it still holds, with the doubt that no canary came after it.
+
+        Raises:
+            DeviceBusy: another job has the device.
+            LeaseLost: another job took it after this one was out of reach for too long.
+            TooHot: it did not cool down in time.
+            TransientError: it is out of reach: at once at the first contact, later after many tries.
+            DevicesError: whatever ends the runner's own stream.
+        """
+        self._begin()
+        self._watch.left_alone()
+        work = Worklist(models, plan)
+        size = max(1, min(FIRST, round(BATCH_S / max(plan.min_time_s, 0.1))))
+        while len(work):
+            batch = work.batch(size)
+            try:
+                self._measure(batch, plan)
+            except BaseException:
+                yield from _each(self._rescued(batch))
+                raise
+            work.settle(batch)
+            size = _next_size(size, batch)
+            yield from _each(self._stamped(batch))
+
+    def canary(self) -> Verdict | None:
+        """Measure the canary now, and judge it by its history; None without one.
+
+        Raises:
+            DevicesError: as `stream`.
+        """
+        self._begin()
+        self._watch.left_alone()
+        return self._watch.opening(self._watch.gate(None).hottest_c)
+
+    def close(self) -> None:
+        """Put the conditions back and let go of the device. May be called twice."""
+        with ExitStack() as stack:
+            stack.callback(self._inner.close)
+            try:
+                self._hold.let_go()
+            except LeaseLost as error:
+                self._on_event(f"{error}: what was set there has been put back without this job")
+            except DevicesError as error:
+                self._on_event(f"{error}: the device itself puts back what was set, within a minute")
+
+    def _begin(self) -> None:
+        """Take the device. The first contact is not tried twice: an address may be wrong."""
+        if self._begun:
+            self._settle_again()
+        else:
+            self._hold.settle()
+            self._begun = True
+
+    def _settle_again(self) -> None:
+        """Reach the device again, and have its lease and conditions."""
+
+        def tell(error: TransientError, pause_s: float) -> None:
+            self._on_event(f"{self._address}: {error}; trying again in {pause_s:.2g} s")
+
+        retry(self._hold.settle, self._limits.reconnect_s, tell, clock=self._clock, sleep=self._sleep)
+
+    def _measure(self, batch: Batch, plan: Plan) -> None:
+        """Fill a batch; what speaks against it, however often it was measured, is its doubt."""
+        attempts = 1 if plan.sustained else ATTEMPTS
+        for left in reversed(range(attempts)):
+            batch.doubt = self._attempt(batch, plan, last=left == 0)
+            if batch.doubt is None or left == 0:
+                return
+            self._on_event(f"{self._address}: {batch.doubt}; leaving it alone, then measuring again")
+            batch.stale = True
+            self._sleep(min(PAUSE_S, self._limits.cooldown_s))
+            self._watch.left_alone()
+
+    def _attempt(self, batch: Batch, plan: Plan, last: bool) -> str | None:
+        """Fill a batch whatever the link does; returns what speaks against it."""
+        most, breaks = 0, 0
+        while True:
+            try:
+                return self._fill(batch, plan, last)
+            except (TransientError, LeaseLost) as error:
+                breaks = 0 if len(batch.rows) > most else breaks + 1
+                most = max(most, len(batch.rows))
+                if breaks > BREAKS:
+                    raise
+                self._on_event(f"{self._address}: {error}; reaching for it again")
+                self._settle_again()
+                self._watch.left_alone()
+
+    def _fill(self, batch: Batch, plan: Plan, last: bool) -> str | None:
+        """Measure what a batch lacks, between two looks at the device and its canary."""
+        fence = self._hold.verify()
+        if batch.fence != fence:
+            batch.clear()
+            batch.fence = fence
+        missing = batch.missing()
+        before = self._watch.gate(missing[1][0] if missing else None, cool=not plan.sustained)
+        opening = None if plan.sustained else self._watch.opening(before.hottest_c)
+        if opening is not None and opening.drifts and not last:
+            return str(opening)
+        if batch.stale:
+            batch.forget()
+        if batch.before_c is None:
+            batch.before_c = before.hottest_c
+        self._run(batch, plan)
+        after = self._watch.look()
+        batch.after_c = after.hottest_c
+        closing = None if plan.sustained else self._watch.reading(after.hottest_c)
+        self._hold.verify()
+        if plan.sustained:
+            return None
+        drifts = [str(one) for one in (opening, closing) if one is not None and one.drifts]
+        return "; ".join([*drifts, *self._watch.heat(before, after)]) or None
+
+    def _run(self, batch: Batch, plan: Plan) -> None:
+        """Ask the runner for what a batch lacks."""
+        begin = self._clock()
+        while missing := batch.missing():
+            indices, models = missing
+            asked = replace(plan, passes=len(indices), seed=plan.seed + indices[0])
+            outcomes = self._inner.stream(models, asked)
+            try:
+                for outcome in outcomes:
+                    if isinstance(outcome, Failure) and outcome.error != ModelRejected.__name__:
+                        self._hold.probe()  # or the device failed, not the model
+                    batch.take(indices, outcome)
+            except DeviceTrouble as error:
+                if not isinstance(error, TransientError):
+                    self._hold.probe()
+                raise
+            finally:
+                if isinstance(outcomes, Generator):
+                    outcomes.close()  # when interrupted, what runs for it on the device ends now
+            if batch.missing() == missing:
+                raise UnreadableOutput(f"{self._address}: the runner told nothing of {models[0].name}")
+        batch.measuring_s += self._clock() - begin
+
+    def _rescued(self, batch: Batch) -> list[Row]:
+        """What an unfinished batch holds: it counts while the lease does."""
+        try:
+            if not batch.rows or self._hold.verify() != batch.fence:
+                return []
+        except DevicesError:
+            return []
+        if batch.doubt is None and self._watch.has_canary:
+            batch.doubt = "no canary after it"
+        return self._stamped(batch)
+
+    def _stamped(self, batch: Batch) -> list[Row]:
+        """A batch's rows with what the bench knows of them."""
+        rows = [row for visit in batch.visits if (row := batch.rows.get(visit)) is not None]
+        return [
+            replace(row, context=self._context(row.context, batch)) if isinstance(row, Pass) else row
+            for row in rows
+        ]
+
+    def _context(self, context: Context, batch: Batch) -> Context:
+        return replace(
+            context,
+            temperature_before_c=batch.before_c,
+            temperature_after_c=batch.after_c,
+            conditions=(*context.conditions, *self._hold.notes, *self._watch.notes),
+            fence=batch.fence,
+            suspect=batch.doubt,
+        )
+
+
+def _next_size(size: int, batch: Batch) -> int:
+    """So many visits that the next batch takes about half a minute; fewer after one that was doubtful."""
+    if batch.doubt is not None:
+        return max(1, size // 2)
+    each_s = max(batch.measuring_s / max(len(batch.rows), 1), 1e-3)
+    return max(1, min(round(BATCH_S / each_s), 4 * size, LARGEST))
+
+
+def _each(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows, all of them, even when the caller is interrupted between two and says so."""
+    interrupt: KeyboardInterrupt | None = None
+    for row in rows:
+        try:
+            yield row
+        except KeyboardInterrupt as error:
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt
