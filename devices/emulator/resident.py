@@ -15,7 +15,6 @@ import selectors
 import signal
 import subprocess
 import sys
-import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,17 +65,6 @@ class Caller:
         os.set_inheritable(found, False)
         return found
 
-    def when_gone(self, act: Callable[[], None]) -> None:
-        """Call `act` when it has ended."""
-
-        def watch() -> None:
-            with selectors.DefaultSelector() as selector:
-                selector.register(self.handle, selectors.EVENT_READ)
-                selector.select()
-            act()
-
-        threading.Thread(target=watch, daemon=True).start()
-
     def answer(self, code: int) -> None:
         """Let it end with this exit code."""
         with contextlib.suppress(OSError):
@@ -116,18 +104,24 @@ def run_as_root(pid: int, enter_root_view: Callable[[], None]) -> None:
         os.write(streams[2], f"su: {error}\n".encode())
         code = 127
     else:
-        caller.when_gone(lambda: _end(process))
-        code = process.wait()
+        code = _wait(process, caller)
     finally:
         for each in streams:
             os.close(each)
     caller.answer(code if code >= 0 else 128 - code)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+def _wait(process: subprocess.Popen[bytes], caller: Caller) -> int:
+    """Its exit code; when the caller ends before, it is ended too."""
+    handle = os.pidfd_open(process.pid)
+    with selectors.DefaultSelector() as selector:
+        selector.register(handle, selectors.EVENT_READ)
+        selector.register(caller.handle, selectors.EVENT_READ)
+        ended = {key.fd for key, _ in selector.select()}
+    os.close(handle)
+    if caller.handle in ended:
+        os.killpg(process.pid, signal.SIGKILL)  # not waited for yet: the number is still its own
+    return process.wait()
 
 
 class ForkServer:

@@ -36,7 +36,9 @@ def test_input_and_its_end(adb_server: AdbServer, phone: EmulatedPhone, serial: 
     data = os.urandom(3_000_000)
     assert adb_server.adb("-s", serial, "shell", "cat", stdin=data).stdout == data
     assert adb_server.adb("-s", serial, "exec-in", "cat >/data/local/tmp/in", stdin=data).returncode == 0
-    wait_until(lambda: phone.read("/data/local/tmp/in") == data)  # adb does not wait for it
+    wait_until(
+        lambda: (phone.folder / "local/tmp/in").exists() and phone.read("/data/local/tmp/in") == data
+    )  # adb does not wait for it
     assert adb_server.adb("-s", serial, "exec-out", "cat /data/local/tmp/in").stdout == data
 
 
