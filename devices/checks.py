@@ -20,8 +20,9 @@ HOT_BATTERY_C = 42.0
 SEVERE = 3
 CLOCK_SKEW_S = 60.0
 STEADY_GOVERNORS = ("performance", "userspace")
-#: what is measured below where an entry names no limit, degrees Celsius: a phone's skin, a board's processor
-PHONE_LIMIT_C, BOARD_LIMIT_C = 40.0, 65.0
+#: what is measured below where an entry names no limit, degrees Celsius: idle, a device is far below it, and
+#: most slow down from 80 on
+PHONE_LIMIT_C, BOARD_LIMIT_C = 65.0, 70.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +195,9 @@ def _governor(entry: Entry, machine: MachineFacts, state: DeviceState) -> Check:
     measured = measuring_cores(entry, machine)
     cores = measured or tuple(state.governors)
     policies = [one for one in state.policies if one.governor and set(one.cpus) & set(cores)]
+    names = sorted({one.governor for one in policies if one.governor})
     if not policies:
         return Check("governor", "ok", "the device does not tell")
-    names = sorted({one.governor for one in policies if one.governor})
     said = " and ".join(names) + (f" on {cores_named(cores)}" if measured else "")
     offered = set.intersection(*(set(one.governors) for one in policies))
     wanted = entry.governor
@@ -218,6 +219,8 @@ def _governor(entry: Entry, machine: MachineFacts, state: DeviceState) -> Check:
         return Check("governor", "ok", f"{said}; {wanted} is set while measuring")
     if set(names) <= set(STEADY_GOVERNORS):
         return Check("governor", "ok", said)
+    if entry.place.scheme == "local":
+        return Check("governor", "ok", f"{said}; it stays, and is recorded")
     if state.privilege is None:
         return Check("governor", "ok", f"{said}; without root it stays, and is recorded")
     return Check(
@@ -281,7 +284,9 @@ def _screen(entry: Entry, machine: MachineFacts, state: DeviceState) -> Check | 
     return Check("screen", "ok", said)
 
 
-def _root(entry: Entry, state: DeviceState) -> Check:
+def _root(entry: Entry, state: DeviceState) -> Check | None:
+    if entry.place.scheme == "local":  # nothing is set here
+        return None
     if state.privilege is not None:
         return Check("root", "ok", f"by {state.privilege}: governor and frequency can be set")
     if entry.frequency_khz is not None:

@@ -16,6 +16,8 @@ from devices.measurement import Settings
 RUNNERS = {"litert": ("local", "ssh"), "benchmark_model": ("adb", "ssh")}
 #: what measures where nothing is said
 RUNNER_OF = {"local": "litert", "ssh": "litert", "adb": "benchmark_model"}
+#: what only phones and boards have
+_FOR_OTHERS = ("governor", "frequency_khz", "temperature_limit_c", "cooldown_s", "work", "libraries")
 WORK_OF = {"adb": "/data/local/tmp/mnas", "ssh": "~/.cache/mnas", "local": "~/.cache/mnas"}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PATH = re.compile(r"~?(?:/[A-Za-z0-9_+.-]+)+")
@@ -81,6 +83,10 @@ class Entry:
                 f"delegate: the runner litert runs xnnpack alone, not {self.delegate!r}; "
                 'runner = "benchmark_model" can run others'
             )
+        if scheme == "local":
+            for name in _FOR_OTHERS:
+                if getattr(self, name):
+                    raise BadSettings(f"{name}: means nothing here: this machine is measured as it is")
         if self.name == "local" != self.address:
             raise BadSettings("name: local is this machine; another device needs another name")
         try:

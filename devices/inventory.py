@@ -34,6 +34,11 @@ class Inventory:
     path: Path | None
     entries: tuple[Entry, ...] = ()
 
+    @property
+    def folder(self) -> Path:
+        """The folder from which relative paths of its libraries count."""
+        return self.path.parent if self.path else Path()
+
     def entry(self, where: str) -> Entry:
         """The entry of that name, or of an address that needs none.
 

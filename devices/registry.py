@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from devices.device import Device
+from devices.entry import Entry
 from devices.inventory import load
 from devices.local import LocalTransport
 from devices.measurement import Settings
@@ -59,10 +60,25 @@ def open_device(
     """
     inventory = load(bench)
     entry = inventory.entry(where)
+    return open_entry(entry, settings, folder=inventory.folder, wait_s=wait_s, on_event=on_event)
+
+
+def open_entry(
+    entry: Entry,
+    settings: Settings | None = None,
+    *,
+    folder: Path = Path(),
+    wait_s: float = 0.0,
+    on_event: Callable[[str], None] | None = None,
+) -> Device:
+    """The device of an inventory's entry (see `open_device`).
+
+    Args:
+        folder: of the inventory, from which relative paths of libraries count.
+    """
     settings = settings or entry.settings()
     if entry.place.scheme == "local":
         return LitertDevice(entry.name, LocalTransport(), settings, entry.python or sys.executable)
     from devices.remote import open_remote
 
-    folder = inventory.path.parent if inventory.path else Path()
     return open_remote(entry, settings, folder, wait_s=wait_s, on_event=on_event)

@@ -18,7 +18,10 @@ import typer.main
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("mnas", "devices", "latency_tables", "controllers")
-HEAVY = ("tensorflow", "keras", "optuna", "matplotlib", "pandas", "sklearn", "sqlalchemy", "ai_edge_litert")
+HEAVY = (
+    *("tensorflow", "keras", "optuna", "matplotlib", "pandas", "sklearn", "sqlalchemy", "ai_edge_litert"),
+    *("paramiko", "adb_shell", "adbutils", "cryptography"),
+)
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 
 

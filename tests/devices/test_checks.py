@@ -68,7 +68,7 @@ def test_a_phone_that_is_fit_has_nothing_but_good_findings() -> None:
     assert len(all_of_it) == 11
     assert worst(all_of_it) == "ok"
     assert found("battery").said == "80 %, 28 °C"
-    assert found("temperature").said == "processor 33 °C, skin 29 °C, battery 28 °C; limit 40 °C"
+    assert found("temperature").said == "processor 33 °C, skin 29 °C, battery 28 °C; limit 65 °C"
     assert found("cores").said == "8 of 8 online, measuring on cores 4-7"
     assert found("governor").said == "schedutil on cores 4-7; without root it stays, and is recorded"
 
@@ -94,7 +94,7 @@ def test_a_board_that_is_fit_has_none_of_a_phones_findings() -> None:
         ("battery", {"battery_made_up": True}, "warning", "somebody told the phone"),
         ("charging", {"plugged_in": False, "charging": False}, "warning", "not plugged in"),
         ("charging", {"charging": False}, "ok", "plugged in, not charging"),
-        ("temperature", {"skin_c": 41.0}, "warning", "skin 41 °C"),
+        ("temperature", {"skin_c": 66.0}, "warning", "skin 66 °C"),
         ("temperature", {"processor_c": None, "skin_c": None, "battery_c": None}, "warning", "tells none"),
         ("throttling", {"thermal_status": 3, "throttled_now": True}, "fault", "thermal status 3"),
         ("throttling", {"throttled_now": True}, "warning", "right now"),
@@ -130,7 +130,7 @@ def test_what_is_wrong_is_found(name: str, state: dict[str, object], level: str,
         ("cores", {"cpus": (0, 1)}, "ok", "measuring on cores 0-1"),
         ("root", {"frequency_khz": 1_800_000}, "warning", "none, so 1800000 kHz cannot be set"),
         ("temperature", {"temperature_limit_c": 30.0}, "warning", "limit 30 °C"),
-        ("temperature", {"temperature_limit_c": 50.0}, "ok", "limit 50 °C"),
+        ("temperature", {"temperature_limit_c": 34.0}, "ok", "limit 34 °C"),
     ],
 )
 def test_what_an_entry_asks_for_counts(name: str, entry: dict[str, object], level: str, said: str) -> None:

@@ -96,6 +96,8 @@ BAD = [
         '[devices.a]\naddress = "local"\nrunner = "benchmark_model"',
         "line 3, device a: runner: benchmark_model",
     ),
+    ("local", 'governor = "performance"', "line 5, device b: governor: means nothing here"),
+    ("local", "temperature_limit_c = 50", "line 5, device b: temperature_limit_c: means nothing here"),
     ("adb://1", 'thread = "2"', "line 5, device b: unknown key thread; did you mean threads?"),
     ("adb://1", "colour = 1", "line 5, device b: unknown key colour; keys are address, runner, "),
     (
@@ -273,6 +275,7 @@ def entries(draw: st.DrawFn) -> Entry:
     runner = draw(st.sampled_from([name for name, schemes in RUNNERS.items() if scheme in schemes]))
     delegates = ["xnnpack"] if runner == "litert" else [*DELEGATES, "external:lib Q.so"]
     threads = draw(st.integers(1, 4))
+    elsewhere = scheme != "local"
     cpus = st.lists(st.integers(0, 1023), min_size=threads, max_size=6, unique=True).map(tuple)
     return Entry(
         draw(NAMES),
@@ -281,14 +284,14 @@ def entries(draw: st.DrawFn) -> Entry:
         threads,
         draw(st.none() | cpus),
         draw(st.sampled_from(delegates)),
-        draw(st.none() | st.sampled_from(["performance", "schedutil"])),
-        draw(st.none() | st.integers(1000, 20_000_000)),
+        draw(st.none() | st.sampled_from(["performance", "schedutil"])) if elsewhere else None,
+        draw(st.none() | st.integers(1000, 20_000_000)) if elsewhere else None,
         draw(st.booleans()),
-        draw(st.none() | st.floats(0, 120)),
-        draw(st.none() | st.floats(0, 86_400)),
-        draw(st.none() | PATHS),
+        draw(st.none() | st.floats(0, 120)) if elsewhere else None,
+        draw(st.none() | st.floats(0, 86_400)) if elsewhere else None,
+        draw(st.none() | PATHS) if elsewhere else None,
         tuple(draw(st.lists(NAMES, max_size=3))),
-        tuple(draw(st.lists(PRINTABLE, max_size=3))),
+        tuple(draw(st.lists(PRINTABLE, max_size=3))) if elsewhere else (),
         draw(st.none() | PATHS),
         draw(st.none() | st.from_regex(r"[0-9a-f]{64}", fullmatch=True)),
     )

@@ -1,0 +1,88 @@
+"""Puts a phone or a board together: the way there, what measures there, and what makes it worth believing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from devices.bench import BenchDevice, Limits
+from devices.canary import canary_model
+from devices.checks import limit_c, measuring_cores
+from devices.device import Device
+from devices.entry import Entry
+from devices.facts import MachineFacts, big_cores, machine
+from devices.installed import program_on, python_on
+from devices.measurement import Settings
+from devices.reach import transport_to, work_folder
+from devices.runners.benchmark_model.device import BenchmarkModelDevice
+from devices.runners.litert import LitertDevice
+from devices.shell import new_tag
+from devices.staging import Staging
+from devices.survey import survey
+from devices.transport import Transport
+from devices.wanted import Wanted
+
+
+def open_remote(
+    entry: Entry,
+    settings: Settings,
+    folder: Path,
+    *,
+    wait_s: float = 0.0,
+    on_event: Callable[[str], None] | None = None,
+) -> Device:
+    """The phone or board of an entry (see `devices.registry.open_entry`)."""
+    tag = new_tag()
+    transport = transport_to(entry.place, tag, on_event)
+    try:
+        work = work_folder(transport, entry)
+        found = machine(survey(transport, work))
+        libraries = [folder / Path(library).expanduser() for library in entry.libraries]
+        inner = _runner(entry, settings, transport, work, found, libraries=libraries)
+        limits = Limits(limit_c(entry, found.android))
+        if entry.cooldown_s is not None:
+            limits = replace(limits, cooldown_s=entry.cooldown_s)
+        cores = measuring_cores(replace(entry, threads=settings.threads, cpus=settings.cpus), found)
+        return BenchDevice(
+            inner,
+            transport,
+            work,
+            entry.address,
+            tag,
+            wanted=Wanted(entry.governor, entry.frequency_khz, entry.stay_awake, cores or None),
+            limits=limits,
+            reference=canary_model(),
+            wait_s=wait_s,
+            on_event=on_event,
+        )
+    except BaseException:
+        transport.close()
+        raise
+
+
+def _runner(
+    entry: Entry,
+    settings: Settings,
+    transport: Transport,
+    work: str,
+    found: MachineFacts,
+    *,
+    libraries: Sequence[Path],
+) -> Device:
+    if entry.runner == "benchmark_model":
+        return BenchmarkModelDevice(
+            entry.name,
+            transport,
+            settings,
+            work,
+            program_on(transport, work, entry),
+            found,
+            libraries,
+        )
+    if settings.cpus is None and len(found.clusters) > 1:  # the worker knows no kinds of cores
+        settings = replace(settings, cpus=big_cores(found.clusters, settings.threads))
+    python = python_on(transport, work, entry)
+    return LitertDevice(
+        entry.name, transport, settings, python, staging=Staging(transport, work), machine=found
+    )

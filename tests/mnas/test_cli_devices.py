@@ -1,0 +1,247 @@
+"""`mnas devices` as its users see it, against emulated phones, an adb server and an SSH server."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devices.emulator import BENCHMARK_MODEL, EmulatedPhone
+from devices.entry import Entry
+from devices.inventory import load
+from tests.command_line import Ended, running
+from tests.devices.phones import AdbServer, emulated_phone, make_key, needs
+from tests.mnas.documented import documented, fields
+
+Run = Callable[..., Ended]
+run = running("devices")
+
+
+@pytest.fixture(scope="module")
+def phone() -> Iterator[EmulatedPhone]:
+    with emulated_phone() as phone:
+        yield phone
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbServer]:
+    """An adb server that knows no phone."""
+    needs("adb")
+    home = tmp_path_factory.mktemp("adb")
+    make_key(home / ".android/adbkey")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        server = AdbServer(free.getsockname()[1], home)
+    server.adb("start-server")
+    yield server
+    server.adb("kill-server")
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: AdbServer) -> Path:
+    """An empty folder, a home of its own, and that adb server."""
+    place = tmp_path / "bench"
+    place.mkdir()
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MNAS_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(server.port))
+    monkeypatch.delenv("MNAS_BENCH", raising=False)
+    monkeypatch.delenv("ANDROID_SERIAL", raising=False)
+    return place
+
+
+def agrees(document: Any, command: str) -> bool:
+    """All that is printed is documented, and the other way round, but for what lies within nulls."""
+    found, listed = fields(document), documented(f"devices {command}")
+    closed = {name.removesuffix("[]") for name in found - listed}
+    unknown = [name for name in closed if not any(one.startswith(name) for one in listed)]
+    missing = [one for one in listed - found if not any(one.startswith(name) for name in closed)]
+    return not unknown and not missing
+
+
+def test_nothing_to_list_says_what_to_do(run: Run) -> None:
+    ended = run("list")
+    assert ended.code == 0
+    assert "no bench.toml here or above" in ended.out
+    assert "next: mnas devices add NAME ADDRESS" in ended.out
+    assert json.loads(run("list", "--json").out) == []
+
+
+def test_adding_looks_at_the_device_and_keeps_the_file(run: Run, alone: Path, phone: EmulatedPhone) -> None:
+    (alone / "bench.toml").write_text('# ours\n[devices.old]  # broken\naddress = "adb://127.0.0.1:1"\n')
+    ended = run("add", "pixel", phone.address, "--cpus", "4-6", "--tag", "phone", "--tag", "lab", "--json")
+    assert ended.code == 0, ended.err
+    document = json.loads(ended.out)
+    assert agrees(document, "add")
+    assert document["machine"]["model"] == "Emulated Phone"
+    assert document["next"] == "mnas devices setup pixel"
+    assert (alone / "bench.toml").read_text().startswith("# ours\n[devices.old]  # broken\n")
+    assert load().entries == (
+        Entry("old", "adb://127.0.0.1:1"),
+        Entry("pixel", phone.address, cpus=(4, 5, 6), tags=("phone", "lab")),
+    )
+    again = run("add", "pixel", phone.address)
+    assert (again.code, "has a device pixel already" in again.err) == (2, True)
+    assert run("add", "pixel", phone.address, "--replace", "--threads", "2").code == 0
+    assert load().entry("pixel") == Entry("pixel", phone.address, threads=2)
+
+
+def test_what_does_not_answer_is_not_added(run: Run, alone: Path) -> None:
+    ended = run("add", "gone", "adb://127.0.0.1:1")
+    assert ended.code == 3
+    assert "nothing answers at adb://127.0.0.1:1" in ended.err
+    assert not (alone / "bench.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("a b", "adb://1"), "name: 'a b' must be letters"),
+        (("a", "ssh://-oProxyCommand=x"), "is no host"),
+        (("a", "adb://1", "--cpus", "big"), "--cpus big: it must be core numbers"),
+        (("a", "adb://1", "--runner", "litert"), "litert cannot run at adb://1"),
+        (("a", "adb://1", "--work", "/data/../x"), "is no folder"),
+    ],
+)
+def test_what_cannot_be_an_entry_is_refused_before_anything_is_asked(
+    run: Run, alone: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    ended = run("add", *arguments)
+    assert (ended.code, message in " ".join(ended.err.split())) == (2, True), ended.err
+    assert not (alone / "bench.toml").exists()
+
+
+def test_the_list_has_each_devices_state(run: Run, alone: Path, phone: EmulatedPhone) -> None:
+    (alone / "bench.toml").write_text(
+        f'[devices.pixel]\naddress = "{phone.address}"\ntags = ["phone"]\n'
+        '[devices.gone]\naddress = "adb://127.0.0.1:1"\n'
+        '[devices.pi]\naddress = "ssh://127.0.0.1:1"\n'
+        '[devices.here]\naddress = "local"\n'
+    )
+    ended = run("list", "--json")
+    assert ended.code == 0, ended.err
+    document = json.loads(ended.out)
+    assert agrees(document, "list")
+    assert [(one["name"], one["state"]) for one in document] == [
+        ("pixel", "ready"),
+        ("gone", "offline"),
+        ("pi", "offline"),
+        ("here", "ready"),
+    ]
+    assert document[0]["machine"]["abi"] == "arm64-v8a"
+    shown = run("list").out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "Emulated Phone" in shown
+    tagged = run("list", "--tag", "phone", "--json")
+    assert [one["name"] for one in json.loads(tagged.out)] == ["pixel"]
+    assert run("list", "--tag", "tv").code == 2
+
+
+def test_the_list_says_who_has_a_device(run: Run, alone: Path, phone: EmulatedPhone) -> None:
+    from devices.adb import direct_tcp
+    from devices.lease import Lease
+
+    (alone / "bench.toml").write_text(f'[devices.pixel]\naddress = "{phone.address}"\n')
+    transport = direct_tcp("127.0.0.1", phone.port)
+    lease = Lease(transport, "/data/local/tmp/mnas", phone.address, transport.tag)
+    lease.acquire()
+    try:
+        document = json.loads(run("list", "--json").out)
+        assert agrees(document, "list")
+        assert document[0]["state"] == "in use"
+        assert document[0]["used_by"]["pid"] > 0
+        shown = " ".join(run("list").out.split())
+        assert "in use" in shown
+        assert "since" in shown
+    finally:
+        lease.release()
+        transport.close()
+
+
+def test_a_phone_that_is_plugged_in_is_listed_without_an_entry(
+    run: Run, alone: Path, phone: EmulatedPhone, server: AdbServer
+) -> None:
+    where = phone.address.removeprefix("adb://")
+    server.adb("connect", where)
+    try:
+        (found,) = json.loads(run("list", "--json").out)
+        assert (found["name"], found["address"], found["state"]) == (None, phone.address, "ready")
+        (alone / "bench.toml").write_text(f'[devices.pixel]\naddress = "{phone.address}"\n')
+        (found,) = json.loads(run("list", "--json").out)
+        assert found["name"] == "pixel"
+    finally:
+        server.adb("disconnect", where)
+
+
+def test_a_broken_inventory_is_told_with_its_line(run: Run, alone: Path) -> None:
+    (alone / "bench.toml").write_text('[devices.a]\naddress = "local"\nthread = 2\n')
+    for arguments in (("list",), ("doctor",), ("doctor", "local"), ("add", "b", "local")):
+        ended = run(*arguments)
+        assert ended.code == 2
+        assert "line 3, device a: unknown key thread; did you mean threads?" in " ".join(ended.err.split())
+
+
+def test_the_doctor_needs_somebody_to_examine(run: Run) -> None:
+    ended = run("doctor")
+    assert (ended.code, "name a device or its address" in " ".join(ended.err.split())) == (2, True)
+    assert run("doctor", "pixel").code == 2
+
+
+def test_a_device_that_does_not_answer_is_a_fault(run: Run) -> None:
+    ended = run("doctor", "adb://127.0.0.1:1", "--json")
+    assert ended.code == 3
+    document = json.loads(ended.out)
+    assert agrees(document, "doctor")
+    (check,) = document[0]["checks"]
+    assert (check["name"], check["level"]) == ("reachable", "fault")
+    assert "developer options" in check["remedy"]
+
+
+def test_a_phone_is_set_up_examined_and_measured(run: Run, alone: Path, phone: EmulatedPhone) -> None:
+    """From nothing to a figure, by commands alone."""
+    assert run("add", "pixel", phone.address, "--cpus", "0", "-q").code == 0
+    faulty = run("doctor", "--no-canary")
+    assert faulty.code == 3
+    assert "→ mnas devices setup pixel" in faulty.out
+    assert max(map(len, faulty.out.splitlines())) <= 80
+    done = run("setup", "pixel", "--benchmark-model", BENCHMARK_MODEL, "--json")
+    assert done.code == 0, done.err
+    document = json.loads(done.out)
+    assert agrees(document, "setup")
+    assert load().entry("pixel").benchmark_model_sha256 == document["sha256"]
+    again = run("setup", "pixel", "--benchmark-model", BENCHMARK_MODEL)
+    assert (again.code, document["sha256"] in again.out) == (0, True)
+    fit = run("doctor", "pixel", "--json")
+    assert fit.code == 0, fit.out
+    (examined,) = json.loads(fit.out)
+    assert agrees([examined], "doctor")
+    assert [one["name"] for one in examined["checks"]][-2:] == ["runtime", "canary"]
+    assert phone.processes() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("local",), 2, "needs no setting up"),
+        (("pixel",), 2, "there is no device 'pixel'"),
+        (("adb://127.0.0.1:1", "--wheels", "."), 2, "--wheels means nothing to adb://127.0.0.1:1"),
+        (("ssh://127.0.0.1:1", "--version", "2.2.0"), 2, "--version means nothing to ssh://127.0.0.1:1"),
+        (("adb://127.0.0.1:1",), 3, "nothing answers"),
+    ],
+)
+def test_what_cannot_be_set_up_is_told(run: Run, arguments: tuple[str, ...], code: int, message: str) -> None:
+    ended = run("setup", *arguments)
+    assert (ended.code, message in " ".join(ended.err.split())) == (code, True), ended.err
+
+
+def test_a_program_that_cannot_be_used_is_told(run: Run, alone: Path, phone: EmulatedPhone) -> None:
+    (alone / "text").write_text("no program")
+    for file, code, message in (("text", 2, "no program"), ("gone", 2, "cannot read gone")):
+        ended = run("setup", phone.address, "--benchmark-model", file)
+        assert (ended.code, message in " ".join(ended.err.split())) == (code, True), ended.err
+    assert json.loads(run("list", "--json").out) == []
