@@ -20,8 +20,8 @@ _REPLACING = re.compile(
     r"(?: node, yielding (\d{1,9}) partitions(?: for (.{1,200}?))?\.?)?"
 )
 _DELEGATED = re.compile(
-    r"([\w.-]{1,200})(?: delegate)?: (\d{1,9}) nodes delegated out of (\d{1,9}) nodes "
-    r"with (\d{1,9}) partitions\.?"
+    r"(?:\[[\w .-]{1,64}\] ?)?([\w.-]{1,200})(?: delegate)?: (\d{1,9}) nodes delegated out of (\d{1,9}) "
+    r"nodes with (\d{1,9}) partitions\.?"
 )
 _APPLIED = re.compile(
     r"(?:Explicitly applied|Applied) (\w{1,64}) delegate, and the model graph will be (completely|partially) "
@@ -39,6 +39,8 @@ _REFUSED = re.compile(
     r"\w{1,64} acceleration is unsupported on this platform\.?"
     r"|Could not create \w{1,64} delegate: .{1,300}"
     r"|\w{1,64} accelerator could not be loaded.{0,300}"
+    # comes after the line that gives the nodes to this delegate
+    r"|Failed to (?:create a dispatch delegate kernel|initialize Dispatch API).{0,300}"
 )
 #: how the console names what was asked for: the tool's word, and the delegates' own names
 _NAMES = {
@@ -69,6 +71,8 @@ class Reader:
         """Take one line, whatever it is."""
         if found := _REPLACING.fullmatch(line):
             taken, nodes, name, partitions, graph = found.groups()
+            if graph:  # more exact than what the delegate itself may have said
+                self.taken.pop((name, ""), None)
             self._took(name, graph or "", taken, nodes, partitions)
         elif found := _DELEGATED.fullmatch(line):
             name, taken, nodes, partitions = found.groups()
@@ -154,7 +158,8 @@ def _reason(
     result: Result, settings: Settings, applied: Applied | None, took: tuple[int, int | None] | None
 ) -> str:
     said, kind = result.delegates, _kind(settings)
-    refused = next((line for line in said.refused if _NAMES[kind][0].lower() in line.lower()), None)
+    words = ("NPU", "dispatch", "Dispatch") if kind == "npu" else (_NAMES[kind][0],)
+    refused = next((line for line in said.refused if any(word in line for word in words)), None)
     if refused:
         return refused
     if applied and applied.how == "not":

@@ -163,6 +163,23 @@ def test_help_as_adb_shows_it() -> None:
     assert offers.flags == {"graph", "hexagon_lib_path"}
 
 
+def test_help_as_manuals_print_it() -> None:
+    # lines of wiki.st.com/stm32mpu-ecosystem-v5 (TFLite 2) and of TI's Processor SDK 6.2 (TFLite 1.12)
+    offers = Offers.of_help(
+        "usage: ./benchmark_model <flags>\nFlags:\n"
+        "        --num_runs=50                           int32   optional        expected number of runs, "
+        "see also min_secs, max_secs\n"
+        "        --min_secs=1                            float   optional        minimum number of seconds "
+        "to rerun for, potentially making the actual number of runs to be greater than num_runs\n"
+        "        --max_secs=150                          float   optional        Note if --max-secs is "
+        "exceeded in the middle of a run, the benchmark will continue to the end of the run\n"
+        "        --run_delay=-1  float   delay between runs in seconds\n"
+        "        --num_threads=1 int32   number of threads\n"
+        "        --graph=        string  graph file name\n"
+    )
+    assert offers.flags == {"num_runs", "min_secs", "max_secs", "run_delay", "num_threads", "graph"}
+
+
 def test_a_hostile_name_stays_one_argument() -> None:
     name = "/w/$(reboot); --use_gpu=true\n.tflite"
     assert command("b", name, Settings(), PLAN, TFLITE)[1] == f"--graph={name}"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from devices.errors import UnreadableOutput
 from devices.measurement import Settings
-from devices.runners.benchmark_model import Result, Statistics, fallback, parse, parse_all
+from devices.runners.benchmark_model import Result, Statistics, fallback, parse, parse_all, share
 from devices.runners.benchmark_model.delegates import Reader
 from devices.runners.benchmark_model.lines import MOST_CHARACTERS, lines
 from tests.devices.runners.benchmark_model.corpus import FAILURES, HERE, RESULTS, SAID, console
@@ -154,7 +154,7 @@ LOGS = (
     "mean 12.5 ms, max=13",
 )
 noise = st.sampled_from(LOGS) | st.text(
-    st.characters(codec="utf-8", exclude_characters="\n\r=[]", exclude_categories=("Cs",)), max_size=60
+    st.characters(codec="utf-8", exclude_characters="\n\r=[]", exclude_categories=["Cs"]), max_size=60
 ).filter(lambda text: not _ours(text))
 
 
@@ -355,3 +355,63 @@ def test_several_graphs_of_one_model_are_added_up() -> None:
     found = fallback(parse(text), Settings(delegate="gpu"))
     assert found is not None
     assert "9 of 12 nodes (75.0 %)" in str(found)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        # of github.com/google-ai-edge/LiteRT-LM/issues/1466 and LiteRT/issues/5594
+        "02-19 10:07:32.809 20624 20624 E litert  : [dispatch_delegate.cc:122] Failed to create a dispatch "
+        "delegate kernel: No usable Dispatch runtime found",
+        "02-19 10:07:32.809 20624 20624 E litert  : [dispatch_delegate.cc:107] Failed to initialize Dispatch "
+        "API: ERROR: [external/litert/litert/runtime/dispatch/dispatch_delegate.cc:168]",
+        "ERROR: [dispatch_delegate.cc:134] Failed to create a dispatch delegate kernel: No usable Dispatch "
+        "runtime found",
+    ],
+)
+def test_an_npu_that_was_given_nodes_and_has_no_runtime_for_them(said: str) -> None:
+    took = (
+        "02-19 10:07:32.809 20624 20624 I tflite  : Replacing 1 out of 1 node(s) with delegate "
+        "(DispatchDelegate) node, yielding 1 partitions for subgraph 0.\n"
+    )
+    text = console("2023-cmake-cpu") + took
+    assert fallback(parse(text), Settings(delegate="npu")) is None
+    found = fallback(parse(f"{text}{said}\n"), Settings(delegate="npu"))
+    assert found is not None
+    assert re.search("dispatch", str(found), re.IGNORECASE)
+    assert fallback(parse(f"{text}{said}\n"), Settings(delegate="external:x.so")) is None
+
+
+def test_nodes_that_a_delegate_and_the_runtime_both_tell_of_are_counted_once() -> None:
+    # how Qualcomm's delegate and TFLite say it
+    own = (
+        "INFO: [Qnn Delegate] TfLiteQnnDelegate delegate: 357 nodes delegated out of 357 nodes "
+        "with 1 partitions.\n"
+    )
+    runtime = (
+        "VERBOSE: Replacing 357 out of 357 node(s) with delegate (TfLiteQnnDelegate) node, "
+        "yielding 1 partitions for the whole graph.\n"
+    )
+    asked = Settings(delegate="external:/w/libQnnTFLiteDelegate.so")
+    for text in (own, runtime, own + runtime, runtime + own):
+        result = parse(console("2023-cmake-cpu") + text)
+        assert share(result, asked) == (357, 357)
+        assert fallback(result, asked) is None
+
+
+def test_rows_of_a_delegate_between_rows_of_the_processor() -> None:
+    # a table that Synaptics documents for a model of which NNAPI runs a part
+    table = """\
+Operator-wise Profiling Info for Regular Benchmark Runs:
+============================== Run Order ==============================
+            [node type]  [first]  [avg ms]      [%]    [cdf%]  [mem KB] [times called] [Name]
+    TfLiteNnapiDelegate    3.826     4.011  62.037%   62.037%     0.000         1      []:64
+RESIZE_NEAREST_NEIGHBOR    0.052     0.058   0.899%   62.936%     0.000         1      []:38
+    TfLiteNnapiDelegate    2.244     2.396  37.064%  100.000%     0.000         1      []:65
+"""
+    rows = parse(console("2024-synaptics-nnapi") + table).operators
+    assert [(row.kind, row.name, row.mean_ms, row.delegated) for row in rows] == [
+        ("TfLiteNnapiDelegate", "[]:64", 4.011, True),
+        ("RESIZE_NEAREST_NEIGHBOR", "[]:38", 0.058, False),
+        ("TfLiteNnapiDelegate", "[]:65", 2.396, True),
+    ]
