@@ -95,10 +95,12 @@ class Conditions:
             DeviceTrouble: the device cannot be reached.
         """
         result = self._run_script()
-        before = self._remembered()
-        if result.exit_code == _NO_FOLDER and before is not None and before.changes:
-            self._send(before)  # the work folder was removed, and the script with it
-            result = self._run_script()
+        if result.exit_code == _NO_FOLDER:
+            before = self._remembered()
+            # the work folder was removed, and the script with it, or at this address is another device by now
+            if before and before.boot_id and before.boot_id == self._now(glance=True).boot_id:
+                self._send(before)
+                result = self._run_script()
         if result.exit_code in (0, _NO_SCRIPT, _NO_FOLDER):
             self._memory.unlink(missing_ok=True)
             return ()

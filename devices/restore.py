@@ -58,6 +58,7 @@ class Before:
         checks: what then has to be read.
         stay_on: Android's `stay_on_while_plugged_in`: its bits, or `null` for not set; None: not changed.
         screen_off: whether the screen was off and was switched on.
+        boot_id: of the start of the device in which it was so.
     """
 
     privilege: str | None = None
@@ -65,6 +66,7 @@ class Before:
     checks: tuple[FileValue, ...] = ()
     stay_on: str | None = None
     screen_off: bool = False
+    boot_id: str | None = None
 
     def __post_init__(self) -> None:
         if self.privilege not in (None, *PRIVILEGES):

@@ -86,15 +86,17 @@ def elevated(privilege: str, script: str) -> list[str]:
     return [*prefixes[privilege], script]
 
 
-#: `mark` heads a text, `file` prints one, `tool` runs a program with a deadline, `line` prints one-line files
+#: `mark` heads a text, `file` prints one, `tool` runs a program with a deadline, `line` prints a one-line file.
+#: Android's shell has no printf of its own, and a process for each of a hundred lines would take a second.
 _TOOLS = r"""
 has() { command -v "$1" >/dev/null 2>&1; }
-mark() { printf '\n%s %s\n' "$m" "$1"; }
+if [ -n "${KSH_VERSION-}" ]; then say() { print -r -- "$1"; }; else say() { printf '%s\n' "$1"; }; fi
+mark() { say ''; say "$m $1"; }
 file() { if [ -r "$2" ]; then mark "$1"; head -c 262144 "$2" 2>/dev/null; fi; }
 soon() { "$@" </dev/null 2>/dev/null; }
 if has timeout; then soon() { timeout "$limit" "$@" </dev/null 2>/dev/null; }; fi
 tool() { if has "$2"; then mark "$1"; shift; soon "$@" | head -c 262144; fi; }
-line() { v=; { read -r v <"$2"; } 2>/dev/null; if [ -n "$v" ]; then printf '%s%s\n' "$1" "$v"; fi; }
+line() { v=; { read -r v <"$2"; } 2>/dev/null; if [ -n "$v" ]; then say "$1$v"; fi; }
 """
 
 _STATE = r"""
@@ -118,12 +120,12 @@ done
 mark zones
 for z in "$root"/sys/class/thermal/thermal_zone[0-9]*; do
   t=; c=; { read -r t <"$z/type"; read -r c <"$z/temp"; } 2>/dev/null
-  [ -n "$t" ] && [ -n "$c" ] && printf 'zone%s %s %s\n' "${z##*zone}" "$t" "$c"
+  [ -n "$t" ] && [ -n "$c" ] && say "zone${z##*zone} $t $c"
 done
 mark cooling
 for z in "$root"/sys/class/thermal/cooling_device[0-9]*; do
   t=; c=; { read -r t <"$z/type"; read -r c <"$z/cur_state"; } 2>/dev/null
-  [ -n "$t" ] && [ -n "$c" ] && printf 'cooling%s %s %s\n' "${z##*device}" "$t" "$c"
+  [ -n "$t" ] && [ -n "$c" ] && say "cooling${z##*device} $t $c"
 done
 if has getprop; then
   tool dumpsys_thermalservice dumpsys thermalservice
@@ -147,6 +149,8 @@ file os_release "$root/etc/os-release"
 file nv_tegra_release "$root/etc/nv_tegra_release"
 mark capacity
 for p in "$cpu"/cpu[0-9]*; do line "${p##*/}=" "$p/cpu_capacity"; done
+mark topology
+for p in "$cpu"/cpu[0-9]*; do line "${p##*/}=" "$p/topology/physical_package_id"; done
 d=$work
 while [ -n "$d" ] && [ ! -d "$d" ]; do case $d in */*) d=${d%/*};; *) d=.;; esac; done
 mark df; df -k "${d:-/}" 2>/dev/null

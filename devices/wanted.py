@@ -84,6 +84,7 @@ def plan_for(now: DeviceState, wanted: Wanted, root: str = "") -> Plan:
             checks=tuple(one for step in steps for one in step.checks),
             stay_on=now.stay_on if awake and not now.stays_awake else None,
             screen_off=awake and now.screen_on is False,
+            boot_id=now.boot_id,
         ),
         notes=(*notes, *_grouped(reasons)),
     )

@@ -50,7 +50,7 @@ def machine(survey: Survey) -> MachineFacts:
     names = survey["uname"].split()
     arch = (name(names[0]) if names else None) or "unknown"
     kernel = f"Linux {names[1]}" if len(names) > 1 else ""
-    kinds = clusters(survey["cpuinfo"], survey["cpufreq"], survey["capacity"])
+    kinds = clusters(survey["cpuinfo"], survey["cpufreq"], survey["capacity"], survey["topology"])
     if values:
         own = android.system(values)
         system = ", ".join(part for part in (own, kernel) if part) or "unknown"

@@ -118,33 +118,35 @@ def policies(cpufreq: str) -> tuple[Policy, ...]:
     return tuple(found.values())
 
 
-def clusters(cpuinfo: str, cpufreq: str = "", capacities: str = "") -> tuple[Cluster, ...]:
+def clusters(
+    cpuinfo: str, cpufreq: str = "", capacities: str = "", packages: str = ""
+) -> tuple[Cluster, ...]:
     """Kinds of cores, the slowest first.
 
-    Cores belong together when the kernel sets their frequency together and they are the same part. Cores that
-    are switched off are in no /proc/cpuinfo, but in their policy.
+    Cores belong together when they are the same part and reach the same frequency; where no frequencies are
+    told, when the kernel has them in one package. Cores that are switched off are in no /proc/cpuinfo, but in
+    the policy that sets their frequency.
 
     Args:
         cpuinfo: text of /proc/cpuinfo.
         cpufreq: text of the cpufreq tree, as for `policies`.
         capacities: the kernel's own measure of the cores, lines such as `cpu4=1024`.
+        packages: the kernel's topology, lines such as `cpu4=1`.
     """
     parts = _parts(cpuinfo)
     known = {cpu: (policy.cpus, policy.highest_khz) for policy in policies(cpufreq) for cpu in policy.cpus}
-    capacity = {
-        int(a): int(b) for a, b in re.findall(r"^cpu([0-9]{1,4})=([0-9]{1,6})$", capacities, re.MULTILINE)
-    }
-    groups: dict[tuple[int | None, str | None, int | None], list[int]] = {}
+    capacity, package = _by_core(capacities), {} if known else _by_core(packages)
+    groups: dict[tuple[int | None, str | None, int | None, int | None], list[int]] = {}
     for cpu in sorted({*parts, *known}):
         related, khz = known.get(cpu, ((), None))
         one_kind = {parts[other] for other in related if parts.get(other)}
         part = parts.get(cpu) or (one_kind.pop() if len(one_kind) == 1 else None)
-        groups.setdefault((khz, part, capacity.get(cpu)), []).append(cpu)
-    told = all(measure is not None for _, _, measure in groups)
+        groups.setdefault((khz, part, capacity.get(cpu), package.get(cpu)), []).append(cpu)
+    told = all(measure is not None for _, _, measure, _ in groups)
     order = sorted(
         groups.items(), key=lambda item: ((item[0][2] or 0) if told else 0, item[0][0] or 0, item[1])
     )
-    return tuple(Cluster(tuple(cpus), khz, part) for (khz, part, _), cpus in order)
+    return tuple(Cluster(tuple(cpus), khz, part) for (khz, part, _, _), cpus in order)
 
 
 def big_cores(clusters: Sequence[Cluster], threads: int = 1) -> tuple[int, ...] | None:
@@ -198,6 +200,12 @@ def _policy(directory: str, cpus: tuple[int, ...], values: Mapping[str, str]) ->
 def governor(text: str) -> str | None:
     """The name of a governor, None where the text cannot be one."""
     return text if re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,31}", text) else None
+
+
+def _by_core(text: str) -> dict[int, int]:
+    return {
+        int(cpu): int(figure) for cpu, figure in re.findall(r"^cpu([0-9]{1,4})=([0-9]{1,6})$", text, re.M)
+    }
 
 
 def _khz(values: Mapping[str, str], key: str) -> int | None:

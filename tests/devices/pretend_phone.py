@@ -58,6 +58,7 @@ class PretendPhone(LocalTransport):
         for name, text in programs.items():
             self.program(name, text)
         (self.own / "wakefulness").write_text("Asleep\n", encoding="utf-8")
+        self.write("/proc/sys/kernel/random/boot_id", "e55b887b-9485-4524-a723-f6ea5d0409c3")
         for first, cpus, steps in CLUSTERS:
             for name, value in {
                 "related_cpus": cpus,

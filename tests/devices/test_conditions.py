@@ -125,6 +125,16 @@ def test_a_removed_work_folder_is_no_loss(phone: PretendPhone) -> None:
     assert memory() == []
 
 
+def test_another_device_at_the_same_address_is_left_alone(phone: PretendPhone) -> None:
+    conditions(phone).apply()
+    shutil.rmtree(phone.work)
+    phone.write("/proc/sys/kernel/random/boot_id", "11111111-9485-4524-a723-f6ea5d0409c3")
+    before = phone.settings()
+    assert conditions(phone).restore_leftover() == ()
+    assert phone.settings() == before
+    assert memory() == []
+
+
 def test_what_the_device_put_back_itself_is_not_put_back_again(phone: PretendPhone) -> None:
     """Somebody may have changed it since, on purpose."""
     conditions(phone).apply()

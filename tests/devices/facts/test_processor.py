@@ -143,6 +143,16 @@ def test_the_kernels_own_measure_is_believed_before_the_frequency() -> None:
     assert [one.cpus for one in processor.clusters(cpuinfo, cpufreq, "cpu0=900\ncpu1=1024\n")] == [(0,), (1,)]
 
 
+def test_packages_tell_clusters_apart_where_no_frequency_is_told() -> None:
+    packages = "".join(f"cpu{i}={i // 4}\n" for i in range(8))
+    assert [one.cpus for one in processor.clusters(text("cpuinfo_idol4"), "", "", packages)] == [
+        (0, 1, 2, 3),
+        (4, 5, 6, 7),
+    ]
+    cpufreq = "".join(f"policy{i}/related_cpus={i}\npolicy{i}/cpuinfo_max_freq=1500000\n" for i in range(8))
+    assert len(processor.clusters(text("cpuinfo_idol4"), cpufreq, "", packages)) == 1
+
+
 S888 = (Cluster((0, 1, 2, 3)), Cluster((4, 5, 6)), Cluster((7,)))
 PIXEL6 = (Cluster((0, 1, 2, 3)), Cluster((4, 5)), Cluster((6, 7)))
 PI = (Cluster((0, 1, 2, 3)),)
