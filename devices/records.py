@@ -54,4 +54,9 @@ def _typed(hint: Any, part: Any) -> Any:
         if not isinstance(part, Mapping):
             raise TypeError(f"{part!r} is not an object")
         return from_plain(hint, part)
+    wanted = (int, float) if hint is float else hint
+    if isinstance(hint, type) and (
+        not isinstance(part, wanted) or (isinstance(part, bool) and hint is not bool)
+    ):
+        raise TypeError(f"{part!r} is no {hint.__name__}")
     return part

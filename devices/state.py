@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
 
 from devices.errors import BadSettings
+
+NAME_LENGTH = 200
 
 
 def state_directory(part: str) -> Path:
@@ -34,4 +37,13 @@ def state_directory(part: str) -> Path:
 
 def file_name(address: str) -> str:
     """A file name for an address: readable, without separators, different for different addresses."""
-    return re.sub(r"[^A-Za-z0-9._-]", lambda match: f"%{ord(match[0]):02x}", address).lstrip(".") or "%"
+    safe = re.sub(r"[^A-Za-z0-9_-]|^-", _quoted, address) or "%"
+    if len(safe) <= NAME_LENGTH:
+        return safe
+    digest = hashlib.sha256(address.encode(errors="surrogatepass")).hexdigest()
+    return f"{safe[: NAME_LENGTH // 2]}%{digest[:32]}"
+
+
+def _quoted(match: re.Match[str]) -> str:
+    inner = match[0] == "." and match.start() > 0
+    return "." if inner else "".join(f"%{byte:02x}" for byte in match[0].encode(errors="surrogatepass"))
