@@ -48,6 +48,7 @@ CONNECT_S = 10.0
 ACCEPT_S = 30.0
 _BANNER = b"host::features=shell_v2,cmd\0"
 _TOKEN, _SIGNATURE, _PUBLIC_KEY = 1, 2, 3
+_TOKEN_BYTES = 20
 #: the longest payload of a phone that has not said what it takes
 _FIRST_PAYLOAD_BYTES = 4096
 _FEATURE = re.compile(r"[A-Za-z0-9_.+-]{1,64}")
@@ -310,7 +311,8 @@ def _answer(link: Link, name: str, timeout_s: float) -> Message:
             f"{name} wants TLS, as 'wireless debugging' does: use an adb server (`adb pair`, `adb connect`), "
             "or run `adb tcpip 5555` over USB and connect to that port"
         )
-    if message.command == CNXN or (message.command == AUTH and message.first == _TOKEN):
+    token = message.command == AUTH and message.first == _TOKEN and len(message.payload) == _TOKEN_BYTES
+    if message.command == CNXN or token:
         return message
     raise BrokenProtocol("it answered the greeting with something else")
 
