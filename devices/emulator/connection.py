@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import socket
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,7 +35,17 @@ class Link(Protocol):
         """
 
     def carried_message(self) -> None:
-        """A message has gone over it."""
+        """A message has gone over it.
+
+        Raises:
+            Closed: it is cut.
+        """
+
+    def cut(self) -> None:
+        """Break it."""
+
+    def close(self) -> None:
+        """Break it and let go of it."""
 
 
 class Gatekeeper(Protocol):
@@ -58,7 +67,6 @@ class Connection:
 
     Args:
         link: the wire.
-        sock: for breaking it.
         gatekeeper: decides who may come in.
         banner: what the phone says of itself.
         serve: runs a service in a thread of its own; returns when it has ended.
@@ -67,13 +75,11 @@ class Connection:
     def __init__(
         self,
         link: Link,
-        sock: socket.socket,
         gatekeeper: Gatekeeper,
         banner: bytes,
         serve: Callable[[Stream, str], None],
     ) -> None:
         self._link = link
-        self._sock = sock
         self._gatekeeper = gatekeeper
         self._banner = banner
         self._serve = serve
@@ -93,15 +99,13 @@ class Connection:
         except (Closed, OSError, protocol.ProtocolError):
             pass
         finally:
-            self.abort()
+            self._link.close()
             for stream in list(self._streams.values()):
                 stream.hang_up()
-            self._sock.close()
 
     def abort(self) -> None:
         """Break the connection."""
-        with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
+        self._link.cut()
 
     def send(self, message: Message) -> None:
         """Send a message; several threads may.

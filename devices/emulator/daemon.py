@@ -101,6 +101,10 @@ class Phone:
         with self._lock:
             self._detach(seconds)
 
+    def plug_in(self) -> None:
+        """Let it be reached again."""
+        self._absent_until = 0.0
+
     def _detach(self, seconds: float) -> None:
         self._absent_until = max(self._absent_until, time.monotonic() + seconds)
         if self._listener is not None:
@@ -144,7 +148,7 @@ class Phone:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             wire = Wire(sock, self._weather, self._schedule)
-            connection = Connection(wire, sock, self, self._banner, self._serve)
+            connection = Connection(wire, self, self._banner, self._serve)
             with self._lock:
                 if self._listener is not listener:
                     sock.close()
@@ -318,6 +322,7 @@ class Phone:
             "heat": self.heat,
             "inject": lambda **fault: self._schedule.add(Fault(**fault)),
             "log": lambda: list(self._log),
+            "plug_in": self.plug_in,
             "processes": self.processes,
             "reboot": self.reboot,
             "unplug": self.unplug,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -55,17 +56,18 @@ class Wire:
         self._sock = sock
         self._weather = weather
         self._schedule = schedule
+        self._is_cut = False
 
     def receive(self, count: int) -> bytes:
         """Exactly so many bytes."""
         received = bytearray()
         while len(received) < count:
-            self._weather.hold()
+            self._pass()
             most = min(count - len(received), self._weather.part_bytes())
             part = self._sock.recv(self._schedule.room(most))
             if not part:
                 raise Closed
-            self._weather.hold()
+            self._pass()
             received += part
             self._carried(len(part))
         return bytes(received)
@@ -74,7 +76,7 @@ class Wire:
         """Send all of it."""
         rest = memoryview(data)
         while rest:
-            self._weather.hold()
+            self._pass()
             most = min(len(rest), self._weather.part_bytes())
             sent = self._sock.send(rest[: self._schedule.room(most)])
             rest = rest[sent:]
@@ -82,7 +84,25 @@ class Wire:
 
     def carried_message(self) -> None:
         """A message has gone over it."""
+        if self._is_cut:
+            raise Closed
         self._schedule.count("messages", 1)
+
+    def cut(self) -> None:
+        """Nothing more goes over it, neither what has arrived but was not received yet."""
+        self._is_cut = True
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Let go of it."""
+        self.cut()
+        self._sock.close()
+
+    def _pass(self) -> None:
+        self._weather.hold()
+        if self._is_cut:
+            raise Closed
 
     def _carried(self, count: int) -> None:
         self._schedule.count("bytes", count)

@@ -44,6 +44,8 @@ def build(rooted: bool, properties: Mapping[str, str]) -> None:
     (new / "data").mkdir()
     _mount("tmpfs", new / "data", "tmpfs", 0, f"mode=0771,size={DATA_BYTES}")
     (new / "data/local/tmp").mkdir(parents=True, mode=0o771)
+    (new / "data/system").mkdir()
+    (new / "data/system/packages.list").write_text("com.android.shell 2000 0\n")
     (new / "sdcard").mkdir()
     (new / "sys").mkdir()
     canned.write_programs(new / "system/bin", rooted, properties, _shell(), shutil.which("toybox"))

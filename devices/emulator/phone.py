@@ -45,7 +45,7 @@ class EmulatedPhone:
         properties: further answers of `getprop`.
 
     Raises:
-        BadSettings: a key file cannot be read.
+        BadSettings: a key file cannot be read, or the port is taken.
         DeviceTrouble: this machine cannot run one; the message says why.
     """
 
@@ -66,10 +66,10 @@ class EmulatedPhone:
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self._lock = threading.Lock()
+        self.host = "127.0.0.1"
         self._process: subprocess.Popen[bytes] | None = None
         try:
-            self._reserved.bind(("127.0.0.1", port))
-            self.host = "127.0.0.1"
+            self._reserve(port)
             self.port: int = self._reserved.getsockname()[1]
             toybox = shutil.which("toybox") and shutil.which("mksh")
             self._start(
@@ -159,6 +159,10 @@ class EmulatedPhone:
         """Pull the cable for so long."""
         self._ask("unplug", seconds=seconds)
 
+    def plug_in(self) -> None:
+        """Put the cable back."""
+        self._ask("plug_in")
+
     def freeze(self, seconds: float) -> None:
         """Let its link stand still for so long; what runs goes on. 0 ends it."""
         self._ask("freeze", seconds=seconds)
@@ -188,6 +192,12 @@ class EmulatedPhone:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _reserve(self, port: int) -> None:
+        try:
+            self._reserved.bind((self.host, port))
+        except OSError as error:
+            raise BadSettings(f"an emulated phone cannot use port {port}: {error.strerror}") from error
 
     def _start(self, config: dict[str, Any]) -> None:
         said = []

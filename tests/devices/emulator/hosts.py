@@ -56,6 +56,7 @@ class Host:
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sending = threading.Lock()
         self._streams: dict[int, Stream] = {}
+        self._ended = False
         self._max = max_payload_bytes
         self.send(Message(protocol.CNXN, VERSION, max_payload_bytes, b"host::\0"))
         try:
@@ -82,6 +83,9 @@ class Host:
     def open(self, service: str) -> Stream:
         stream = Stream(self, len(self._streams) + 1)
         self._streams[stream.local] = stream
+        if self._ended:
+            stream.ended.set()
+            return stream
         self.send(Message(protocol.OPEN, stream.local, 0, service.encode() + b"\0"))
         return stream
 
@@ -124,6 +128,7 @@ class Host:
         with contextlib.suppress(OSError):
             while True:
                 self._take(self._receive())
+        self._ended = True
         for stream in self._streams.values():
             stream.ended.set()
 
