@@ -37,7 +37,7 @@ class Interrupted(Exception):
 errors = Console(stderr=True)
 
 #: modules of this package with commands, in the order of `mnas --help`
-MODULES = ("profile", "devices", "table", "zoo", "search", "finalize", "report", "pick", "demo")
+MODULES = ("profile", "compare", "devices", "table", "zoo", "search", "finalize", "report", "pick", "demo")
 
 
 class _InOrder(TyperGroup):
