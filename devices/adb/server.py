@@ -251,15 +251,12 @@ class _Request(ServerRequest):  # type: ignore[misc] # of the same reason
     """adbutils' connection to a server, without its habit of starting one; OSError where there is none."""
 
     def __init__(self, port: int, timeout_s: float) -> None:
-        try:
-            super().__init__("127.0.0.1", port)
-        except AdbError as error:
-            raise ConnectionRefusedError(str(error)) from error
-        self.conn.settimeout(max(0.001, timeout_s))
+        self._port = port
+        self._timeout_s = max(0.001, timeout_s)
+        super().__init__("127.0.0.1", port)
 
     def _safe_connect(self) -> socket.socket:
-        made: socket.socket = self._create_socket()
-        return made
+        return socket.create_connection(("127.0.0.1", self._port), self._timeout_s)
 
     def ask(self, request: str) -> None:
         """Send a request and take the server's OKAY; raises AdbError with its words otherwise."""
