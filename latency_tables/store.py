@@ -180,7 +180,7 @@ class LatencyTable:
                     pass_index=pass_index,
                     started_at=burst.context.started_at,
                     model_sha256=burst.sha256,
-                    samples_ms=json.dumps(burst.samples_ms),
+                    samples_ms=json.dumps(burst.distribution_ms),
                     dropped=burst.dropped,
                     reference_ms=burst.reference_ms,
                     first_inference_ms=burst.first_inference_ms,

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
-from devices.measurement import Context, DeviceFacts, Failure, Pass, Settings
+from devices.measurement import Context, DeviceFacts, Failure, Pass, Settings, Summary
 from latency_tables.attribute import Attribution
 from latency_tables.errors import BadTable, MissingOperators
 from latency_tables.ops import Graph, Node, OpSpec
@@ -170,6 +171,20 @@ def test_other_files_are_refused_and_left_alone(path, content):
     with pytest.raises(BadTable, match=r"t\.db"):
         LatencyTable.open(path)
     assert path.read_bytes() == content
+
+
+def test_a_runners_own_statistics_stand_for_samples_that_it_does_not_tell(path):
+    """As of benchmark_model on a phone."""
+    runs = Summary(count=40, mean_ms=6.2, min_ms=5.0, max_ms=9.0, median_ms=6.0)
+    with LatencyTable.create(path, ORIGIN, NETWORKS) as made:
+        for name, figures in (("a", (1.0, 2.0)), ("b", (3.0, 2.0, 2.0)), ("c", (1.0, 3.0))):
+            made.add(name, 0, replace(burst(name, samples=()), summary=runs), times(*figures))
+    with LatencyTable.open(path) as again:
+        (first, *_) = again.bursts()
+        assert len(first.samples_ms) == 40
+        assert 5.0 < min(first.samples_ms) < 6.0 < max(first.samples_ms) < 9.0
+        assert again.ready
+        assert again.predict([SPECS[0]]).latency_ms > 0
 
 
 def test_other_databases_are_refused_and_left_alone(path):
