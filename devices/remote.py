@@ -38,8 +38,9 @@ def open_remote(
     try:
         work = work_folder(transport, entry)
         found = machine(survey(transport, work))
-        libraries = [folder / Path(library).expanduser() for library in entry.libraries]
-        inner = _runner(entry, settings, transport, work, found, libraries=libraries)
+        inner = _runner(
+            entry, settings, transport, work, found, libraries=_libraries(entry, settings, folder)
+        )
         limits = Limits(limit_c(entry, found.android))
         if entry.cooldown_s is not None:
             limits = replace(limits, cooldown_s=entry.cooldown_s)
@@ -86,3 +87,16 @@ def _runner(
     return LitertDevice(
         entry.name, transport, settings, python, staging=Staging(transport, work), machine=found
     )
+
+
+def _libraries(entry: Entry, settings: Settings, folder: Path) -> list[Path]:
+    """Files on this host that the delegate needs there, an external delegate itself among them.
+
+    An external delegate that is no file here has to be one there, by an absolute path.
+    """
+    libraries = [folder / Path(library).expanduser() for library in entry.libraries]
+    kind, _, library = settings.delegate.partition(":")
+    if kind != "external" or any(one.name == Path(library).name for one in libraries):
+        return libraries
+    own = (folder if settings.delegate == entry.delegate else Path()) / Path(library).expanduser()
+    return [own, *libraries] if own.exists() or not library.startswith("/") else libraries

@@ -145,9 +145,20 @@ def test_a_device_in_use_is_waited_for_as_long_as_asked(phone: EmulatedPhone) ->
 
 
 def test_a_library_is_looked_for_beside_the_inventory(phone: EmulatedPhone, alone: Path) -> None:
+    (alone / "lab").mkdir()
     path = bench(
-        alone,
-        f'[devices.pixel]\naddress = "{phone.address}"\nlibraries = ["libs/libQ.so"]\n',
+        alone / "lab",
+        f'[devices.a]\naddress = "{phone.address}"\nlibraries = ["libs/libQ.so"]\n'
+        f'[devices.b]\naddress = "{phone.address}"\ndelegate = "external:libX.so"\n',
     )
-    with pytest.raises(BadSettings, match=f"{alone}/libs/libQ.so"):
-        open_device("pixel", bench=path)
+    for name, missing in (("a", "lab/libs/libQ.so"), ("b", "lab/libX.so")):
+        with pytest.raises(BadSettings, match=f"cannot read .*{alone}/{missing}"):
+            open_device(name, bench=path)
+
+
+def test_an_external_delegate_is_a_file_here_or_a_path_there(phone: EmulatedPhone, alone: Path) -> None:
+    with pytest.raises(BadSettings, match=r"cannot read .*libX.so"):
+        open_device(phone.address, Settings(delegate="external:libX.so"))
+    open_device(phone.address, Settings(delegate="external:/vendor/lib64/libX.so")).close()
+    (alone / "libX.so").write_bytes(b"\x7fELF")
+    open_device(phone.address, Settings(delegate="external:libX.so")).close()
