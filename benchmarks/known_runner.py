@@ -11,25 +11,28 @@ from pathlib import Path
 
 from devices.emulator import known_latency_ms
 from devices.emulator.console import Figures, Stat, end, running, stat
+from devices.emulator.flags import BadFlag, parse, usage
+
+AGE = "2.x"
 
 
 def main() -> int:
     """Print one console; the exit code."""
-    given = dict(word.removeprefix("--").partition("=")[::2] for word in sys.argv[1:])
-    if "help" in given or "graph" not in given:
-        sys.stderr.write("usage: benchmark_model\nFlags:\n\t--graph=\tstring\n\t--num_runs=50\tint32\n")
+    try:
+        given = parse(tuple(sys.argv[1:]), AGE)
+    except BadFlag as error:
+        sys.stderr.write(f"Failed to parse flag '{error}'\n")
         return 1
-    content = Path(given["graph"]).read_bytes()
+    if given.wants_help or not given.text("graph"):
+        sys.stderr.write(usage(sys.argv[0], AGE))
+        return 1
+    content = Path(given.text("graph")).read_bytes()
     us = round(1000 * known_latency_ms(hashlib.sha256(content).hexdigest()))
-    runs = Stat((us,) * max(1, int(float(given.get("num_runs", "2")))))
-    lines = [
-        "STARTING!",
-        f"Graph: [{given['graph']}]",
-        running(len(runs.runs_us), 0, 150, "2.x"),
-        stat(runs, "2.x"),
-    ]
+    runs = Stat((us,) * max(1, int(given.number("num_runs"))))
     figures = Figures(1000, runs, runs, len(content), 100, 200)
-    sys.stdout.write("\n".join([*lines, *end(figures, "2.x")]) + "\n")
+    taken = "Replacing 1 out of 1 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 1 partitions."
+    lines = ["STARTING!", taken, running(len(runs.runs_us), 0, 150, AGE), stat(runs, AGE), *end(figures, AGE)]
+    sys.stderr.write("".join(f"INFO: {line}\n" for line in lines))
     return 0
 
 
