@@ -22,6 +22,7 @@ from devices.reach import transport_to, work_folder
 from devices.registry import open_entry
 from devices.runners.benchmark_model.program import UNKNOWN, ask, version
 from devices.runners.litert import LitertDevice
+from devices.runners.worker_process import one_line
 from devices.survey import survey
 from devices.transport import Transport
 
@@ -87,7 +88,7 @@ def glance(entry: Entry) -> Glance:
         finally:
             transport.close()
     except DevicesError as error:
-        return Glance(state_of(error), str(error), holder=busy)
+        return Glance(state_of(error), one_line(str(error)), holder=busy)
     return Glance("in use" if busy else "ready", machine=found, holder=busy)
 
 
@@ -160,7 +161,7 @@ def examine(
 
 def unreachable(entry: Entry, error: DevicesError) -> tuple[Check, ...]:
     """The findings about a device that could not be asked."""
-    said = str(error)
+    said = one_line(str(error))
     if isinstance(error, _LOCKED):
         remedy = {
             Unauthorized: "unlock the phone and accept the key on its screen, then examine it again",
@@ -199,7 +200,14 @@ def _guarded(look: Callable[[], list[Check]], name: str) -> list[Check]:
     try:
         return look()
     except DevicesError as error:
-        return [Check(name, "fault", str(error), "see what the message says, then examine the device again")]
+        return [
+            Check(
+                name,
+                "fault",
+                one_line(str(error)),
+                "see what the message says, then examine the device again",
+            )
+        ]
 
 
 def _runtime(entry: Entry, transport: Transport, work: str) -> list[Check]:
@@ -226,7 +234,7 @@ def _runtime(entry: Entry, transport: Transport, work: str) -> list[Check]:
         with closing(device):
             facts = device.facts
     except RuntimeMissing as error:
-        return [Check("runtime", "fault", str(error), remedy)]
+        return [Check("runtime", "fault", one_line(str(error)), remedy)]
     return [
         Check(
             "runtime",
@@ -247,7 +255,7 @@ def _canary(entry: Entry, folder: Path, on_event: OnEvent | None) -> list[Check]
             else:
                 verdict = History.of(device.facts, device.settings, model).take(read(device, model))
     except DevicesError as error:
-        return [Check("canary", "fault", str(error), remedy)]
+        return [Check("canary", "fault", one_line(str(error)), remedy)]
     if verdict is None:
         return [
             Check("canary", "warning", "the device cannot measure it", "mnas devices setup " + entry.name)

@@ -46,6 +46,7 @@ def set_up(
     version: str | None = None,
     wheels: Path | None = None,
     python: str | None = None,
+    wait_s: float = 0.0,
     on_event: Callable[[str], None] | None = None,
 ) -> Ready:
     """Put on a device what its entry's runner needs, and see that it works there.
@@ -58,6 +59,7 @@ def set_up(
         version: of the LiteRT release to download it from.
         wheels: a folder of wheels for a board.
         python: the board's Python to use.
+        wait_s: how long to wait for a job that has the device, in seconds.
         on_event: told, in words, what is done and waited for.
 
     Raises:
@@ -72,7 +74,7 @@ def set_up(
     try:
         work = work_folder(transport, entry)
         lease = Lease(transport, work, entry.address, tag, on_event=on_event)
-        lease.acquire()
+        lease.acquire(wait_s)
         try:
             if entry.runner == "litert":
                 board = set_up_board(transport, work, on_event, wheels, python)

@@ -128,6 +128,16 @@ def test_every_registry_name_is_documented() -> None:
     assert [name for name in names if f"`{name}`" not in text] == []
 
 
+def test_every_key_of_an_inventory_is_documented_and_its_example_is_one() -> None:
+    from devices.entry import READERS
+    from devices.inventory import parse
+
+    page = (ROOT / "docs" / "inventory.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == sorted(READERS)
+    example = page.split("```toml\n")[1].split("```")[0]
+    assert [entry.name for entry in parse(example)] == ["pixel6", "pixel6-gpu", "pi5"]
+
+
 def test_every_command_shows_an_example() -> None:
     from mnas.cli import app, commands
 

@@ -21,7 +21,7 @@ from mnas.cli.devices_documents import (
     machine_document,
 )
 from mnas.cli.opening import teller
-from mnas.cli.options import Bench, Json, Quiet
+from mnas.cli.options import Bench, Json, Quiet, Wait
 from mnas.cli.output import Display, print_json, print_line, print_rich
 from mnas.errors import BadInput
 
@@ -210,6 +210,7 @@ def setup(
         str | None, typer.Option(help="The board's Python to use; the best one found if left out.")
     ] = None,
     bench: Bench = None,
+    wait: Wait = 0.0,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -239,6 +240,7 @@ def setup(
         version=version,
         wheels=wheels,
         python=python,
+        wait_s=wait,
         on_event=teller(quiet),
     )
     if as_json:
