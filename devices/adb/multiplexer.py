@@ -57,6 +57,7 @@ class Multiplexer:
         self.lock = threading.Lock()
         self.broken: str | None = None
         self._link = link
+        self._link_is_open = True
         self._checksums = checksums
         self._streams: dict[int, Stream] = {}
         self._last_id = 0
@@ -102,7 +103,10 @@ class Multiplexer:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(JOIN_S)
-        self._link.close()
+        with self.lock:
+            link_is_open, self._link_is_open = self._link_is_open, False
+        if link_is_open:
+            self._link.close()
 
     def post(self, command: int, first: int, second: int, payload: bytes | memoryview = b"") -> None:
         """Put a message behind those that wait for the link. The lock is held."""

@@ -240,6 +240,14 @@ class TestBreaks:
         with pytest.raises(LinkLost):
             stream.recv(10.0)
 
+    def test_many_may_close_it_at_once(self) -> None:
+        for _ in range(50):
+            with link_pair() as (link, _):
+                connection = Multiplexer(link, "phone", frozenset(), MAX_PAYLOAD, checksums=False)
+                with ThreadPoolExecutor(4) as pool:
+                    for done in [pool.submit(connection.close) for _ in range(4)]:
+                        done.result(10)
+
     def test_closing_here_wakes_everybody(self, connection: Multiplexer, peer: Peer) -> None:
         stream = opened(connection, peer)
         with ThreadPoolExecutor(1) as pool:
