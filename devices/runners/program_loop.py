@@ -29,11 +29,13 @@ SAID = 300
 # Runs the lines of standard input. What a program prints, how it ended, the state of the cores then, and the
 # file that it may have written come as base64, so that nothing in it can be taken for ours. `tail` bounds
 # what is kept, without a file that could fill the storage. Only tail, base64, cat and rm are other programs.
+# When memory runs out, the kernel shall end these and not the phone's: what adbd starts is spared otherwise.
 _SCRIPT = """
 mark=$1 work=$2 result=$3 bytes=$4
 shift 4
 cd "$work" || exit 3
 rm -f result.*
+[ ! -w /proc/$$/oom_score_adj ] || echo 1000 >/proc/$$/oom_score_adj
 allowed=
 while read -r key value; do [ "$key" != Cpus_allowed_list: ] || allowed=$value; done </proc/self/status
 told() { value=; [ ! -r "$1" ] || read -r value <"$1"; line="$line ${value:--}"; }

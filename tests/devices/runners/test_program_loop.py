@@ -133,6 +133,11 @@ def test_programs_are_pinned(transport: Through, tmp_path: Path) -> None:
     assert len(found.cores) == 1
 
 
+def test_when_memory_runs_out_programs_go_first(loop: ProgramLoop) -> None:
+    loop.send(["cat", "/proc/self/oom_score_adj"])
+    assert loop.wait(10.0).console == "1000\n"
+
+
 def test_cores_that_cannot_be_used(transport: Through, tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match=r"cores \[60\] cannot be used on the device: taskset"):
         ProgramLoop(transport, str(tmp_path), [60])
