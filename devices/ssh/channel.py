@@ -56,10 +56,10 @@ class SshChannel:
         self._stdout = bytearray()
         self._stderr = bytearray()
         self._searched = 0
-        self._ahead = False
         self._open = 2
         self._trouble: DeviceTrouble | None = None
         self._killed = False
+        self._left_open = False
         self._changed = threading.Condition()
         link.begin()
         for read, take in ((session.recv, self._take_stdout), (session.recv_stderr, self._take_stderr)):
@@ -101,7 +101,8 @@ class SshChannel:
         with self._changed:
             if not self._wait(lambda: self._output.exit_code is not None, timeout_s):
                 raise DeadlineExceeded(self._name)
-            self._wait(lambda: False, DRAIN_S)
+            if not self._wait(lambda: False, DRAIN_S):
+                self._left_open = True
             if self._trouble:
                 raise self._trouble
             if self._output.exit_code is None:
@@ -176,8 +177,8 @@ class SshChannel:
 
     def kill(self) -> None:
         """End it and everything it started. A broken link leaves that to the next connection's sweep."""
-        if self.running:
-            self._killed = True
+        if self.running or self._left_open:
+            self._killed, self._left_open = True, False
             if self._link.alive:
                 with contextlib.suppress(DeviceTrouble):
                     self._end(self._output.group or 0)
@@ -249,8 +250,8 @@ class SshChannel:
         with self._changed:
             self._open -= 1
             last = self._open == 0
-            if last and self._output.group is not None:
-                self._stdout += self._output.rest()[1 if self._ahead else 0 :]
+            if last:
+                self._stdout += self._output.rest()
             self._changed.notify_all()
         if last:
             self._link.end()
@@ -258,26 +259,12 @@ class SshChannel:
                 self._session.close()
 
     def _take_stdout(self, data: bytes) -> None:
-        self._stdout += self._early_line(data) if self._by_line else self._output.feed(data)
+        self._stdout += self._output.feed(data)
         if self._by_line:
             while len(self._stdout) > UNREAD_LIMIT_BYTES and self.running and self._link.alive:
                 self._changed.wait(1.0)
         else:
             self._bound()
-
-    def _early_line(self, data: bytes) -> bytes:
-        """As `Output.feed`, but with a last line end that is held back because a mark may follow.
-
-        Who waits for the line need not wait for what follows. When the line end comes, it is left out.
-        """
-        first = self._output.group is None
-        out = self._output.feed(data)
-        if self._ahead and out:
-            out, self._ahead = out[1:], False
-        held = data.endswith(b"\n") and self._output.exit_code is None and (out or not first)
-        if held and not self._ahead:
-            out, self._ahead = out + b"\n", True
-        return out
 
     def _take_stderr(self, data: bytes) -> None:
         self._stderr += data

@@ -33,7 +33,8 @@ LINE_LIMIT_BYTES = 120_000
 _READY = b"ready"
 _SPAWN = 'command -v -- "$0" >/dev/null 2>&1 || exit 127; echo ready; exec "$0" "$@"'
 _PUSH = (
-    'umask 077; if cat >"$1" && [ "$(wc -c <"$1")" -eq "$3" ] && mv -f -- "$1" "$2"; then :; '
+    'if [ -d "$2" ]; then echo "it is a folder" >&2; exit 1; fi; umask 077; '
+    'if cat >"$1" && [ "$(wc -c <"$1")" -eq "$3" ] && mv -f -- "$1" "$2"; then :; '
     'else rm -f -- "$1"; exit 1; fi'
 )
 
@@ -100,13 +101,8 @@ class SshTransport:
 
     def spawn(self, command: Sequence[str]) -> Channel:
         """Start a process and talk to it (see `Transport.spawn`)."""
-        link = self._connected()
-        channel = self._start(
-            link,
-            ["sh", "-c", _SPAWN, *command],
-            tag=self.tag,
-            name=command[0],
-            end=lambda group: self._end(link, group),
+        channel = self._start_ours(
+            self._connected(), ["sh", "-c", _SPAWN, *command], command[0], by_line=True
         )
         with self._lock:
             self._channels.add(channel)
@@ -202,20 +198,13 @@ class SshTransport:
         finally:
             channel.kill()
 
-    def _end(self, link: Link, group: int) -> None:
-        """End a process group; where its number is unknown, the next connection sweeps."""
-        if group > 1:
-            self._own(link, end_group(group))
+    def _end(self, link: Link, tag: str, group: int) -> None:
+        """End a command's process group, and what left it."""
+        self._own(link, end_group(group))
+        self._own(link, sweep(tag))
 
     def _run(self, link: Link, command: Sequence[str], stdin: bytes, timeout_s: float) -> CommandResult:
-        channel = self._start(
-            link,
-            command,
-            tag=self.tag,
-            name=command[0],
-            end=lambda group: self._end(link, group),
-            by_line=False,
-        )
+        channel = self._start_ours(link, command, command[0], by_line=False)
         try:
             channel.feed(stdin)
             return CommandResult(*channel.finish(timeout_s))
@@ -228,6 +217,13 @@ class SshTransport:
         finally:
             channel.kill()
 
+    def _start_ours(self, link: Link, command: Sequence[str], name: str, by_line: bool) -> SshChannel:
+        """Start a command that carries the transport's tag and one of its own behind it."""
+        tag = f"{self.tag}.{secrets.token_hex(4)}"
+        return self._start(
+            link, command, tag=tag, name=name, end=lambda group: self._end(link, tag, group), by_line=by_line
+        )
+
     def _start(
         self,
         link: Link,
@@ -236,10 +232,8 @@ class SshTransport:
         tag: str,
         name: str,
         end: Callable[[int], None],
-        by_line: bool = True,
+        by_line: bool,
     ) -> SshChannel:
-        if any("\0" in argument for argument in command):
-            raise BadSettings(f"an argument for {self.name} has a NUL character in it")
         wrapped = wrap(command, tag)
         size = len(wrapped.line.encode("utf-8", "surrogateescape"))
         if size > LINE_LIMIT_BYTES:

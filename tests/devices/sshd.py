@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +27,7 @@ class Sshd:
     folder: Path
     options: Sequence[str] = ()
     command: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
     host: str = "127.0.0.1"
     user: str = field(default_factory=getpass.getuser)
     port: int = 0
@@ -119,14 +120,15 @@ class Sshd:
         return False
 
     def _settings(self) -> str:
+        # the login shell reads this home's files, not those of whoever runs the tests
+        variables = {"HOME": str(self.home), **self.environment}
         lines = [
             f"ListenAddress {self.host}",
             f"Port {self.port}",
             f"HostKey {self.folder}/hostkey",
             f"AuthorizedKeysFile {self.folder}/authorized_keys",
             f"PidFile {self.folder}/pid",
-            # the login shell reads this home's files, not those of whoever runs the tests
-            f"SetEnv HOME={self.home}",
+            "SetEnv " + " ".join(f"{name}={value}" for name, value in variables.items()),
             "UsePAM no",
             "StrictModes no",
             "PasswordAuthentication no",
@@ -159,19 +161,25 @@ def make_key(path: Path, passphrase: str = "", kind: str = "ed25519") -> Path:
 
 
 @contextlib.contextmanager
-def running_sshd(folder: Path, options: Sequence[str] = (), command: Sequence[str] = ()) -> Iterator[Sshd]:
+def running_sshd(
+    folder: Path,
+    options: Sequence[str] = (),
+    command: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Sshd]:
     """Start a server with keys of its own in `folder`; end it and all it started.
 
     Args:
         folder: an empty one.
         options: further lines of its configuration.
         command: what to run instead of the host's sshd; its arguments are appended.
+        environment: further variables of those who log in.
     """
     if not command and (SSHD is None or shutil.which("ssh-keygen") is None):
         pytest.skip("no OpenSSH server here (Debian: apt-get install openssh-server)")
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, parents=True, exist_ok=True)
-    server = Sshd(folder, options, command)
+    server = Sshd(folder, options, command, environment or {})
     server.home.mkdir(mode=0o700)
     for name in ("hostkey", "userkey"):
         make_key(folder / name)
