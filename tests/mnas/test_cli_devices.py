@@ -23,7 +23,7 @@ run = running("devices")
 
 @pytest.fixture(scope="module")
 def phone() -> Iterator[EmulatedPhone]:
-    with emulated_phone() as phone:
+    with emulated_phone(latency="known") as phone:
         yield phone
 
 
