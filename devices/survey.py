@@ -86,7 +86,7 @@ def elevated(privilege: str, script: str) -> list[str]:
     return [*prefixes[privilege], script]
 
 
-#: `mark` heads a text, `file` prints one, `tool` runs a program with a deadline, `line` prints a one-line file.
+#: `mark` heads a text, `file` prints one, `tool` runs a program with a deadline, `line` prints a short file.
 #: Android's shell has no printf of its own, and a process for each of a hundred lines would take a second.
 _TOOLS = r"""
 has() { command -v "$1" >/dev/null 2>&1; }

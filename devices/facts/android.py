@@ -69,16 +69,20 @@ class Battery:
 
 def battery(text: str) -> Battery:
     """Read `dumpsys battery`. Its temperature is in tenths of a degree."""
-    if re.search(r"^\s*\(UPDATES STOPPED", text, re.MULTILINE):
+    if re.search(r"^[ \t]*\(UPDATES STOPPED", text, re.MULTILINE):
         return Battery(made_up=True)
     figures: dict[str, int] = {}
-    for key, value in re.findall(r"^ {2}([a-z]+): (-?[0-9]{1,10})\s*$", text, re.MULTILINE):
+    for key, value in re.findall(r"^[ \t]+([a-z]+): (-?[0-9]{1,10})[ \t\r]*$", text, re.MULTILINE):
         figures.setdefault(key, int(value))
-    powered = re.findall(r"^ {2}(?:AC|USB|Wireless|Dock) powered: (true|false)\s*$", text, re.MULTILINE)
+    powered = re.findall(
+        r"^[ \t]+(?:AC|USB|Wireless|Dock) powered: (true|false)[ \t\r]*$", text, re.MULTILINE
+    )
     plugged_in = "true" in powered if powered else None
     level, scale = figures.get("level", -1), figures.get("scale", 100)
     there = (
-        not re.search(r"^ {2}present: false\s*$", text, re.MULTILINE) and 0 <= level <= scale and scale > 0
+        not re.search(r"^[ \t]+present: false[ \t\r]*$", text, re.MULTILINE)
+        and 0 <= level <= scale
+        and scale > 0
     )
     tenths = figures.get("temperature")
     charging = plugged_in
@@ -97,11 +101,11 @@ def screen_on(text: str) -> bool | None:
 
     `mHoldingDisplaySuspendBlocker` is not asked: some devices say true with the screen off.
     """
-    if display := re.search(r"^\s*Display Power: state=([A-Z_]+)", text, re.MULTILINE):
+    if display := re.search(r"^[ \t]*Display Power: state=([A-Z_]+)", text, re.MULTILINE):
         return display[1] in ("ON", "VR", "BRIGHT", "DIM")
-    if awake := re.search(r"^\s*mWakefulness=(Awake|Asleep|Dozing|Dreaming)\s*$", text, re.MULTILINE):
+    if awake := re.search(r"^[ \t]*mWakefulness=(Awake|Asleep|Dozing|Dreaming)[ \t\r]*$", text, re.MULTILINE):
         return awake[1] in ("Awake", "Dreaming")
-    if screen := re.search(r"^\s*mScreenOn=(true|false)\s*$", text, re.MULTILINE):
+    if screen := re.search(r"^[ \t]*mScreenOn=(true|false)[ \t\r]*$", text, re.MULTILINE):
         return screen[1] == "true"
     return None
 

@@ -37,7 +37,7 @@ class Throttled:
 
 def get_throttled(text: str) -> Throttled | None:
     """Read `vcgencmd get_throttled`, such as `throttled=0x50005`; None where it says something else."""
-    match = re.search(r"^throttled=0x([0-9a-fA-F]{1,8})\s*$", text, re.MULTILINE)
+    match = re.search(r"^throttled=0x([0-9a-fA-F]{1,8})[ \t\r]*$", text, re.MULTILINE)
     if not match:
         return None
     bits = int(match[1], 16)
@@ -52,7 +52,7 @@ def get_throttled(text: str) -> Throttled | None:
 
 def measure_temp(text: str) -> tuple[Temperature, ...]:
     """Read `vcgencmd measure_temp`, such as `temp=48.3'C`; empty where it says something else."""
-    match = re.search(r"^temp=(-?[0-9]{1,3}(?:\.[0-9]{1,3})?)'C\s*$", text, re.MULTILINE)
+    match = re.search(r"^temp=(-?[0-9]{1,3}(?:\.[0-9]{1,3})?)'C[ \t\r]*$", text, re.MULTILINE)
     celsius = degrees(match[1]) if match else None
     return () if celsius is None else (Temperature("vcgencmd", "soc", celsius),)
 
@@ -93,7 +93,7 @@ def tegrastats(text: str) -> Tegrastats:
 
 def power_mode(text: str) -> str | None:
     """The name of the power mode in what `nvpmodel -q` prints, such as `MAXN`; None where it names none."""
-    match = re.search(r"NV Power Mode\s*:\s*([A-Za-z0-9_.+-]{1,40})\s*$", text, re.MULTILINE)
+    match = re.search(r"NV Power Mode\s*:\s*([A-Za-z0-9_.+-]{1,40})[ \t\r]*$", text, re.MULTILINE)
     return match[1] if match else None
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 #: a figure outside is a placeholder or not in degrees Celsius
 COLDEST_C, HOTTEST_C = -30.0, 150.0
+#: no die, and nothing else in a phone, lives at more
+DIE_ENDS_C, OTHERS_END_C = 125, 80
 #: kinds of sensors on the processor's die
 ON_DIE = ("cpu", "gpu", "npu", "soc")
 #: most sensors that are looked at
@@ -59,10 +61,12 @@ _NO_TEMPERATURE = re.compile(
 _KINDS = (
     ("battery", re.compile(r"batt|^bat$|^bms$|^pm.*charger|^mtktsbat", re.IGNORECASE)),
     ("gpu", re.compile(r"gpu|g3d|kgsl", re.IGNORECASE)),
-    ("npu", re.compile(r"npu|nsp[0-9]*|^tpu|cdsp|nspss|^cv[0-9]", re.IGNORECASE)),
+    ("npu", re.compile(r"npu|^apu|^mdla|^vpu|nsp[0-9]*|^tpu|cdsp|nspss|^cv[0-9]", re.IGNORECASE)),
     (
         "cpu",
-        re.compile(r"cpu|^(big|mid|little|ap|apc[0-9]?|x86_pkg_temp|k10temp|coretemp)$|apss", re.IGNORECASE),
+        re.compile(
+            r"cpu|^(big|mid|little|ap|apc[0-9]?|x86_pkg_temp|k10temp|coretemp)$|apss|^cluster", re.IGNORECASE
+        ),
     ),
     (
         "soc",
@@ -70,7 +74,7 @@ _KINDS = (
             r"^soc[0-9]*([-_]|$)|^tj([-_]|$)|^tsens|bigcore|littlecore|center[-_]thermal", re.IGNORECASE
         ),
     ),
-    ("skin", re.compile(r"skin|quiet|^mb-therm", re.IGNORECASE)),
+    ("skin", re.compile(r"skin|quiet|^shell|^mb-therm", re.IGNORECASE)),
 )
 _TEMPERATURE = re.compile(
     r"Temperature\{mValue=([^,{}]{1,24}), mType=(-?[0-9]{1,3}), "
@@ -113,24 +117,26 @@ def thermal_service(text: str) -> ThermalService:
 
     Only what stands below `Current temperatures from HAL:` is current: the temperatures printed before it are
     from each sensor's last change of status, which may be hours ago, and those after it are thresholds. A
-    service without connection to the sensors has no current ones.
+    service without connection to the sensors has no current ones, and says 0 of a status it does not know.
     """
-    status = re.search(r"^\s*Thermal Status: ([0-9])\s*$", text, re.MULTILINE)
-    by_hand = re.search(r"^\s*IsStatusOverride: true\s*$", text, re.MULTILINE)
+    status = re.search(r"^[ \t]*Thermal Status: ([0-9])[ \t\r]*$", text, re.MULTILINE)
+    unknown = re.search(
+        r"^[ \t]*(IsStatusOverride: true|HAL Ready: false|.{1,60} connected: no)[ \t\r]*$", text, re.MULTILINE
+    )
     found = []
     _, here, section = text.partition("Current temperatures from HAL:")
     for line in section.splitlines()[1:] if here else ():
         match = _TEMPERATURE.fullmatch(line.strip())
         if not match:
-            if line.strip():
+            if line.strip() and not line.strip().startswith("Temperature{"):
                 break
             continue
         kind = _ANDROID_NAMES.get(match[3], _ANDROID_KINDS.get(int(match[2])))
         celsius = degrees(match[1])
-        if kind and celsius is not None and not _NO_TEMPERATURE.search(match[3]):
+        if kind and celsius is not None and (kind == "soc" or not _NO_TEMPERATURE.search(match[3])):
             found.append(Temperature(match[3], kind, celsius))
     return ThermalService(
-        int(status[1]) if status and not by_hand and int(status[1]) <= 6 else None,
+        int(status[1]) if status and not unknown and int(status[1]) <= 6 else None,
         tuple(found[:MOST]),
         _held(section),
     )
@@ -149,16 +155,18 @@ def zones(text: str) -> tuple[Temperature, ...]:
     """The kernel's thermal zones: lines such as `zone0 cpu-thermal 48312`.
 
     The kernel counts thousandths of a degree; old kernels of phones have zones in whole degrees or in tenths.
+    What would be too hot in degrees is in tenths.
     """
     found = []
     for line in text.splitlines():
         match = _ZONE.fullmatch(line.strip())
         if match and not _NO_TEMPERATURE.search(match[2]):
             value = int(match[3])
-            per_degree = 1000 if abs(value) >= 1000 else 10 if abs(value) > HOTTEST_C else 1
-            celsius = plausible(value / per_degree)
+            kind = kind_of(match[2])
+            most = DIE_ENDS_C if kind in ON_DIE else OTHERS_END_C
+            celsius = plausible(value / (1000 if abs(value) >= 1000 else 10 if abs(value) > most else 1))
             if celsius is not None:
-                found.append(Temperature(match[2], kind_of(match[2]), celsius))
+                found.append(Temperature(match[2], kind, celsius))
     return tuple(found[:MOST])
 
 

@@ -31,6 +31,7 @@ esac""",
     "input": 'case $2 in 223) echo Asleep;; 224) echo Awake;; esac >"$PRETEND/wakefulness"',
 }
 _SU = {
+    "sudo": '[ "$1" = -n ] || exit 1; shift; export PRETEND_ROOT=1; exec "$@"',
     "su": '[ "$1" = -c ] || exit 1; export PRETEND_ROOT=1; exec sh -c "$2"',
     "su 0": '[ "$1" = 0 ] || exit 1; shift; export PRETEND_ROOT=1; exec "$@"',
 }
@@ -47,6 +48,12 @@ class PretendPhone(LocalTransport):
     """
 
     def __init__(self, folder: Path, su: str | None = "su") -> None:
+        """Make it.
+
+        Args:
+            folder: an empty folder.
+            su: how to become root there: `su`, `su 0`, None, or `sudo`: then it is a board without Android.
+        """
         super().__init__()
         self.root, self.work = str(folder / "root"), str(folder / WORK)
         self.commands: list[str] = []
@@ -54,7 +61,9 @@ class PretendPhone(LocalTransport):
         self._tools, self.own = folder / "tools", folder / "own"
         for place in (folder / "root", self._tools, self.own):
             place.mkdir()
-        programs = {**_PROGRAMS, **({"su": _SU[su]} if su else {})}
+        programs = {**({"id": _PROGRAMS["id"]} if su == "sudo" else _PROGRAMS)}
+        if su:
+            programs[su.split()[0]] = _SU[su]
         for name, text in programs.items():
             self.program(name, text)
         (self.own / "wakefulness").write_text("Asleep\n", encoding="utf-8")

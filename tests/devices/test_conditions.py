@@ -179,6 +179,20 @@ def test_what_does_not_stay_at_first_is_put_back_again(phone: PretendPhone) -> N
     assert phone.settings() == before
 
 
+def test_a_board_is_set_up_through_sudo(tmp_path: Path) -> None:
+    board = PretendPhone(tmp_path, "sudo")
+    before = board.settings()
+    ours = conditions(board)
+    assert ours.apply() == (
+        "cores 0-7: governor performance",
+        "cores 0-3: 1094400 kHz",
+        "cores 4-7: 1766400 kHz",
+    )
+    assert "sudo -n sh -c" in Path(board.work, "restore.sh").read_text(encoding="utf-8")
+    assert ours.restore() == ()
+    assert board.settings() == before
+
+
 def test_without_root_a_device_is_measured_as_it_is(tmp_path: Path) -> None:
     phone = PretendPhone(tmp_path, su=None)
     before = phone.settings()

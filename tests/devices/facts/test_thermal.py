@@ -26,7 +26,7 @@ def text(name: str) -> str:
         ("thermalservice_pixel6", (27.0, 24.833, 22.1), 0, None),
         ("thermalservice_emulator", (None, 30.8, None), 0, None),
         ("thermalservice_shield", (None, None, None), 0, None),
-        ("thermalservice_not_ready", (None, None, None), 0, None),
+        ("thermalservice_not_ready", (None, None, None), None, None),
     ],
 )
 def test_current_temperatures_of_real_phones(
@@ -64,6 +64,27 @@ def test_a_status_set_by_hand_is_none() -> None:
     assert thermal.thermal_service("Permission Denial: can't dump").status is None
 
 
+def test_a_service_without_sensors_knows_no_status() -> None:
+    assert thermal.thermal_service("Thermal Status: 0\nHAL Ready: false\n").status is None
+    said = "Thermal Status: 0\nHAL Ready: true\nHAL connection:\n\tThermalHAL 1.1 connected: "
+    assert thermal.thermal_service(f"{said}no\n").status is None
+    assert thermal.thermal_service(f"{said}yes\n").status == 0
+
+
+def test_the_socs_own_sensor_is_one() -> None:
+    said = "Current temperatures from HAL:\n\tTemperature{mValue=47.5, mType=13, mName=soc, mStatus=0}\n"
+    assert [one.kind for one in thermal.thermal_service(said).temperatures] == ["soc"]
+
+
+def test_a_sensor_that_cannot_be_read_hides_no_other() -> None:
+    said = (
+        "Current temperatures from HAL:\n"
+        "\tTemperature{mValue=47.5, mName=odd}\n"
+        "\tTemperature{mValue=48.5, mType=0, mName=cpu0}\n"
+    )
+    assert [one.celsius for one in thermal.thermal_service(said).temperatures] == [48.5]
+
+
 def test_thresholds_are_not_temperatures() -> None:
     service = thermal.thermal_service(
         "Current temperatures from HAL:\n"
@@ -91,6 +112,10 @@ def test_thresholds_are_not_temperatures() -> None:
         ("zone11 PMIC-Die 100000", "other", 100.0),  # a constant on the Jetson Nano
         ("zone12 quiet_therm 31200", "skin", 31.2),
         ("zone13 x86_pkg_temp 55000", "cpu", 55.0),
+        ("zone15 battery 98", "battery", 9.8),  # tenths of a cold phone
+        ("zone16 tsens_tz_sensor1 98", "soc", 98.0),
+        ("zone17 cluster1 51000", "cpu", 51.0),  # Kirin
+        ("zone18 shell_frame 36000", "skin", 36.0),
         ("zone14 bigcore0-thermal 40666", "soc", 40.666),  # Rockchip
     ],
 )

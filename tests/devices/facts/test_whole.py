@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+
+import pytest
 
 from devices.facts import DeviceState, MachineFacts, Temperature, big_cores, machine, state
 from devices.measurement import Cluster
@@ -187,3 +190,25 @@ def test_df_with_a_long_device_on_its_own_line() -> None:
 def test_temperatures_have_names_for_people() -> None:
     now = state(Survey({"zones": "zone0 cpu-thermal 48312\n"}))
     assert now.temperatures == (Temperature("cpu-thermal", "cpu", 48.312),)
+
+
+@pytest.mark.parametrize(
+    "piece", ["\n", " ", "1 ", "[a]: [", "cpu0: ", "0,", "Temperature{mValue=1, ", "\x1b["]
+)
+def test_a_text_without_end_is_read_in_no_time(piece: str) -> None:
+    names = (
+        "cpuinfo",
+        "cpufreq",
+        "getprop",
+        "zones",
+        "cooling",
+        "df",
+        "dumpsys_thermalservice",
+        "tegrastats",
+    )
+    others = ("dumpsys_battery", "dumpsys_power", "jetson_clocks", "nvpmodel", "get_throttled", "os_release")
+    survey = Survey(dict.fromkeys((*names, *others), piece * (100_000 // len(piece))))
+    begin = time.process_time()
+    machine(survey)
+    state(survey)
+    assert time.process_time() - begin < 10
