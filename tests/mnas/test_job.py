@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from devices.measurement import DeviceFacts
+from devices.errors import BadSettings
+from devices.measurement import DeviceFacts, Settings
 from devices.registry import open_device
 from latency_tables.store import LatencyTable
 from mnas import job
@@ -132,3 +133,25 @@ def test_latency_comes_from_the_runs_own_copy(tmp_path: Path, table: Path) -> No
     with make_run(tmp_path / "run", begun(table), table) as run, job.latency_of(run) as latency:
         assert latency.quick
         assert latency.name == f"{run.table} (float32)"
+
+
+def test_a_device_of_an_inventory_brings_its_threads(tmp_path: Path) -> None:
+    bench = tmp_path / "bench.toml"
+    bench.write_text('[devices.pi]\naddress = "ssh://pi"\nthreads = 4\n')
+    measured = {**GIVEN, "latency": "device", "space": "mnasnet-small-images", "device": "pi"}
+    assert job.begin(measured, {}, bench).threads == 4
+    assert job.begin({**measured, "threads": 2}, {}, bench).threads == 2
+    with pytest.raises(BadSettings, match=r"'pj'; did you mean pi\?"):
+        job.begin({**measured, "device": "pj"}, {}, bench)
+
+
+def test_a_run_measures_with_its_threads_and_the_devices_other_settings(tmp_path: Path, table: Path) -> None:
+    bench = tmp_path / "bench.toml"
+    bench.write_text('[devices.here]\naddress = "local"\nthreads = 1\ncpus = [0]\n')
+    config = replace(begun(table), device="here")
+    with closing(job.device_of(config, bench=bench)) as device:
+        assert device.settings == Settings(1, (0,))
+    with closing(job.device_of(config, "local", bench=bench)) as device:
+        assert device.settings == Settings(1)
+    with pytest.raises(BadSettings, match=r"2 threads on 1 core\(s\)"):
+        job.device_of(replace(config, threads=2), bench=bench)
