@@ -70,7 +70,8 @@ def list_devices(
     elif rows:
         _show_list(inventory, rows)
     else:
-        print_line("no bench.toml here or above, and no phone is plugged in; local is always there")
+        lacks = f"{inventory.path} has no device" if inventory.path else "no bench.toml here or above"
+        print_line(f"{lacks}, and no phone is plugged in; local is always there")
         print_line("next: mnas devices add NAME ADDRESS")
 
 

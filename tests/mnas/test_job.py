@@ -137,12 +137,12 @@ def test_latency_comes_from_the_runs_own_copy(tmp_path: Path, table: Path) -> No
 
 def test_a_device_of_an_inventory_brings_its_threads(tmp_path: Path) -> None:
     bench = tmp_path / "bench.toml"
-    bench.write_text('[devices.pi]\naddress = "ssh://pi"\nthreads = 4\n')
-    measured = {**GIVEN, "latency": "device", "space": "mnasnet-small-images", "device": "pi"}
+    bench.write_text('[devices.pi5]\naddress = "ssh://pi"\nthreads = 4\n')
+    measured = {**GIVEN, "latency": "device", "space": "mnasnet-small-images", "device": "pi5"}
     assert job.begin(measured, {}, bench).threads == 4
     assert job.begin({**measured, "threads": 2}, {}, bench).threads == 2
-    with pytest.raises(BadSettings, match=r"'pj'; did you mean pi\?"):
-        job.begin({**measured, "device": "pj"}, {}, bench)
+    with pytest.raises(BadSettings, match=r"'pi4'; did you mean pi5\?"):
+        job.begin({**measured, "device": "pi4"}, {}, bench)
 
 
 def test_a_run_measures_with_its_threads_and_the_devices_other_settings(tmp_path: Path, table: Path) -> None:
