@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.facts import processor
+from devices.facts import DeviceState, processor
 from devices.measurement import Cluster
+from devices.wanted import Wanted, plan_for
 
 TEXTS = Path(__file__).with_name("texts")
 #: Snapdragon 888
@@ -46,6 +48,29 @@ def test_policies() -> None:
         steps_khz=(300000, 403200, 691200, 1804800),
     )
     assert (second.cpus, third.cpus) == ((4, 5, 6), (7,))
+
+
+def listed(name: str) -> str:
+    """What `grep . policyN/*` printed, as a survey prints it."""
+    found = re.findall(r"^/sys/devices/system/cpu/cpufreq/(\w+/\w+):(.*)$", text(name), re.MULTILINE)
+    return "".join(f"{attribute}={value}\n" for attribute, value in found)
+
+
+def test_frequencies_above_the_steps_are_no_steps() -> None:
+    """Boost is off: the cores do not reach what they can, and no heat is to blame."""
+    (policy,) = processor.policies(listed("cpufreq_yoga_c630"))
+    assert (policy.cpus, policy.governor) == ((4, 5, 6, 7), "schedutil")
+    assert (policy.lowest_khz, policy.highest_khz) == (825600, 2956800)
+    assert (policy.min_khz, policy.max_khz, policy.current_khz) == (825600, 2841600, 1920000)
+    assert policy.steps_khz[-1] == 2841600
+    plan = plan_for(DeviceState(policies=(policy,), privilege="root"), Wanted(None, 2956800))
+    assert [one.value for one in plan.writes] == ["825600", "2841600", "2841600"]
+
+
+def test_a_kernel_that_tells_the_measured_frequency_only() -> None:
+    (policy,) = processor.policies(listed("cpufreq_ssd202d"))
+    assert (policy.current_khz, policy.highest_khz, policy.steps_khz[-1]) == (599999, 1700000, 1296000)
+    assert policy.governors == ("ondemand", "performance")
 
 
 def test_kernels_without_policies() -> None:
