@@ -12,6 +12,9 @@ from typing import Protocol
 from devices.emulator import protocol
 from devices.emulator.protocol import Message
 
+#: what the socket between adbd and one of its services holds
+BUFFER_BYTES = 256 * 1024
+
 
 class Closed(Exception):
     """The host closed the stream, or the connection is gone."""
@@ -196,7 +199,7 @@ class Stream:
         self._connection = connection
         self._changed = threading.Condition()
         self._received = bytearray()
-        self._owed = 0
+        self._owed = False
         self._may_write = True
         self._closed = False
 
@@ -255,19 +258,28 @@ class Stream:
             self._changed.wait_for(lambda: self._received or self._closed)
             data = bytes(self._received[:most])
             del self._received[:most]
-            owed = self._owed if not self._received else 0
-            self._owed -= owed
-        # the host may send its next message when the service has taken this one
-        for _ in range(0 if self._closed else owed):
-            self._connection.send(Message(protocol.OKAY, self.local, self.remote))
+            taken = self._owed and len(self._received) <= BUFFER_BYTES and not self._closed
+            self._owed = self._owed and not taken
+        if taken:
+            self._acknowledge()
         return data
 
     def deliver(self, data: bytes) -> None:
-        """The host has sent something."""
+        """The host has sent something.
+
+        It is acknowledged at once, before the service sees it, unless more waits than the socket between adbd
+        and its service would hold: then when the service has taken enough.
+        """
+        with self._changed:
+            self._owed = len(self._received) + len(data) > BUFFER_BYTES
+        if not self._owed:
+            self._acknowledge()
         with self._changed:
             self._received += data
-            self._owed += 1
             self._changed.notify_all()
+
+    def _acknowledge(self) -> None:
+        self._connection.send(Message(protocol.OKAY, self.local, self.remote))
 
     def acknowledged(self) -> None:
         """The host has taken what was sent last."""

@@ -60,6 +60,7 @@ def test_the_schedule_fires_at_the_very_byte() -> None:
 @pytest.mark.parametrize("after", [30, 111, 5000, 70_000])
 def test_unplugged_at_a_byte(phone: EmulatedPhone, after: int) -> None:
     with Host(phone) as host:
+        wait_until(lambda: phone.carried()[1] == 2)
         before = phone.carried()[0]
         phone.inject(Fault("unplug", after_bytes=after, seconds=0.2))
         assert unframe(host.open("shell,v2,raw:head -c 200000 /dev/zero").wait())[2] is None
@@ -71,10 +72,10 @@ def test_unplugged_at_a_byte(phone: EmulatedPhone, after: int) -> None:
 
 def test_unplugged_at_a_message(phone: EmulatedPhone) -> None:
     with Host(phone) as host:
-        before = phone.carried()[1]
+        wait_until(lambda: phone.carried()[1] == 2)
         phone.inject(Fault("unplug", after_messages=7, seconds=60))
         assert unframe(host.open("shell,v2,raw:while echo; do :; done").wait())[2] is None
-        assert phone.carried()[1] == before + 7
+        assert phone.carried()[1] == 2 + 7
     assert not Host.reaches(phone)
     phone.plug_in()
     wait_until(lambda: Host.reaches(phone))

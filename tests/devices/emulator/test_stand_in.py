@@ -160,10 +160,10 @@ def test_it_ends_with_the_one_who_started_it(real: EmulatedPhone, tiny: ModelFil
     install(real, tiny)
     with Host(real) as host:
         stream = host.open(f"shell,v2,raw:exec {PROGRAM} --graph=/data/local/tmp/tiny.tflite --min_secs=99")
-        wait_until(lambda: len(real.processes()) == 2)
+        wait_until(lambda: any("devices.emulator" in words for _, words in real.processes()))
         stream.close()
         wait_until(lambda: not real.processes())
-        assert not [name for name in host.shell("ls /.emulator").split() if name.isdigit()]
+        wait_until(lambda: not re.search(r"^\d+$", host.shell("ls /.emulator"), re.M))
 
 
 def test_it_can_be_slowed_down(known: EmulatedPhone, tiny: ModelFile) -> None:
