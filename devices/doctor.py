@@ -14,7 +14,14 @@ from devices.bench import BenchDevice
 from devices.canary import History, canary_model, read
 from devices.checks import Check, Level, checks, worst
 from devices.entry import Entry
-from devices.errors import DevicesError, HostKeyRejected, KeyRefused, RuntimeMissing, Unauthorized
+from devices.errors import (
+    DevicesError,
+    HostKeyRejected,
+    KeyRefused,
+    RuntimeMissing,
+    TransientError,
+    Unauthorized,
+)
 from devices.facts import MachineFacts, machine, state
 from devices.installed import program_on, program_path, python_on
 from devices.lease import Holder, holder, host_holder
@@ -169,11 +176,12 @@ def unreachable(entry: Entry, error: DevicesError) -> tuple[Check, ...]:
             HostKeyRejected: "run that command if this is the board you expect",
         }[type(error)]
         return (Check("reachable", "ok", "it answers"), Check("authorised", "fault", said, remedy))
-    return (Check("reachable", "fault", said, _REMEDIES[entry.place.scheme]),)
+    transient = isinstance(error, TransientError)  # other messages say themselves what helps
+    remedy = _REMEDIES.get(entry.place.scheme) if transient else None
+    return (Check("reachable", "fault", said, remedy or "do what it says, then examine the device again"),)
 
 
 _REMEDIES = {
-    "local": "see what the message says",
     "adb": "plug it in, allow USB debugging in its developer options; adb devices must list it",
     "ssh": "switch it on and connect it to the network; ssh to it must work without a password",
 }

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -319,3 +320,28 @@ def test_any_text_is_an_inventory_or_refused_on_one_line(text: str) -> None:
     except BadInventory as error:
         said = str(error)
     assert "\n" not in said
+
+
+@given(st.sampled_from(["governor", "work", "python", "benchmark_model_sha256", "tags"]), st.text())
+def test_no_text_gets_to_a_device_that_a_shell_would_read_otherwise(key: str, text: str) -> None:
+    """They are quoted as well; this is the second wall."""
+    value = (text,) if key == "tags" else text
+    try:
+        entry = Entry("a", "ssh://a", **{key: value})
+    except BadSettings:
+        return
+    assert shlex.quote(text.removeprefix("~")) == text.removeprefix("~")
+    assert ".." not in text.split("/")
+    assert parse(with_entry("", entry)) == (entry,)
+
+
+@given(st.text(min_size=1))
+def test_names_that_people_read_can_be_printed(text: str) -> None:
+    for key in ("delegate", "libraries"):
+        value = f"external:{text}" if key == "delegate" else (text,)
+        try:
+            entry = Entry("a", "adb://a", **{key: value})
+        except BadSettings:
+            continue
+        assert text.isprintable()
+        assert parse(with_entry("", entry)) == (entry,)
