@@ -12,7 +12,7 @@ import shlex
 import time
 from pathlib import Path
 
-from devices.errors import BadSettings, DeviceTrouble
+from devices.errors import BadSettings, DeviceTrouble, TransientError
 from devices.facts import DeviceState, state
 from devices.records import from_plain, to_plain
 from devices.restore import SCRIPT_NAME, Before, restore_script, write_script
@@ -70,16 +70,7 @@ class Conditions:
             return (*left, "nothing else is set until that is put back")
         before = self._now()
         plan = plan_for(before, self._wanted, self._root)
-        now = before
-        if plan.before.changes:
-            self._remember(plan.before)
-            self._change(plan)
-            now = self._now(glance=True)
-            for _ in range(SCREEN_LOOKS if plan.awake else 0):
-                if now.screen_on is not False:
-                    break
-                time.sleep(SCREEN_S)
-                now = self._now(glance=True)
+        now = self._changed(plan) if plan.before.changes else before
         jetson = [f"power mode {before.power_mode}"] if before.power_mode else []
         if before.clocks_locked:
             jetson.append("jetson_clocks holds the frequency")
@@ -164,6 +155,24 @@ class Conditions:
             raise DeviceTrouble(f"{self._address}: cannot make {self._work}: {said}")
         script = restore_script(before, self._work).encode()
         self._transport.push(script, f"{self._work}/{SCRIPT_NAME}", timeout_s=SET_S)
+
+    def _changed(self, plan: Plan) -> DeviceState:
+        """How the device is once it was changed. A change that is broken off is put back, if that can be."""
+        self._remember(plan.before)
+        try:
+            self._change(plan)
+            now = self._now(glance=True)
+            for _ in range(SCREEN_LOOKS if plan.awake else 0):
+                if now.screen_on is not False:
+                    break
+                time.sleep(SCREEN_S)
+                now = self._now(glance=True)
+        except BaseException as error:
+            if not isinstance(error, TransientError):  # then nothing reaches the device
+                with contextlib.suppress(DeviceTrouble):
+                    self.restore()
+            raise
+        return now
 
     def _change(self, plan: Plan) -> None:
         """Change what is to be changed; whether it worked is read afterwards."""

@@ -44,7 +44,7 @@ class PretendPhone(LocalTransport):
         root: the folder that stands for the root of /sys and /proc.
         work: the work folder, not made yet.
         commands: what was run, oldest first.
-        broken: commands whose text contains this fail as if the link had broken.
+        broken: commands whose text contains this fail with this error.
     """
 
     def __init__(self, folder: Path, su: str | None = "su") -> None:
@@ -57,7 +57,7 @@ class PretendPhone(LocalTransport):
         super().__init__()
         self.root, self.work = str(folder / "root"), str(folder / WORK)
         self.commands: list[str] = []
-        self.broken: tuple[str, Exception] | None = None
+        self.broken: tuple[str, BaseException] | None = None
         self._tools, self.own = folder / "tools", folder / "own"
         for place in (folder / "root", self._tools, self.own):
             place.mkdir()

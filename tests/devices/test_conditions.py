@@ -166,6 +166,16 @@ def test_what_cannot_be_put_back_is_told_and_tried_again(
     assert phone.settings() == before
 
 
+@pytest.mark.parametrize("error", [DeadlineExceeded("late"), KeyboardInterrupt()])
+def test_a_change_that_is_broken_off_is_put_back(phone: PretendPhone, error: BaseException) -> None:
+    before = phone.settings()
+    phone.broken = ("svc power", error)  # the governor is set by then
+    with pytest.raises(type(error)):
+        conditions(phone).apply()
+    assert phone.settings() == before
+    assert memory() == []
+
+
 def test_what_does_not_stay_at_first_is_put_back_again(phone: PretendPhone) -> None:
     """The phone's own services write there as well."""
     before = phone.settings()
