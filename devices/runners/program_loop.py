@@ -19,20 +19,19 @@ from devices.facts.processor import cpu_list, governor
 from devices.runners.worker_process import ending, last_line, one_line
 from devices.transport import Channel, Transport
 
-#: the last bytes of what a program prints that are kept, and most that comes back of it in all, as base64
-CONSOLE_BYTES = 1_000_000
+#: most that comes back of a program, as base64
 OUTPUT_BYTES = 4_000_000
 START_S = 30.0
 END_S = 5.0
 SAID = 300
 
 # Runs the lines of standard input. What a program prints, how it ended, the state of the cores then, and the
-# file that it may have written come as base64, so that nothing in it can be taken for ours. `tail` bounds
-# what is kept, without a file that could fill the storage. Only tail, base64, cat and rm are other programs.
+# file that it may have written come as base64, so that nothing in them can be taken for ours. Only base64 and
+# rm are other programs, for each start of one counts, and nothing is written, for the storage may be full.
 # When memory runs out, the kernel shall end these and not the phone's: what adbd starts is spared otherwise.
 _SCRIPT = """
-mark=$1 work=$2 result=$3 bytes=$4
-shift 4
+mark=$1 work=$2
+shift 2
 cd "$work" || exit 3
 rm -f result.*
 [ ! -w /proc/$$/oom_score_adj ] || echo 1000 >/proc/$$/oom_score_adj
@@ -41,26 +40,26 @@ while read -r key value; do [ "$key" != Cpus_allowed_list: ] || allowed=$value; 
 told() { value=; [ ! -r "$1" ] || read -r value <"$1"; line="$line ${value:--}"; }
 read -r uptime rest </proc/uptime
 echo "$mark ready $allowed up $uptime"
+number=0
 while IFS= read -r line; do
+  result=result.$mark.$((number += 1))
   {
-    {
-      read -r uptime rest </proc/uptime
-      eval "$line"
-      echo "
+    read -r uptime rest </proc/uptime
+    eval "$line"
+    echo "
 $mark ended $? up $uptime"
-      for cpu; do
-        line=core
-        for name in scaling_governor scaling_cur_freq scaling_max_freq cpuinfo_max_freq; do
-          told "/sys/devices/system/cpu/cpu$cpu/cpufreq/$name"
-        done
-        echo "$line"
+    for cpu; do
+      line=core
+      for name in scaling_governor scaling_cur_freq scaling_max_freq cpuinfo_max_freq; do
+        told "/sys/devices/system/cpu/cpu$cpu/cpufreq/$name"
       done
-      echo "$mark result"
-    } </dev/null 2>&1 | tail -c "$bytes"
-    [ ! -s "$result" ] || { cat "$result"; rm -f "$result"; }
-  } | base64
+      echo "$line"
+    done
+  } </dev/null 2>&1 | base64
+  [ ! -s "$result" ] || { echo "$mark result"; base64 <"$result"; }
   echo "$mark end"
 done
+rm -f result.*
 """
 
 
@@ -80,7 +79,7 @@ class Ended:
 
     Attributes:
         exit_code: as a shell reports it.
-        console: what it printed on both streams, the last of it where it was endless.
+        console: what it printed on both streams.
         result: the file that it wrote, if any.
         cores: the state of the cores it was to run on.
         began_s: when it began, by this host's clock, in seconds since 1970.
@@ -109,9 +108,9 @@ class ProgramLoop:
             DeviceTrouble: it does not start.
         """
         self._mark = f"mnas{secrets.token_hex(8)}"
-        #: where a program may write a file that comes back with its output
-        self.result_path = f"{work}/result.{self._mark}"
-        arguments = [self._mark, work, self.result_path, str(CONSOLE_BYTES), *map(str, cpus or ())]
+        self._work = work
+        self._sent = 0
+        arguments = [self._mark, work, *map(str, cpus or ())]
         pin = [] if cpus is None else ["taskset", f"{sum(1 << cpu for cpu in set(cpus)):x}"]
         self.alive = True
         self._channel: Channel = transport.spawn([*pin, "sh", "-c", _SCRIPT, "sh", *arguments])
@@ -121,11 +120,17 @@ class ProgramLoop:
             self.kill()
             raise
 
+    @property
+    def result_path(self) -> str:
+        """Where the program that is sent next may write a file that comes back with its output."""
+        return f"{self._work}/result.{self._mark}.{self._sent + 1}"
+
     def send(self, command: Sequence[str], timeout_s: float = 30.0) -> None:
         """Run a command after those sent before."""
         line = shlex.join(command)
         if "\n" in line or "\0" in line:
             raise BadSettings(f"a command of several lines cannot be run: {command!r}")
+        self._sent += 1
         try:
             self._channel.write(line.encode() + b"\n", timeout_s)
         except BaseException:
@@ -141,7 +146,7 @@ class ProgramLoop:
             UnreadableOutput: what came is not what was asked for, or too much.
         """
         try:
-            return self._parse(self._receive(time.monotonic() + deadline_s))
+            return self._parse(*self._receive(time.monotonic() + deadline_s))
         except BaseException:
             self.kill()
             raise
@@ -167,9 +172,10 @@ class ProgramLoop:
         if cpus is not None and allowed and allowed < set(cpus):
             raise BadSettings(f"of cores {list(cpus)} only {sorted(allowed)} can be used on the device now")
 
-    def _receive(self, deadline: float) -> bytes:
-        end = f"{self._mark} end".encode()
-        lines: list[bytes] = []
+    def _receive(self, deadline: float) -> tuple[bytes, bytes]:
+        """(what was printed, the file) of the next program."""
+        result, end = f"{self._mark} result".encode(), f"{self._mark} end".encode()
+        parts: list[list[bytes]] = [[]]
         size = 0
         while (line := self._channel.read_line(max(0.0, deadline - time.monotonic()))) != end:
             if not line:
@@ -178,19 +184,18 @@ class ProgramLoop:
                     f"the shell that runs programs on the device ended with {ending(code)}"
                     + (f"; its last line: {said}" if said else "")
                 )
-            lines.append(line)
+            if line == result and len(parts) == 1:
+                parts.append([])
+            else:
+                parts[-1].append(line)
             size += len(line)
             if size > OUTPUT_BYTES:
                 raise UnreadableOutput(f"a program's output is larger than {OUTPUT_BYTES / 1e6:g} MB")
-        try:
-            return base64.b64decode(b"".join(lines).replace(b"\r", b""), validate=True)
-        except binascii.Error as error:
-            raise UnreadableOutput(f"a program's output came damaged: {error}") from error
+        console, file = (_decoded(part) for part in [*parts, []][:2])
+        return console, file
 
-    def _parse(self, output: bytes) -> Ended:
-        mark = self._mark.encode()
-        console, _, rest = output.rpartition(b"\n" + mark + b" ended ")
-        told, found, result = rest.partition(mark + b" result\n")
+    def _parse(self, output: bytes, result: bytes) -> Ended:
+        console, found, told = output.rpartition(b"\n" + self._mark.encode() + b" ended ")
         first, *cores = told.decode(errors="replace").splitlines() or [""]
         code, _, uptime = first.partition(" up ")
         if not found or not re.fullmatch(r"\d{1,3}", code):
@@ -209,6 +214,13 @@ class ProgramLoop:
         except DeadlineExceeded:
             code = 0
         return code, last_line(self._channel.errors())[:SAID]
+
+
+def _decoded(lines: Sequence[bytes]) -> bytes:
+    try:
+        return base64.b64decode(b"".join(lines).replace(b"\r", b""), validate=True)
+    except binascii.Error as error:
+        raise UnreadableOutput(f"a program's output came damaged: {error}") from error
 
 
 def _seconds(uptime: str) -> float:
