@@ -160,7 +160,11 @@ def test_it_ends_with_the_one_who_started_it(real: EmulatedPhone, tiny: ModelFil
     install(real, tiny)
     with Host(real) as host:
         stream = host.open(f"shell,v2,raw:exec {PROGRAM} --graph=/data/local/tmp/tiny.tflite --min_secs=99")
-        wait_until(lambda: any("devices.emulator" in words for _, words in real.processes()))
+        wait_until(
+            lambda: (
+                ["inside" in words for _, words in real.processes()] == [False, True]
+            )  # it, and what runs for it
+        )
         stream.close()
         wait_until(lambda: not real.processes())
         wait_until(lambda: not re.search(r"^\d+$", host.shell("ls /.emulator"), re.M))
