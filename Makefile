@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test lint pins clean
+.PHONY: help setup demo test test-arm64 lint pins clean
 
 help:
 	@echo "make demo    set up, then search, train, measure and plot on this machine (minutes)"
 	@echo "make test    set up, then run the tests"
+	@echo "make test-arm64  as root, slow: make an arm64 userland under build/, set it up as a board, measure on it"
 	@echo "make lint    set up, then ruff, mypy and the import contracts"
 	@echo "make pins    set up, then show that the pins resolve for every supported Python"
 	@echo "make setup   only make $(VENV) and install"
@@ -30,6 +31,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+test-arm64: $(STAMP)
+	nice -n 19 tests/devices/arm64/make_root build/arm64/root
+	MNAS_ARM64_ROOT=$(CURDIR)/build/arm64/root $(BIN)/python -m pytest -m arm64 tests/devices/arm64
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -62,19 +62,6 @@ class BoardRuntime:
     installed: bool
 
 
-def work_folder(transport: Transport) -> str:
-    """The usual folder on a board for everything of ours: `~/.cache/mnas` as an absolute path.
-
-    Raises:
-        DeviceTrouble: the board does not say where its home is.
-    """
-    result = transport.run(["sh", "-c", "cd && pwd"], timeout_s=PROBE_S)
-    home = result.stdout.decode(errors="replace").strip()
-    if not result.ok or not home.startswith("/") or not home.isprintable():
-        raise DeviceTrouble(f"the board has no home folder: {one_line(home) or _said(result)}")
-    return f"{home.rstrip('/')}/.cache/mnas"
-
-
 def set_up_board(
     transport: Transport,
     work: str,

@@ -17,7 +17,7 @@ from devices.measurement import ModelFile, Pass
 from devices.plan import Plan
 from devices.runners.litert import LitertDevice
 from devices.setup import board as board_module
-from devices.setup.board import set_up_board, work_folder
+from devices.setup.board import set_up_board
 from devices.setup.runtimes import suitable
 from devices.ssh import SshTransport
 from tests.devices.setup.wheelhouse import index, repack, stand_in
@@ -104,6 +104,11 @@ def board(folder: Path, python: Path | None = THIS_PYTHON, index_url: str = NOBO
         transport = SshTransport("board", config=sshd.config)
         yield transport
         transport.close()
+
+
+def work_folder(transport: SshTransport) -> str:
+    """Where everything on the board goes."""
+    return transport.run(["sh", "-c", 'printf "%s" "$HOME"']).stdout.decode() + "/.cache/mnas"
 
 
 @pytest.fixture
