@@ -143,6 +143,7 @@ def test_a_lease_comes_and_goes(lease: Callable[..., Lease], phone: Phone, work:
     assert names == {SCRIPT_NAME, "1", "2"}, "the numbers stay, so that none is given twice"
 
 
+@pytest.mark.parametrize("programs", ["mksh"], indirect=True)
 def test_it_is_kept_while_the_job_lives(lease: Callable[..., Lease], phone: Phone, work: str) -> None:
     one = lease(expiry_s=1.5)
     one.acquire()
@@ -160,6 +161,7 @@ def test_the_second_is_told_who_has_it(lease: Callable[..., Lease]) -> None:
     assert lease("adb://another-name").fence is None
 
 
+@pytest.mark.parametrize("programs", ["dash"], indirect=True)
 def test_it_is_waited_for(lease: Callable[..., Lease]) -> None:
     first = lease(expiry_s=30.0)
     first.acquire()
@@ -237,6 +239,7 @@ def test_a_killed_job_is_cleaned_up_after(
     assert len(guards(work)) == 1
 
 
+@pytest.mark.parametrize("programs", ["mksh"], indirect=True)
 def test_a_device_that_is_being_cleaned_up_is_waited_for(
     lease: Callable[..., Lease], phone: Phone, work: str
 ) -> None:
@@ -251,6 +254,7 @@ def test_a_device_that_is_being_cleaned_up_is_waited_for(
     assert not Path(work, "restore.sh").exists()
 
 
+@pytest.mark.parametrize("programs", ["mksh"], indirect=True)
 def test_whose_time_ran_out_files_nothing(lease: Callable[..., Lease], phone: Phone, work: str) -> None:
     """A host that sleeps and comes back, nobody else having come: its time is over all the same."""
     one = lease()
@@ -266,6 +270,7 @@ def test_whose_time_ran_out_files_nothing(lease: Callable[..., Lease], phone: Ph
     assert one.verify() == one.fence
 
 
+@pytest.mark.parametrize("programs", ["dash"], indirect=True)
 def test_who_lost_it_to_another_job_files_nothing(lease: Callable[..., Lease]) -> None:
     one, two = lease(), lease("adb://another-name")
     one.acquire()
@@ -279,6 +284,7 @@ def test_who_lost_it_to_another_job_files_nothing(lease: Callable[..., Lease]) -
     assert one.reacquire() > 2
 
 
+@pytest.mark.parametrize("programs", ["dash"], indirect=True)
 def test_a_late_heartbeat_does_not_revive_a_lease(
     phone: Phone, work: str, lease: Callable[..., Lease]
 ) -> None:
@@ -319,6 +325,7 @@ def test_a_device_that_was_started_anew_knows_no_lease(
     assert one.reacquire() == 2
 
 
+@pytest.mark.parametrize("programs", ["mksh"], indirect=True)
 def test_the_next_job_ends_what_the_one_before_left_running(
     lease: Callable[..., Lease], phone: Phone, work: str
 ) -> None:
@@ -355,6 +362,7 @@ def test_an_answer_that_got_lost_is_asked_for_again(
     assert one.acquire() == 1, "the claim that was made is found again"
 
 
+@pytest.mark.parametrize("programs", ["dash"], indirect=True)
 def test_a_broken_link_is_not_a_lost_lease(
     lease: Callable[..., Lease], phone: Phone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -393,6 +401,7 @@ def test_a_device_that_cannot_keep_a_lease_says_so(
     assert holder(phone, work) is None
 
 
+@pytest.mark.parametrize("programs", ["dash"], indirect=True)
 def test_a_script_that_arrives_changed_is_not_run(
     lease: Callable[..., Lease], phone: Phone, work: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
