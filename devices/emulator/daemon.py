@@ -5,16 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-from devices.emulator import canned, namespace, protocol, resident, shell, sync
+from devices.emulator import canned, namespace, processes, protocol, resident, shell, sync
 from devices.emulator.connection import Closed, Connection, Stream
 from devices.emulator.faults import Fault, Schedule
 from devices.emulator.link import Weather, Wire
@@ -90,7 +88,7 @@ class Phone:
         with self._lock:
             self._boot += 1
             self._detach(seconds)
-            self._end_processes()
+            processes.end_all(self._own)
             canned.reset_sysfs(namespace.OWN / "sys")
             (namespace.OWN / "wakefulness").write_text("Awake\n")
             namespace.renew_boot_id()
@@ -145,7 +143,10 @@ class Phone:
             try:
                 sock, _ = listener.accept()
             except OSError:
-                return
+                if self._listener is not listener:
+                    return
+                time.sleep(0.01)  # no descriptor is left: it may find one again
+                continue
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             wire = Wire(sock, self._weather, self._schedule)
             connection = Connection(wire, self, self._banner, self._serve)
@@ -246,27 +247,6 @@ class Phone:
         elif name == b"reboot":
             threading.Thread(target=self.reboot, args=(1.0,), daemon=True).start()
 
-    def processes(self) -> list[tuple[int, str]]:
-        """Number and command line of everything that runs and is not the phone's own."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit() or int(entry.name) in self._own:
-                continue
-            with contextlib.suppress(OSError):
-                state = entry.joinpath("stat").read_text().rpartition(")")[2].split()[0]
-                words = entry.joinpath("cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                if state not in "ZX":
-                    found.append((int(entry.name), words.strip()))
-        return sorted(found)
-
-    def _end_processes(self) -> None:
-        deadline = time.monotonic() + 5
-        while (running := self.processes()) and time.monotonic() < deadline:
-            for pid, _ in running:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(0.005)
-
     # --- faults
 
     def heat(self, celsius: float) -> None:
@@ -323,7 +303,7 @@ class Phone:
             "inject": lambda **fault: self._schedule.add(Fault(**fault)),
             "log": lambda: list(self._log),
             "plug_in": self.plug_in,
-            "processes": self.processes,
+            "processes": lambda: processes.running(self._own),
             "reboot": self.reboot,
             "unplug": self.unplug,
         }

@@ -6,6 +6,7 @@ The lines are those of consoles that people have published.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 Line = tuple[str, str]
 
@@ -35,42 +36,68 @@ def applied(name: str, delegate: str, taken: int, nodes: int) -> Iterator[Line]:
     yield (f"Explicitly applied {name} delegate, and the model graph will be {how}", "INFO")
 
 
-def gpu(nodes: int, works: str) -> Iterator[Line]:
-    """The lines about the GPU, which "works", takes half of the nodes ("partial") or "none"."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a command line asks for.
+
+    Attributes:
+        gpu: what becomes of the GPU ("works", "partial": half of the nodes, "none"); None: nobody asked.
+        opengl: whether the GPU is to be used through OpenGL.
+        nnapi: whether NNAPI is to take all that is left.
+        external: whether an external delegate is.
+        xnnpack: whether XNNPACK was asked for; None: nobody said anything, so the runtime applies it.
+    """
+
+    gpu: str | None
+    opengl: bool
+    nnapi: bool
+    external: bool
+    xnnpack: bool | None
+
+
+def told(asked: Asked, nodes: int, for_xnnpack: int) -> Iterator[Line]:
+    """The lines of a run, in order.
+
+    Args:
+        asked: what the command line asks for.
+        nodes: operators of the model.
+        for_xnnpack: how many of them XNNPACK takes.
+    """
+    left = nodes
+    if asked.gpu is not None:
+        taken = {"works": nodes, "partial": max(1, nodes // 2), "none": 0}[asked.gpu]
+        yield from _gpu(taken, nodes, asked.opengl)
+        left -= taken
+    if asked.nnapi:
+        yield ("Created TensorFlow Lite delegate for NNAPI.", "INFO")
+        yield ("NNAPI delegate created.", "INFO")
+        yield from applied("NNAPI", "TfLiteNnapiDelegate", left, nodes)
+        left = 0
+    if asked.external:
+        yield ("EXTERNAL delegate created.", "INFO")
+        yield from applied("EXTERNAL", "StandInDelegate", left, nodes)
+        left = 0
+    # the nodes that another delegate took have become one
+    now = left + (left < nodes)
+    if asked.xnnpack:
+        yield ("XNNPACK delegate created.", "INFO")
+        yield from applied("XNNPACK", "TfLiteXNNPackDelegate", min(left, for_xnnpack), now)
+    elif asked.xnnpack is None and min(left, for_xnnpack):
+        yield replacing("TfLiteXNNPackDelegate", min(left, for_xnnpack), now)
+
+
+def _gpu(taken: int, nodes: int, opengl: bool) -> Iterator[Line]:
     yield ("Created TensorFlow Lite delegate for GPU.", "INFO")
     yield ("GPU delegate created.", "INFO")
-    if works == "none":
+    if not taken:
         yield ("Can not open OpenCL library on this device - dlopen failed: library not found", "ERROR")
         yield ("Falling back to OpenGL", "ERROR")
-        yield ("Created 0 GPU delegate kernels.", "INFO")
-        yield from applied("GPU", "TfLiteGpuDelegateV2", 0, nodes)
-        return
-    taken = nodes if works == "works" else max(1, nodes // 2)
-    if taken < nodes:
+    elif taken < nodes:
         yield ("Following operations are not supported by GPU delegate:", "ERROR")
-    yield ("Loaded OpenCL library with dlopen.", "INFO")
-    yield ("Initialized OpenCL-based API.", "INFO")
-    yield ("Created 1 GPU delegate kernels.", "INFO")
-    yield from applied("GPU", "TfLiteGpuDelegateV2", taken, nodes)
-
-
-def nnapi(nodes: int) -> Iterator[Line]:
-    """The lines about NNAPI, which takes everything."""
-    yield ("Created TensorFlow Lite delegate for NNAPI.", "INFO")
-    yield ("NNAPI delegate created.", "INFO")
-    yield from applied("NNAPI", "TfLiteNnapiDelegate", nodes, nodes)
-
-
-def external(nodes: int) -> Iterator[Line]:
-    """The lines about an external delegate, which takes everything."""
-    yield ("EXTERNAL delegate created.", "INFO")
-    yield from applied("EXTERNAL", "StandInDelegate", nodes, nodes)
-
-
-def xnnpack(taken: int, nodes: int, asked: bool) -> Iterator[Line]:
-    """The lines about XNNPACK, besides the one that the runtime itself prints."""
-    if asked:
-        yield ("XNNPACK delegate created.", "INFO")
-        yield from applied("XNNPACK", "TfLiteXNNPackDelegate", taken, nodes)
+    if taken and opengl:
+        yield ("Initialized OpenGL-based API.", "INFO")
     elif taken:
-        yield replacing("TfLiteXNNPackDelegate", taken, nodes)
+        yield ("Loaded OpenCL library with dlopen.", "INFO")
+        yield ("Initialized OpenCL-based API.", "INFO")
+    yield (f"Created {int(taken > 0)} GPU delegate kernels.", "INFO")
+    yield from applied("GPU", "TfLiteGpuDelegateV2", taken, nodes)

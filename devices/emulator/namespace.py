@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from devices.emulator import canned
+from devices.emulator import canned, programs
 
 #: where the phone's own things are: fifos, texts, what is bound over files of /proc
 OWN = Path("/.emulator")
@@ -48,7 +48,7 @@ def build(rooted: bool, properties: Mapping[str, str]) -> None:
     (new / "data/system/packages.list").write_text("com.android.shell 2000 0\n")
     (new / "sdcard").mkdir()
     (new / "sys").mkdir()
-    canned.write_programs(new / "system/bin", rooted, properties, _shell(), shutil.which("toybox"))
+    programs.install(new / "system/bin", rooted, properties, _shell(), shutil.which("toybox"))
     own = new / OWN.relative_to("/")
     own.mkdir()
     canned.write_sysfs(own / "sys")

@@ -20,7 +20,7 @@ from devices.emulator.faults import Fault
 from devices.errors import BadSettings, DeviceTrouble
 
 #: the stand-in for Google's `benchmark_model`, a file to put on an emulated phone
-BENCHMARK_MODEL = Path(__file__).with_name("benchmark_model")
+BENCHMARK_MODEL = Path(__file__).with_name("benchmark_model.sh")
 START_S = 60.0
 _STOP_S = 5.0
 _PATH = "/system/bin"

@@ -1,6 +1,6 @@
 """Runs on the phone what needs what the phone's own programs lack: Python with a TFLite runtime, or root.
 
-A program of the phone (a few lines of shell, `canned.REQUEST`) names its process; what it stands for runs
+A program of the phone (a few lines of shell, `programs.REQUEST`) names its process; what it stands for runs
 with its arguments, environment, directory and streams, and ends with it. The runtime is loaded once: a
 run starts by a fork, within milliseconds.
 """

@@ -12,13 +12,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from devices.emulator import console, delegates, flags, graph
 from devices.emulator.console import Figures, Node, Stat
+from devices.emulator.delegates import Asked
 from devices.emulator.flags import Given
 from devices.emulator.resident import Caller
 
@@ -159,7 +159,8 @@ class _Run:
     def _interpreter(self, given: Given, content: bytes) -> Any:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-        plain = given.values.get("use_xnnpack") in ("false", "0")
+        default = "false" if self.age == "2019" else "true"
+        plain = given.values.get("use_xnnpack", default) in ("false", "0")
         kind = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if plain else OpResolverType.AUTO
         threads = int(given.number("num_threads"))
         external = given.text("external_delegate_path")
@@ -189,21 +190,17 @@ class _Run:
             raise _Failed(str(error), "Failed to allocate tensors!") from error
         if self.age == "2.x":
             self._say("Initialized TensorFlow Lite runtime.")
-            for line in self._delegates(given, interpreter, plain):
+            asked = Asked(
+                gpu=self.gpu if given.switch("use_gpu") else None,
+                opengl=given.text("gpu_backend") == "gl",
+                nnapi=given.switch("use_nnapi"),
+                external=bool(external),
+                xnnpack=given.switch("use_xnnpack") if "use_xnnpack" in given.values else None,
+            )
+            nodes, taken = len(graph.operators(interpreter)), len(graph.delegated(interpreter))
+            for line in delegates.told(asked, nodes, taken):
                 self._say(*line)
         return interpreter
-
-    def _delegates(self, given: Given, interpreter: Any, plain: bool) -> Iterator[tuple[str, str]]:
-        nodes = len(graph.operators(interpreter))
-        if given.switch("use_gpu"):
-            yield from delegates.gpu(nodes, self.gpu)
-        if given.switch("use_nnapi"):
-            yield from delegates.nnapi(nodes)
-        if given.text("external_delegate_path"):
-            yield from delegates.external(nodes)
-        if not plain:
-            taken = len(graph.delegated(interpreter))
-            yield from delegates.xnnpack(taken, nodes, given.switch("use_xnnpack"))
 
     # --- the runs
 

@@ -69,12 +69,17 @@ class Host:
         self._reader.start()
 
     @staticmethod
-    def reaches(phone: EmulatedPhone) -> bool:
+    def answer_of(phone: EmulatedPhone) -> int | None:
+        """The command with which the phone answers a host without keys."""
         try:
             with Host(phone) as host:
-                return host.greeting.command == protocol.CNXN
+                return host.greeting.command
         except OSError:
-            return False
+            return None
+
+    @staticmethod
+    def reaches(phone: EmulatedPhone) -> bool:
+        return Host.answer_of(phone) == protocol.CNXN
 
     def send(self, message: Message) -> None:
         with self._sending:

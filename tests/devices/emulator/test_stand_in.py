@@ -140,6 +140,12 @@ def test_a_gpu_may_not_run_the_model(
     text, code = run(phone, f"--graph=/data/local/tmp/network.tflite {SHORT} --use_gpu=true")
     assert code == 0
     assert said in text
+    on_cpu = {
+        "works": "",
+        "partial": "Replacing 6 out of 7 node(s)",
+        "none": "Replacing 12 out of 12 node(s)",
+    }
+    assert (f"{on_cpu[gpu]} with delegate (TfLiteXNNPackDelegate)" in text) is (gpu != "works")
 
 
 def test_the_next_run_crashes_or_prints_garbage(known: EmulatedPhone, tiny: ModelFile) -> None:
