@@ -170,12 +170,12 @@ def unreachable(entry: Entry, error: DevicesError) -> tuple[Check, ...]:
     """The findings about a device that could not be asked."""
     said = one_line(str(error))
     if isinstance(error, _LOCKED):
-        remedy = {
+        accepting = {
             Unauthorized: "unlock the phone and accept the key on its screen, then examine it again",
             KeyRefused: "let the device accept one of this host's keys, then examine it again",
             HostKeyRejected: "run that command if this is the board you expect",
         }[type(error)]
-        return (Check("reachable", "ok", "it answers"), Check("authorised", "fault", said, remedy))
+        return (Check("reachable", "ok", "it answers"), Check("authorised", "fault", said, accepting))
     transient = isinstance(error, TransientError)  # other messages say themselves what helps
     remedy = _REMEDIES.get(entry.place.scheme) if transient else None
     return (Check("reachable", "fault", said, remedy or "do what it says, then examine the device again"),)
