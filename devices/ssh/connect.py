@@ -84,9 +84,11 @@ def connect(hops: tuple[Hop, ...], timeout_s: float) -> Connection:
             sock = _open(hop, transports[-1] if transports else None, _left(deadline, hop))
             transports.append(_begin(hop, sock))
             _login(hop, transports[-1], deadline, hops[: len(transports) - 1])
-    except BaseException:
+    except BaseException as error:
         guard.cancel()
         _close(transports)
+        if isinstance(error, (SSHException, OSError, EOFError)):
+            raise DeviceOffline(f"{hops[-1]}: logging in broke off: {error}") from error
         raise
     guard.cancel()
     return Connection(transports)
@@ -172,6 +174,7 @@ def _login(hop: Hop, transport: Transport, deadline: float, jumps: tuple[Hop, ..
     options.key_types = _preferred(tuple(options.key_types), known)
     try:
         transport.start_client(timeout=left_s)
+        shown = transport.get_remote_server_key()  # raises where the time was over in silence
     except IncompatiblePeer as error:
         raise DeviceTrouble(f"{hop}: its SSH server is too old or too different: {error}") from error
     except (SSHException, OSError, EOFError) as error:
@@ -181,7 +184,7 @@ def _login(hop: Hop, transport: Transport, deadline: float, jumps: tuple[Hop, ..
         raise DeviceOffline(
             f"{hop}: something listens there, but gave no SSH greeting in time or hung up"
         ) from error
-    _check_host_key(hop, transport.get_remote_server_key(), known, jumps)
+    _check_host_key(hop, shown, known, jumps)
     with keys_for(hop) as keys:
         _authenticate(hop, transport, keys, deadline)
 
@@ -237,7 +240,10 @@ def _learn(hop: Hop, kind: str, file: Path, jumps: tuple[Hop, ...]) -> str:
             ]
         return shlex.join(["ssh", *options, f"{hop.user}@{hop.hostname}", "true"])
     scan = ["ssh-keyscan", "-t", kind.removeprefix("ssh-").split("-")[0], "-p", str(hop.port), hop.hostname]
-    return f"{shlex.join(scan)} >> {shlex.quote(str(file))}"
+    folder = (
+        "" if file.parent.is_dir() else f"{shlex.join(['mkdir', '-p', '-m', '700', str(file.parent)])} && "
+    )
+    return f"{folder}{shlex.join(scan)} >> {shlex.quote(str(file))}"
 
 
 def _bracketed(host: str) -> str:

@@ -27,6 +27,8 @@ from devices.transport import Channel, CommandResult
 CONNECT_S = 20.0
 #: how long the peer may be silent while something is under way
 PATIENCE_S = 15.0
+#: how long a board that was lost is looked for once more when it is let go of
+LAST_S = 5.0
 #: Linux takes no longer argument, and a login shell gets the whole command line as one
 LINE_LIMIT_BYTES = 120_000
 #: printed by a process that was found, on the line before its own output
@@ -141,7 +143,10 @@ class SshTransport:
         return result.stdout
 
     def close(self) -> None:
-        """Let go of the board: end every process still running there. May be called twice."""
+        """Let go of the board: end every process still running there. May be called twice.
+
+        Over a broken link it tries a new one for some seconds.
+        """
         with self._lock:
             channels = list(self._channels)
         for channel in channels:
@@ -149,11 +154,16 @@ class SshTransport:
         with self._lock:
             link, self._link = self._link, None
             self._swept = True
-            if link is not None:
-                if link.alive:
-                    with contextlib.suppress(DevicesError):
-                        self._clean(link)
-                link.close("it was let go of")
+            if link is None:
+                return
+            with contextlib.suppress(DevicesError):
+                if not link.alive:
+                    link.close()
+                    link = Link(
+                        connect(self._hops, min(self._connect_s, LAST_S)), self.name, self._patience_s
+                    )
+                self._clean(link)
+            link.close("it was let go of")
 
     def _connected(self) -> Link:
         """The link, made anew if it broke."""
@@ -200,8 +210,12 @@ class SshTransport:
 
     def _end(self, link: Link, tag: str, group: int) -> None:
         """End a command's process group, and what left it."""
-        self._own(link, end_group(group))
-        self._own(link, sweep(tag))
+        try:
+            self._own(link, end_group(group))
+            self._own(link, sweep(tag))
+        except DeadlineExceeded:
+            link.close("it does not end what it was told to end")  # the next connection sweeps
+            raise
 
     def _run(self, link: Link, command: Sequence[str], stdin: bytes, timeout_s: float) -> CommandResult:
         channel = self._start_ours(link, command, command[0], by_line=False)

@@ -74,7 +74,7 @@ def test_other_kinds_of_keys(sshd: Sshd, home: Path, kind: str) -> None:
 
 
 def test_an_unknown_host_is_refused_with_the_command_that_accepts_it(sshd: Sshd, home: Path) -> None:
-    known = home / "known hosts"
+    known = home / "new" / "known hosts"
     transport = SshTransport("board", config=sshd.config, known_hosts=known)
     with pytest.raises(HostKeyRejected, match=r"not in .*known hosts.*ssh-keyscan -t ed25519") as caught:
         transport.run(["true"])

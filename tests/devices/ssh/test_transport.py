@@ -126,6 +126,15 @@ def test_a_dropped_connection_is_no_signal_and_the_next_call_cleans_up(sshd: Ssh
     transport.close()
 
 
+def test_letting_go_over_a_broken_link_ends_what_runs(sshd: Sshd) -> None:
+    transport = SshTransport("board", config=sshd.config)
+    assert transport.spawn(["sh", "-c", "echo begun; sleep 600"]).read_line(10.0) == b"begun"
+    sshd.cut()
+    assert started_through(transport)
+    transport.close()
+    assert gone(transport)
+
+
 def test_a_killed_shell_is_no_result(transport: SshTransport) -> None:
     """What ends the whole group may be the end of the device as well: no exit code is made up."""
     with pytest.raises(LinkLost, match="ended by something else"):
