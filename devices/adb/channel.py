@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 from devices.adb.execution import Execution
-from devices.errors import DeadlineExceeded, DevicesError, LinkLost
+from devices.errors import DeadlineExceeded, DevicesError, DeviceTrouble, LinkLost
 
 STDERR_KEPT_BYTES = 64 * 1024
 #: output that may wait for its reader before the process has to wait
 OUTPUT_BYTES = 4 << 20
+#: the longest line
+LINE_BYTES = 256 << 20
 #: how long a thread waits for news at a time; news wake it at once
 _LONG_S = 3600.0
 KILLED = 137
@@ -35,6 +36,7 @@ class AdbChannel:
         self._end = end
         self._lost = lost
         self._changed = threading.Condition()
+        self._wanted = False
         self._output = bytearray()
         self._looked = 0  # no line end before this
         self._errors = bytearray()
@@ -62,22 +64,22 @@ class AdbChannel:
 
     def read_line(self, timeout_s: float) -> bytes:
         """The next line (see `Channel.read_line`)."""
-        deadline = time.monotonic() + timeout_s
         with self._changed:
-            while True:
-                at = self._output.find(b"\n", self._looked)
-                if at >= 0 or self._over:
-                    break
-                self._looked = len(self._output)
-                if (
-                    not self._changed.wait(max(0.0, deadline - time.monotonic()))
-                    and time.monotonic() >= deadline
-                ):
-                    raise DeadlineExceeded(f"{self._name} gave no answer within {timeout_s:g} s")
+            self._wanted = True  # a line may be longer than what else may wait for its reader
+            self._changed.notify_all()
+            try:
+                come = self._changed.wait_for(self._line_has_come, max(0.0, timeout_s))
+            finally:
+                self._wanted = False
+            if not come:
+                raise DeadlineExceeded(f"{self._name} gave no answer within {timeout_s:g} s")
+            end = self._output.find(b"\n", self._looked)
             self._looked = 0
-            if at < 0 and not self._output:
+            if end < 0 and not self._over:
+                raise DeviceTrouble(f"{self._name} printed a line longer than {LINE_BYTES} bytes")
+            if end < 0 and not self._output:
                 self._raise_failure()
-            line = bytes(self._output[: at if at >= 0 else None])
+            line = bytes(self._output[: end if end >= 0 else None])
             del self._output[: len(line) + 1]
             self._changed.notify_all()
             return line
@@ -115,7 +117,7 @@ class AdbChannel:
         try:
             while not execution.over:
                 with self._changed:
-                    self._changed.wait_for(lambda: self._killed or len(self._output) < OUTPUT_BYTES)
+                    self._changed.wait_for(self._may_follow)
                     if self._killed:
                         break
                 try:
@@ -142,6 +144,15 @@ class AdbChannel:
                 self._changed.notify_all()
             if cut_off:
                 self._lost()
+
+    def _may_follow(self) -> bool:
+        return self._killed or self._wanted or len(self._output) < OUTPUT_BYTES
+
+    def _line_has_come(self) -> bool:
+        if self._output.find(b"\n", self._looked) >= 0:
+            return True
+        self._looked = len(self._output)
+        return self._over or self._looked > LINE_BYTES
 
     def _raise_failure(self) -> None:
         if self._failure is not None and not self._killed:

@@ -229,6 +229,12 @@ class TransportContract:
         assert len(channel.errors()) <= 64 * 1024
         channel.kill()
 
+    def test_a_line_may_be_long(self, transport: Transport) -> None:
+        channel = transport.spawn(["sh", "-c", "head -c 9000000 /dev/zero; echo; echo next"])
+        assert channel.read_line(30.0) == bytes(9_000_000)
+        assert channel.read_line(30.0) == b"next"
+        channel.kill()
+
     def test_a_process_that_takes_no_input(self, transport: Transport) -> None:
         channel = transport.spawn(["sleep", "60"])
         with pytest.raises(DeadlineExceeded):

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from devices.adb import AdbTransport, direct_tcp, execution, transport
-from devices.adb.channel import OUTPUT_BYTES, AdbChannel
+from devices.adb import AdbTransport, channel, direct_tcp, execution, transport
+from devices.adb.channel import AdbChannel
 from devices.emulator import EmulatedPhone, Fault
 from devices.errors import (
     BadSettings,
@@ -60,11 +60,11 @@ class TestLink:
         self, link: AdbTransport, shared_phone: EmulatedPhone, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(transport, "SETTLE_S", 0.5)
-        channel = link.spawn(["sleep", "60"])
+        process = link.spawn(["sleep", "60"])
         shared_phone.freeze(60)
         with pytest.raises(LinkLost, match="does not answer any more"):
             link.run(["true"], timeout_s=0.3)
-        for call in (lambda: channel.read_line(5), lambda: channel.wait(5), lambda: channel.write(b"x", 5)):
+        for call in (lambda: process.read_line(5), lambda: process.wait(5), lambda: process.write(b"x", 5)):
             with pytest.raises(LinkLost):
                 call()
         shared_phone.freeze(0)
@@ -145,8 +145,8 @@ class TestLink:
             for after, before in zip(shared_phone.carried(), (bytes_before, messages_before), strict=True)
         )
         chooses = random.Random(3)
-        places = [{"after_messages": each} for each in chooses.sample(range(messages_of_all), 12)]
-        places += [{"after_bytes": each} for each in chooses.sample(range(bytes_of_all), 12)]
+        places = [{"after_messages": each} for each in chooses.sample(range(messages_of_all), 8)]
+        places += [{"after_bytes": each} for each in chooses.sample(range(bytes_of_all), 8)]
         for number, place in enumerate(places):
             before, after = contents[number % 2], contents[(number + 1) % 2]
             link.push(before, path)
@@ -191,19 +191,28 @@ class TestPhone:
         with pytest.raises(DeviceTrouble, match="cannot read /dev/zero: it is longer than 3000000 bytes"):
             link.pull("/dev/zero")
 
-    def test_a_process_that_nobody_reads_has_to_wait(self, link: AdbTransport) -> None:
-        script = "i=0; while [ $i -lt 400 ]; do head -c 50000 /dev/zero; echo; i=$((i+1)); done; echo done"
-        channel = link.spawn(["sh", "-c", script])
-        assert isinstance(channel, AdbChannel)
-        with pytest.raises(DeadlineExceeded):
-            channel.wait(1.0)
-        assert len(channel._output) < 2 * OUTPUT_BYTES
-        count = 0
-        while channel.read_line(10.0) != b"done":
-            count += 1
-        assert count == 400
-        assert channel.wait(10.0) == 0
-        channel.kill()
+    def test_a_process_that_nobody_reads_has_to_wait(
+        self, link: AdbTransport, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(channel, "OUTPUT_BYTES", 100_000)
+        script = "i=0; while [ $i -lt 8 ]; do head -c 1000000 /dev/zero; echo; i=$((i+1)); done; echo done"
+        process = link.spawn(["sh", "-c", script])
+        assert isinstance(process, AdbChannel)
+        held = 0
+        while (now := len(process._output)) != held or not held:
+            held = now
+            time.sleep(0.3)
+        assert 100_000 <= held <= 100_000 + (1 << 20)
+        assert [len(process.read_line(10.0)) for _ in range(9)] == [1_000_000] * 8 + [4]
+        assert process.wait(10.0) == 0
+        process.kill()
+
+    def test_a_line_without_end(self, link: AdbTransport, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(channel, "LINE_BYTES", 3_000_000)
+        process = link.spawn(["cat", "/dev/zero"])
+        with pytest.raises(DeviceTrouble, match="cat printed a line longer than 3000000 bytes"):
+            process.read_line(30.0)
+        process.kill()
 
     def test_a_command_too_long_for_the_phone(self, link: AdbTransport) -> None:
         with pytest.raises(DeviceTrouble, match="standard input"):

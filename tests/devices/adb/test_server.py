@@ -79,6 +79,22 @@ class TestWithGooglesServer:
             transport.run(["true"])
         transport.close()
 
+    def test_what_survived_a_pulled_cable_ends_at_the_next_call(
+        self, adb_server: AdbServer, phone: EmulatedPhone
+    ) -> None:
+        """Even if a process was all that was in use: what left its group does not hear the link hang up."""
+        plug_in(adb_server, phone)
+        transport = through_server(f"{phone.host}:{phone.port}", adb_server.port)
+        channel = transport.spawn(["sh", "-c", "setsid sleep 66.7006 & echo begun; wait"])
+        assert channel.read_line(10.0) == b"begun"
+        phone.unplug(0.1)
+        with pytest.raises(LinkLost):
+            channel.read_line(20.0)
+        plug_in(adb_server, phone)
+        assert transport.run(["true"]).ok
+        assert not any("66.7006" in words for _, words in phone.processes())
+        transport.close()
+
     def test_a_server_that_ends_takes_its_calls_along(
         self, adb_server: AdbServer, phone: EmulatedPhone
     ) -> None:
