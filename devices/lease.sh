@@ -107,6 +107,12 @@ lost() {
     exit 0
 }
 
+still_newest() { # or it is lost, to another job or to the guard
+    newest
+    [ "$holder" = "${token}g" ] && lost "its time ran out"
+    [ "$holder" = "$token" ] || lost "somebody else has it since"
+}
+
 give_up() {
     forget "$token"
     fail "$1"
@@ -152,8 +158,7 @@ claim)
     echo "claimed $top"
     ;;
 beat)
-    newest
-    [ "$holder" = "$token" ] || lost "somebody else has it since"
+    still_newest
     if ! holds "$token"; then
         [ "${said_boot:-$boot}" = "$boot" ] || lost "the device has been started anew"
         lost "its time ran out"
@@ -165,8 +170,7 @@ beat)
         say "$before" "$said_expiry" "$said_kind" "$said_tag"
         lost "its time ran out"
     fi
-    newest
-    [ "$holder" = "$token" ] || lost "somebody else has it since"
+    still_newest
     guarded || start_guard "$4"
     echo beating
     ;;
