@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
-from rich.padding import Padding
-from rich.table import Table
 
 from mnas.cli.app import Exit
 from mnas.cli.devices_documents import (
@@ -20,13 +17,13 @@ from mnas.cli.devices_documents import (
     listed_document,
     machine_document,
 )
+from mnas.cli.devices_view import show_diagnosis, show_list
 from mnas.cli.opening import teller
 from mnas.cli.options import Bench, Json, Quiet, Wait
-from mnas.cli.output import Display, print_json, print_line, print_rich
+from mnas.cli.output import Display, print_json, print_line
 from mnas.errors import BadInput
 
 if TYPE_CHECKING:
-    from devices.doctor import Diagnosis, Glance
     from devices.entry import Entry
     from devices.inventory import Inventory
 
@@ -68,7 +65,7 @@ def list_devices(
     if as_json:
         print_json([listed_document(entry, one) for entry, one in rows])
     elif rows:
-        _show_list(inventory, rows)
+        show_list(inventory, rows)
     else:
         lacks = f"{inventory.path} has no device" if inventory.path else "no bench.toml here or above"
         print_line(f"{lacks}, and no phone is plugged in; local is always there")
@@ -190,7 +187,7 @@ def doctor(
         print_json([diagnosis_document(one) for one in found])
     else:
         for one in found:
-            _show_diagnosis(one)
+            show_diagnosis(one)
     return Exit.DEVICE_TROUBLE if any(one.level == "fault" for one in found) else Exit.DONE
 
 
@@ -274,47 +271,3 @@ def _with_plugged_in(inventory: Inventory) -> list[Entry]:
             continue
         entries += [] if entry.address in known else [entry]
     return entries
-
-
-def _show_list(inventory: Inventory, rows: list[tuple[Entry, Glance]]) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left")
-    table.title = f"Devices of {inventory.path}" if inventory.path else "Devices that are plugged in"
-    for column in ("name", "address", "state", "what"):
-        table.add_column(column, overflow="fold", header_style="dim")
-    for entry, one in rows:
-        known = entry.name != entry.address
-        table.add_row(
-            escape(entry.name) if known else "[dim]-[/]",
-            escape(entry.address),
-            f"[{_COLOURS.get(one.state, 'red')}]{escape(one.state)}[/]",
-            escape(_said(one)),
-        )
-    print_rich(table)
-
-
-_COLOURS = {"ready": "green", "in use": "yellow", "ok": "green", "warning": "yellow", "fault": "bold red"}
-
-
-def _said(one: Glance) -> str:
-    parts = [
-        f"by {one.holder}" if one.holder else "",
-        one.said,
-        described(one.machine) if one.machine else "",
-    ]
-    return "; ".join(part for part in parts if part)
-
-
-def _show_diagnosis(one: Diagnosis) -> None:
-    at = "" if one.entry.name == one.entry.address else f"  {escape(one.entry.address)}"
-    print_rich(f"[bold]{escape(one.entry.name)}[/]{at}")
-    if one.machine is not None:
-        print_rich(Padding(f"[dim]{escape(described(one.machine))}[/]", (0, 0, 0, 2), expand=False))
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for check in one.checks:
-        said = escape(check.said) + (f"\n[dim]→ {escape(check.remedy)}[/]" if check.remedy else "")
-        grid.add_row(f"  [{_COLOURS[check.level]}]{check.level}[/]", check.name, said)
-    print_rich(grid)
-    print_line("")
