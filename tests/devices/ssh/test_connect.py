@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from devices.errors import DeviceNotFound, DeviceOffline, DeviceTrouble, HostKeyRejected, KeyRefused, LinkLost
 from devices.ssh import SshTransport
@@ -224,3 +227,23 @@ def test_through_a_jump_host(sshd: Sshd, tmp_path: Path) -> None:
         command = shlex.split(str(caught.value).partition("accept it with: ")[2])
         assert command[command.index("-J") + 1] == f"{sshd.user}@{sshd.host}:{sshd.port}"
         assert f"UserKnownHostsFile={inner.known_hosts}" in command
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=300))
+def test_no_server_gets_anything_out_but_an_error_of_ours(garbage: bytes) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.sendall(b"SSH-2.0-Mad\r\n" + garbage)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        with pytest.raises(DeviceTrouble):
+            SshTransport("127.0.0.1", port=listener.getsockname()[1], connect_s=5.0).run(["true"])
+        thread.join()
