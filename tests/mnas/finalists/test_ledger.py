@@ -132,3 +132,20 @@ def test_a_changed_or_missing_model_is_noticed(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(BadRun, match="--fresh"):
         read_model(run, model)
+
+
+def test_passes_from_before_there_were_phones_are_read(run: RunDirectory, tmp_path: Path) -> None:
+    """Without what came later: statistics of runners, temperatures, leases, clusters, delegates asked for."""
+    lines = [json.loads(line) for line in run.finalists.read_text().splitlines()]
+    for line in lines:
+        if line["record"] != "pass":
+            continue
+        context = line["pass"]["context"]
+        del line["pass"]["summary"], context["settings"]["delegate"]
+        for later in ("frequency_khz", "temperature_before_c", "conditions", "fence", "libraries", "suspect"):
+            del context[later]
+        for later in ("runtime_sha256", "abi", "soc", "clusters", "os_build"):
+            del context["facts"][later]
+    old = Ledger(tmp_path / "finalists.jsonl")
+    old.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert old.read() == Ledger(run.finalists).read()
