@@ -11,9 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from paramiko import Agent
-from paramiko.pkey import PKey, UnknownKeyType
+from paramiko.pkey import PKey
 from paramiko.ssh_exception import PasswordRequiredException, SSHException
 
 from devices.ssh.config import Hop
@@ -72,7 +71,7 @@ def _add_file(keys: Keys, path: Path, held: Mapping[bytes, PKey], named: bool) -
         keys.usable.append((PKey.from_path(path), str(path)))
     except (PasswordRequiredException, TypeError):  # cryptography says TypeError for a missing passphrase
         keys.locked.append(path)
-    except (OSError, ValueError, SSHException, UnsupportedAlgorithm, UnknownKeyType) as error:
+    except Exception as error:  # noqa: BLE001 - the library below has many classes for a file that is no key
         reason = (error.strerror if isinstance(error, OSError) else None) or "not a key that can be used"
         keys.unusable.append(f"{path}: {reason}")
 
