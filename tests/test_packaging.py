@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("mnas", "devices", "latency_tables", "controllers")
 #: what runs on boards only, in place of what is declared; and the modules beside benchmarks and tests
 ELSEWHERE = {"tflite_runtime"}
-OURS = {*PACKAGES, "tests", "common"}
+OURS = {*PACKAGES, "tests", *(path.stem for path in (ROOT / "benchmarks").glob("*.py"))}
 
 
 def imported(source: str) -> Iterator[str]:

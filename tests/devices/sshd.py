@@ -88,7 +88,7 @@ class Sshd:
             host_key = (self.folder / "hostkey.pub").read_text().split()[:2]
             self.known_hosts.write_text(f"[{self.host}]:{self.port} {' '.join(host_key)}\n")
             with (self.folder / "log").open("ab") as log:
-                command = [*(self.command or [SSHD]), "-D", "-e", "-f", str(self.folder / "sshd_config")]
+                command = [*(self.command or [str(SSHD)]), "-D", "-e", "-f", str(self.folder / "sshd_config")]
                 self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             if self._answers():
                 return
