@@ -26,7 +26,7 @@ from devices.staging import Staging
 from devices.transport import Transport
 
 #: visits that the device knows of beforehand, so that it need not wait for this host between two
-AHEAD = 4
+AHEAD = 16
 
 
 class BenchmarkModelDevice:
