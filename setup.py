@@ -16,7 +16,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
-    package_data={"": ["py.typed", "*.sh", "*.tflite", "benchmark_model"]},
+    package_data={"": ["py.typed", "*.sh", "*.tflite"]},
     install_requires=[
         "adb-shell>=0.4.4",
         "adbutils>=2.10",
