@@ -14,17 +14,18 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from devices.emulator import console, delegates, flags, graph
+from devices.emulator import console, delegates, flags, graph, memory
 from devices.emulator.console import Figures, Node, Stat
 from devices.emulator.delegates import Asked
 from devices.emulator.flags import Given
 from devices.emulator.resident import Caller
 
+#: what one run may allocate
+MEMORY_BYTES = 3 << 30
 _OWN = "/.emulator"
 _KNOWN_LEAST_US, _KNOWN_RANGE_US = 1000, 99_000
-_PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
 _GARBAGE = (
     b"\x1b[2J\x1b]0;gone\x07count=\xff\xfe avg=nan \x00 \xc3\x28 Inference timings in us: Init: -1,\n" * 40
 )
@@ -52,7 +53,8 @@ class _Failed(Exception):
 
 
 def run(caller: Caller, config: dict[str, Any]) -> int:
-    """Run once; gives the exit code."""
+    """Run once, with no more memory than a phone has; gives the exit code."""
+    memory.allow(MEMORY_BYTES)
     return _Run(caller, config["console"], config["latency"] == "known", config["gpu"]).run()
 
 
@@ -77,10 +79,14 @@ class _Run:
             self._say("STARTING!")
             self._run()
         except _Failed as failure:
-            for complaint in failure.args:
+            for complaint in filter(None, failure.args):
                 self._complain(complaint)
             self._complain("Benchmarking failed.")
             return 1
+        except MemoryError:
+            self._end(
+                "terminating with uncaught exception of type std::bad_alloc: std::bad_alloc", signal.SIGABRT
+            )
         return 0
 
     def _run(self) -> None:
@@ -97,19 +103,19 @@ class _Run:
         if not given.text("graph"):
             raise _Failed("Please specify the name of your TF Lite input file with --graph")
         self._log_parameters(given)
-        begun_kb = _resident_kb()
+        begun_kb = memory.resident_kb()
         begun = time.perf_counter_ns()
         content = self._read_model(given)
         interpreter = self._interpreter(given, content)
         init_us = (time.perf_counter_ns() - begun) // 1000
-        init_kb = max(0, _resident_kb() - begun_kb)
+        init_kb = max(0, memory.resident_kb() - begun_kb)
         if self.age == "2.x":
             self._say(f"The input model file size (MB): {console.number(len(content) / 1e6)}")
         self._say(f"Initialized session in {console.number(init_us / 1e3)}ms{'.' * (self.age == '2.x')}")
         known_us = round(1000 * known_latency_ms(hashlib.sha256(content).hexdigest()))
         warmup, regular = self._measure(given, interpreter, known_us)
-        peak_mb = _peak_mb() if given.switch("report_peak_memory_footprint") else None
-        overall_kb = max(0, _resident_kb() - begun_kb)
+        peak_mb = memory.peak_mb() if given.switch("report_peak_memory_footprint") else None
+        overall_kb = max(0, memory.resident_kb() - begun_kb)
         figures = Figures(init_us, warmup, regular, len(content), init_kb, overall_kb, peak_mb)
         for line in console.end(figures, self.age):
             self._say(line)
@@ -129,6 +135,13 @@ class _Run:
         prefix = "ERROR: " if self.age == "2.x" else ""
         print(f"{prefix}{line}", file=sys.stderr, flush=True)  # noqa: T201 - it is the program's output
 
+    def _end(self, said: str, number: signal.Signals) -> NoReturn:
+        """End as a program that crashes."""
+        os.write(2, f"{said}\n".encode() if said else b"")
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        os._exit(1)
+
     def _log_parameters(self, given: Given) -> None:
         if self.age == "2.x":
             self._say(f"Log parameter values verbosely: [{int(given.switch('verbose'))}]")
@@ -144,9 +157,12 @@ class _Run:
     def _read_model(self, given: Given) -> bytes:
         name = given.text("graph")
         try:
-            return self.caller.path(name).read_bytes()
+            content = self.caller.path(name).read_bytes()
         except OSError as error:
             raise _Failed(f"Could not open '{name}'.", f"Failed to mmap model {name}") from error
+        if not content:
+            raise _Failed("Mmap of '3' at offset '0' failed with error '22'.", f"Failed to mmap model {name}")
+        return content
 
     def _write(self, name: str, content: bytes) -> None:
         try:
@@ -266,8 +282,7 @@ class _Run:
             except FileNotFoundError:
                 continue
             if name == "runner_crash":
-                signal.signal(signal.SIGSEGV, signal.SIG_DFL)
-                os.kill(os.getpid(), signal.SIGSEGV)
+                self._end("", signal.SIGSEGV)
             os.write(1, _GARBAGE)
             os._exit(0)
 
@@ -287,13 +302,3 @@ class _Run:
     def _say_table(self, table: str) -> None:
         target = sys.stderr if self.age == "2.x" else sys.stdout
         print(table, file=target, flush=True)
-
-
-def _resident_kb() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_KB
-
-
-def _peak_mb() -> float:
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

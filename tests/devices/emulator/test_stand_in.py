@@ -10,6 +10,8 @@ import pytest
 
 from devices.emulator import BENCHMARK_MODEL, EmulatedPhone, Fault, known_latency_ms
 from devices.measurement import ModelFile
+from latency_tables.ops import OpSpec
+from latency_tables.tflite import single, write
 from tests.devices.emulator.hosts import Host, wait_until
 from tests.devices.phones import emulated_phone
 
@@ -107,7 +109,7 @@ def test_it_talks_as_the_tool_of_2019(start_phone: Callable[..., EmulatedPhone],
 
 
 def test_its_help_and_its_failures(real: EmulatedPhone, tiny: ModelFile) -> None:
-    install(real, tiny, ModelFile("broken.tflite", b"TFL3" * 20))
+    install(real, tiny, ModelFile("broken.tflite", b"TFL3" * 20), ModelFile("empty.tflite", b""))
     text, code = run(real, "--help")
     assert code == 1
     assert "\t--use_gpu=false" in text
@@ -115,6 +117,7 @@ def test_its_help_and_its_failures(real: EmulatedPhone, tiny: ModelFile) -> None
         ("", "Please specify the name of your TF Lite input file with --graph"),
         ("--graph=/nothing", "Failed to mmap model /nothing"),
         ("--graph=/data/local/tmp/broken.tflite", "Failed to mmap model"),
+        ("--graph=/data/local/tmp/empty.tflite", "Failed to mmap model"),
         ("--num_runs=many", "Failed to parse flag"),
         ("--graph=/data/local/tmp/tiny.tflite --external_delegate_path=/no.so", "Failed to apply EXTERNAL"),
     ):
@@ -160,6 +163,15 @@ def test_the_next_run_crashes_or_prints_garbage(known: EmulatedPhone, tiny: Mode
     text, code = run(known, flags)
     assert code == 0
     assert "Inference (avg)" in text
+
+
+def test_it_has_no_more_memory_than_a_phone(known: EmulatedPhone) -> None:
+    spec = "average_pool_2d/float32/1x8000x8000x4/1x8000x8000x4/k3x3/s1x1/same"
+    greedy = ModelFile("greedy.tflite", write(single(OpSpec.parse(spec))))
+    install(known, greedy)
+    text, code = run(known, f"--graph=/data/local/tmp/greedy.tflite {SHORT}")
+    assert code == 134
+    assert "std::bad_alloc" in text
 
 
 def test_it_ends_with_the_one_who_started_it(real: EmulatedPhone, tiny: ModelFile) -> None:
