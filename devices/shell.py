@@ -24,6 +24,8 @@ TAG_VARIABLE = "MNAS_JOB"
 _TAG = re.compile(r"[A-Za-z0-9.]{4,64}")
 #: the longest numbers behind marks: of a process, of an exit code
 _GROUP_DIGITS, _CODE_DIGITS = 10, 3
+#: how often processes are looked for that will not end
+_SWEEPS = 20
 
 
 def new_tag() -> str:
@@ -77,9 +79,12 @@ def sweep(tag: str) -> list[str]:
     """
     if not _TAG.fullmatch(tag):
         raise ValueError(f"not a tag: {tag!r}")
+    # looked for until none is found: some may just be starting others, and none ends at once
     script = (
-        f"for f in $(grep -l {TAG_VARIABLE}={tag} /proc/[0-9]*/environ 2>/dev/null); do "
-        'p=${f#/proc/}; p=${p%/environ}; [ "$p" = "$$" ] || kill -9 "$p" 2>/dev/null; done; true'
+        f"n=0; left=1; while [ $left -gt 0 ] && [ $n -lt {_SWEEPS} ]; do n=$((n+1)); left=0; "
+        f"for f in $({TAG_VARIABLE}= grep -l {TAG_VARIABLE}={tag} /proc/[0-9]*/environ 2>/dev/null); do "
+        'p=${f#/proc/}; p=${p%/environ}; [ "$p" = "$$" ] || { left=1; kill -9 "$p" 2>/dev/null; }; '
+        "done; done; true"
     )
     return ["sh", "-c", script]
 

@@ -21,10 +21,14 @@ from adb_shell.transport.tcp_transport import TcpTransport
 from devices.adb.keys import Signer, default_key, signers
 from devices.adb.messages import (
     AUTH,
+    CLSE,
     CNXN,
+    OKAY,
+    OPEN,
     PAYLOAD_BYTES,
     STLS,
     WITHOUT_CHECKSUMS,
+    WRTE,
     BrokenProtocol,
     Link,
     Message,
@@ -305,7 +309,11 @@ def _authenticate(
 
 def _answer(link: Link, name: str, timeout_s: float) -> Message:
     """The next message that a handshake can have."""
+    deadline = time.monotonic() + timeout_s
     message = read_message(link, timeout_s)
+    # a cable may still hold what the phone had to say to whoever used it before
+    while isinstance(link, UsbLink) and message.command in (OPEN, OKAY, WRTE, CLSE):
+        message = read_message(link, deadline - time.monotonic())
     if message.command == STLS:
         raise DeviceTrouble(
             f"{name} wants TLS, as 'wireless debugging' does: use an adb server (`adb pair`, `adb connect`), "

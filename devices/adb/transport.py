@@ -159,7 +159,9 @@ class AdbTransport:
                 if before is not None:
                     before.close()
                     self._answer(connection, sweep(self.tag))
-                    self._remove(connection, sorted(self._unfinished))
+                    unfinished = sorted(self._unfinished)
+                    self._remove(connection, unfinished)
+                    self._unfinished.difference_update(unfinished)
             except BaseException:
                 connection.close()
                 raise
@@ -181,10 +183,10 @@ class AdbTransport:
         try:
             execution = Execution(connection, wrap(command, tag), timeout_s)
             result = complete(execution, name, stdin, deadline, timeout_s)
+        except TransientError:
+            raise
         except DeadlineExceeded:
             self._answer(connection, sweep(tag))
-            raise
-        except DeviceTrouble:
             raise
         except BaseException:
             self._end_quietly(connection, tag)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from devices.adb import AdbTransport, direct, direct_tcp, direct_usb
 from devices.adb.direct import UsbLink
 from devices.adb.keys import make_if_absent
-from devices.adb.messages import AUTH, CLSE, CNXN, OKAY, OPEN, STLS, WRTE
+from devices.adb.messages import AUTH, CLSE, CNXN, OKAY, OPEN, STLS, WRTE, header
 from devices.emulator import EmulatedPhone
 from devices.errors import (
     DeviceNotFound,
@@ -264,6 +264,14 @@ class TestUsb:
         UsbLink(usb).write(b"alone", b"")
         assert usb.written == [b"header", b"payload", b"alone"]
 
+    def test_what_the_cable_still_holds_is_passed_over(self) -> None:
+        old = [header(WRTE, 3, 4, b"old", False), b"old", header(CLSE, 3, 4, b"", False)]
+        greeting = [header(CNXN, 0x0100_0001, 4096, BANNER, False), BANNER]
+        link = UsbLink(ScriptedUsb([*old, *greeting, TimedOut(b"")]))
+        connection = direct._shake_hands(link, "phone", [], "no key", None)
+        assert connection.features == {"shell_v2", "cmd"}
+        connection.close()
+
     def test_it_ends(self) -> None:
         link = UsbLink(ScriptedUsb([TimedOut(b"")] * 1000))
         with pytest.raises(TimeoutError):
@@ -287,13 +295,16 @@ class ScriptedUsb:
     def bulk_read(self, count: int, timeout_s: float) -> bytes:
         from adb_shell.exceptions import UsbReadFailedError
 
-        data = next(self._reads)
+        data = next(self._reads, TimedOut(b""))
         time.sleep(0.001)
         if isinstance(data, TimedOut):
             cause = type("USBErrorTimeout", (Exception,), {"received": bytes(data)})()
             raise UsbReadFailedError("timed out", cause)
         assert len(data) <= count
         return data
+
+    def close(self) -> None:
+        pass
 
     def bulk_write(self, data: bytes, timeout_s: float) -> int:
         self.written.append(data)
