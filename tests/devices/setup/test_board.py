@@ -151,37 +151,26 @@ def test_a_board_without_network_gets_a_runtime_that_measures(
         device.close()
 
 
-def test_a_board_with_a_network_installs_by_itself(tmp_path: Path, wheels: Path) -> None:
+def test_a_board_with_a_network_installs_by_itself_and_pip_is_not_trusted(
+    tmp_path: Path, wheels: Path
+) -> None:
+    """A wheel whose tag understates what it needs installs well and fails; then the next runtime is tried."""
     numpy("2.4.6", wheels)
-    litert("2.3.0", wheels)
+    litert("2.3.0", wheels, BROKEN)
+    litert("2.1.0", wheels)
     site = tmp_path / "index"
     site.mkdir()
     with index(wheels, site) as url, board(tmp_path, index_url=url) as transport:
         told: list[str] = []
         found = set_up_board(transport, work_folder(transport), told.append)
-        assert (found.runtime_version, found.numpy_version) == ("2.3.0", "2.4.6")
+        assert (found.runtime_version, found.numpy_version) == ("2.1.0", "2.4.6")
         assert "installing ai-edge-litert 2.3.0 from the board's network" in told
         assert not any("bringing" in line for line in told)
 
 
-def test_wheels_come_over_from_this_host_when_the_board_has_no_network(
+def test_when_nothing_works_every_reason_is_told(
     tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    numpy("2.4.6", wheels)
-    litert("2.3.0", wheels)
-    site = tmp_path / "index"
-    site.mkdir()
-    with index(wheels, site) as url, board(tmp_path) as transport:
-        _only_index(monkeypatch, url)
-        told: list[str] = []
-        assert set_up_board(transport, work_folder(transport), told.append).runtime_version == "2.3.0"
-        assert any("bringing wheel 2 of 2 over: numpy-2.4.6" in line for line in told)
-
-
-def test_what_pip_installed_is_not_trusted(
-    tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A wheel whose tag understates what it needs installs well and fails; then the next runtime is tried."""
     numpy("2.4.6", wheels)
     litert("2.3.0", wheels, BROKEN)
     monkeypatch.setattr(board_module, "suitable", lambda python: suitable(python)[:2])
@@ -195,8 +184,26 @@ def test_what_pip_installed_is_not_trusted(
         assert "ai-edge-litert 2.1.0: the board's pip says: " in told
         assert "benchmark_model" in told
         assert not Path(work, "venv").exists()
-        litert("2.1.0", wheels)
-        assert set_up_board(transport, work, wheels=wheels).runtime_version == "2.1.0"
+
+
+def test_pip_and_wheels_come_over_from_this_host_when_the_board_has_neither_pip_nor_network(
+    tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numpy("2.4.6", wheels)
+    litert("2.3.0", wheels)
+    repack("pip", wheels)
+    read = board_module.read_description
+    monkeypatch.setattr(
+        board_module, "read_description", lambda answer: replace(read(answer), ensurepip=False)
+    )
+    site = tmp_path / "index"
+    site.mkdir()
+    with index(wheels, site) as url, board(tmp_path) as transport:
+        _only_index(monkeypatch, url)
+        told: list[str] = []
+        assert set_up_board(transport, work_folder(transport), told.append).runtime_version == "2.3.0"
+        assert "bringing pip over" in told
+        assert any("bringing wheel 2 of 2 over: numpy-2.4.6" in line for line in told)
 
 
 @pytest.mark.parametrize("python", OLD_PYTHONS, ids=lambda path: path.name)
@@ -216,23 +223,6 @@ def test_old_pythons(tmp_path: Path, wheels: Path, python: Path) -> None:
         assert found.runtime == "tflite-runtime"
         assert found.numpy_version == "1.24.4"
         assert found.python_version.startswith("3.8.")
-
-
-def test_a_python_without_ensurepip_gets_pip_from_here(
-    tmp_path: Path, wheels: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    numpy("2.4.6", wheels)
-    litert("2.3.0", wheels)
-    repack("pip", wheels)
-    read = board_module.read_description
-    monkeypatch.setattr(
-        board_module, "read_description", lambda answer: replace(read(answer), ensurepip=False)
-    )
-    with board(tmp_path) as transport:
-        told: list[str] = []
-        found = set_up_board(transport, work_folder(transport), told.append, wheels=wheels)
-        assert found.runtime_version == "2.3.0"
-        assert "bringing pip over" in told
 
 
 def test_a_board_without_python_and_one_that_is_named_wrongly(tmp_path: Path) -> None:
