@@ -24,11 +24,6 @@ from tests.devices.setup.wheelhouse import index, repack, stand_in
 from tests.devices.sshd import running_sshd
 
 THIS_PYTHON = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
-OLD_PYTHONS = [
-    path
-    for version in ("3.6", "3.8")
-    for path in sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python{version}"))[-1:]
-]
 NOBODY = "http://127.0.0.1:9/simple"
 
 NUMPY = """
@@ -206,9 +201,14 @@ def test_pip_and_wheels_come_over_from_this_host_when_the_board_has_neither_pip_
         assert any("bringing wheel 2 of 2 over: numpy-2.4.6" in line for line in told)
 
 
-@pytest.mark.parametrize("python", OLD_PYTHONS, ids=lambda path: path.name)
-def test_old_pythons(tmp_path: Path, wheels: Path, python: Path) -> None:
+@pytest.mark.hardware  # or Pythons as old as boards have them
+@pytest.mark.parametrize("version", ["3.6", "3.8"])
+def test_old_pythons(tmp_path: Path, wheels: Path, version: str) -> None:
     """With Python 3.8 a board gets the old runtime with an old NumPy; with 3.6 it is told what to do."""
+    found = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python{version}"))
+    if not found:
+        pytest.skip(f"no Python {version} of pyenv here")
+    python = found[-1]
     numpy("2.4.6", wheels)
     numpy("1.24.4", wheels)
     litert("2.3.0", wheels)
@@ -219,10 +219,10 @@ def test_old_pythons(tmp_path: Path, wheels: Path, python: Path) -> None:
             with pytest.raises(RuntimeMissing, match=r"Python 3\.6.*install Python 3\.8"):
                 set_up_board(transport, work_folder(transport), wheels=wheels)
             return
-        found = set_up_board(transport, work_folder(transport), wheels=wheels)
-        assert found.runtime == "tflite-runtime"
-        assert found.numpy_version == "1.24.4"
-        assert found.python_version.startswith("3.8.")
+        made = set_up_board(transport, work_folder(transport), wheels=wheels)
+        assert made.runtime == "tflite-runtime"
+        assert made.numpy_version == "1.24.4"
+        assert made.python_version.startswith("3.8.")
 
 
 def test_a_board_without_python_and_one_that_is_named_wrongly(tmp_path: Path) -> None:
