@@ -29,7 +29,7 @@ class Fault:
         kind: one of `KINDS`.
         after_bytes: happens when the link has carried this many further bytes, both directions together.
         after_messages: happens when the link has carried this many further messages of the ADB protocol.
-            With neither it happens at once.
+            With neither it happens at once. What another thread has on its way at that moment still goes.
         seconds: how long it lasts, for the kinds that last.
     """
 

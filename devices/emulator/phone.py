@@ -203,8 +203,10 @@ class EmulatedPhone:
         said = []
         for options in _namespaces():
             ours, theirs = socket.socketpair()
-            with theirs:
+            with theirs, contextlib.ExitStack() as on_failure:
+                on_failure.callback(ours.close)
                 self._process = _spawn(options, theirs.fileno())
+                on_failure.pop_all()
             self._control = ours
             self._lines = ours.makefile("r", encoding="utf-8")
             ours.settimeout(START_S)

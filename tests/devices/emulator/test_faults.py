@@ -64,7 +64,8 @@ def test_unplugged_at_a_byte(phone: EmulatedPhone, after: int) -> None:
         before = phone.carried()[0]
         phone.inject(Fault("unplug", after_bytes=after, seconds=0.2))
         assert unframe(host.open("shell,v2,raw:head -c 200000 /dev/zero").wait())[2] is None
-        assert phone.carried()[0] == before + after
+        # the other direction may have something on its way at that moment
+        assert before + after <= phone.carried()[0] <= before + after + 2 * protocol.HEADER.size
     wait_until(lambda: Host.reaches(phone))
     assert phone.fired() == ["unplug"]
     assert phone.processes() == []
@@ -75,7 +76,7 @@ def test_unplugged_at_a_message(phone: EmulatedPhone) -> None:
         wait_until(lambda: phone.carried()[1] == 2)
         phone.inject(Fault("unplug", after_messages=7, seconds=60))
         assert unframe(host.open("shell,v2,raw:while echo; do :; done").wait())[2] is None
-        assert phone.carried()[1] == 2 + 7
+        assert 2 + 7 <= phone.carried()[1] <= 2 + 7 + 1
     assert not Host.reaches(phone)
     phone.plug_in()
     wait_until(lambda: Host.reaches(phone))
@@ -205,3 +206,16 @@ def test_nonsense_ends_the_connection_and_nothing_else(phone: EmulatedPhone) -> 
 
 def test_every_kind_is_told() -> None:
     assert all(Fault(kind).kind == kind and told for kind, told in KINDS.items())
+
+
+def test_a_host_that_takes_only_little_at_a_time(phone: EmulatedPhone) -> None:
+    with Host(phone, max_payload_bytes=4096) as host:
+        assert len(host.shell("head -c 100000 /dev/zero")) == 100_000
+
+
+def test_a_frame_that_is_too_long_ends_its_shell(phone: EmulatedPhone) -> None:
+    with Host(phone) as host:
+        stream = host.open("shell,v2,raw:exec sleep 67")
+        stream.send(struct.pack("<BI", 0, 1 << 30))
+        assert unframe(stream.wait())[2] == 129
+        assert host.shell("echo alive") == "alive\n"

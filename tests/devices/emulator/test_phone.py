@@ -164,3 +164,24 @@ def test_it_runs_from_the_command_line() -> None:
         assert address.startswith("adb://127.0.0.1:")
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
+
+
+def test_where_there_can_be_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(DeviceTrouble, match="needs unshare: install util-linux"):
+        EmulatedPhone()
+
+
+def test_where_namespaces_are_forbidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "unshare").write_text("#!/bin/sh\necho 'unshare: Operation not permitted' >&2\nexit 1\n")
+    (tmp_path / "unshare").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(DeviceTrouble, match=r"leave to make namespaces.*exit code 1"):
+        EmulatedPhone()
+
+
+def test_a_port_that_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(BadSettings, match=f"port {port}"):
+            EmulatedPhone(port=port)
