@@ -6,6 +6,7 @@ Knows plans, deadlines and crashes. Does not know how the device is reached or h
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,12 +21,14 @@ from devices.errors import (
     ProfilerUnavailable,
     RuntimeMissing,
     TransientError,
+    UnreadableOutput,
     WorkerCrashed,
 )
-from devices.facts import MachineFacts, cores, cpu_model, memory_bytes, operating_system
-from devices.measurement import Context, DeviceFacts, Failure, ModelFile, OperatorTime, Pass, Settings
+from devices.facts import MachineFacts
+from devices.measurement import Context, DeviceFacts, Failure, ModelFile, Pass, Settings
 from devices.plan import Plan
-from devices.runners.device_facts import device_facts
+from devices.runners.device_facts import device_facts, unsurveyed
+from devices.runners.replies import Greeting, burst, greeting
 from devices.runners.visits import explain, schedule
 from devices.runners.worker_process import START_S, WorkerProcess, one_line
 from devices.staging import Staging
@@ -81,7 +84,7 @@ class LitertDevice:
         self._machine = machine
         self._directory: str | None = None
         self._worker: WorkerProcess | None = None
-        self._hello: dict[str, Any] = {}
+        self._hello: Greeting | None = None
         self._facts: DeviceFacts | None = None
         self._sent: dict[str, str] = {}
 
@@ -99,15 +102,14 @@ class LitertDevice:
             BadSettings: the settings do not fit it.
         """
         if self._facts is None:
-            self._running()
-            hello = self._hello
+            hello = self._greeted()
             self._facts = device_facts(
-                self._machine or self._look(hello["machine"]),
+                self._machine or unsurveyed(hello.machine, self._read),
                 self.address,
-                runtime=hello["runtime"],
-                runtime_version=hello["runtime_version"],
-                python_version=hello["python_version"],
-                cores=hello["cores"],
+                runtime=hello.runtime,
+                runtime_version=hello.runtime_version,
+                python_version=hello.python_version,
+                told_cores=hello.cores,
             )
         return self._facts
 
@@ -154,6 +156,12 @@ class LitertDevice:
             self._sent.clear()
             self._transport.close()
 
+    def _greeted(self) -> Greeting:
+        """What the running worker said of itself."""
+        self._running()
+        assert self._hello is not None
+        return self._hello
+
     def _running(self) -> WorkerProcess:
         """A worker that has been greeted, started if there is none."""
         if self._worker is None or not self._worker.alive:
@@ -183,9 +191,8 @@ class LitertDevice:
         script = f"{self._directory}/{WORKER_FILE.name}"
         worker = WorkerProcess(self._transport, self._python, script, self._directory)
         try:
-            self._hello = worker.ask(
-                "hello", START_S, threads=self._settings.threads, cpus=self._settings.cpus
-            )
+            asked = {"threads": self._settings.threads, "cpus": self._settings.cpus}
+            self._hello = greeting(worker.ask("hello", START_S, **asked))
         except BaseException:
             worker.kill()
             raise
@@ -205,9 +212,9 @@ class LitertDevice:
 
     def _check(self, plan: Plan, reference: str | None) -> None:
         """Whether the plan can be followed at all."""
-        self._running()
-        if plan.per_operator and self._hello["profiler"]:
-            raise ProfilerUnavailable(f"{self.address}: {self._hello['profiler']}")
+        hello = self._greeted()
+        if plan.per_operator and hello.profiler:
+            raise ProfilerUnavailable(f"{self.address}: {hello.profiler}")
         if plan.reference is None or reference is None:
             return
         once = replace(plan, warmup_runs=0, min_runs=1, min_time_s=0.0, per_operator=False, reference=None)
@@ -227,7 +234,11 @@ class LitertDevice:
         if not made.ok:
             reason = one_line(made.stderr.decode(errors="replace"))
             raise DeviceTrouble(f"{self.address}: cannot make a temporary directory: {reason}")
-        return made.stdout.decode().strip()
+        directory = made.stdout[:4096].decode(errors="replace").removesuffix("\n")
+        inside = "(?:.*/)?" if self._staging is None else re.escape(f"{self._staging.work}/worker/")
+        if not re.fullmatch(rf"{inside}mnas\.\w{{8}}", directory):
+            raise UnreadableOutput(f"{self.address}: this is no temporary directory: {one_line(directory)!r}")
+        return directory
 
     def _send(self, model: ModelFile, key: str) -> dict[str, str]:
         if key not in self._sent:
@@ -254,47 +265,40 @@ class LitertDevice:
         self, model: ModelFile, key: str, index: int, plan: Plan, reference: str | None
     ) -> Pass | Failure:
         """One burst of one model, or why there is none."""
-        self._running()  # trouble with starting a worker is the device's, not this model's
+        hello = self._greeted()  # trouble with starting a worker is the device's, not this model's
         facts = self.facts
         self._send(model, key)
         started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         try:
-            reply = self._ask(model, key, plan, reference)
+            found = burst(self._ask(model, key, plan, reference))
         except TransientError:
             raise
         except DevicesError as error:
             return Failure(model.name, key, type(error).__name__, explain(model, error, facts, plan))
-        operators = reply["operators"]
         return Pass(
             model=model.name,
             sha256=key,
             index=index,
-            samples_ms=tuple(reply["samples_ms"]),
-            dropped=reply["dropped"],
-            reference_ms=reply["reference_ms"],
-            first_inference_ms=reply["first_inference_ms"],
-            initialisation_ms=reply["initialisation_ms"],
-            peak_memory_bytes=reply["peak_memory_bytes"],
-            operators=None
-            if operators is None
-            else tuple(
-                OperatorTime(i, label, delegated, ms) for i, (label, delegated, ms) in enumerate(operators)
-            ),
+            samples_ms=found.samples_ms,
+            dropped=found.dropped,
+            reference_ms=found.reference_ms,
+            first_inference_ms=found.first_inference_ms,
+            initialisation_ms=found.initialisation_ms,
+            peak_memory_bytes=found.peak_memory_bytes,
+            operators=found.operators,
             context=Context(
                 facts=facts,
-                settings=replace(
-                    self._settings, cpus=tuple(self._hello["cpus"]) if self._hello["cpus"] else None
-                ),
+                settings=replace(self._settings, cpus=hello.cpus or None),
                 started_at=started_at,
-                delegate=reply["delegate"],
-                delegated_operators=reply["delegated_operators"],
-                total_operators=reply["total_operators"],
-                other_load=reply["other_load"],
-                throttled=reply["throttled"],
-                governor=reply["governor"],
-                frequency_khz=reply["frequency_khz"],
+                delegate=found.delegate,
+                delegated_operators=found.delegated_operators,
+                total_operators=found.total_operators,
+                other_load=found.other_load,
+                throttled=found.throttled,
+                governor=found.governor,
+                frequency_khz=found.frequency_khz,
             ),
-            all_preempted=reply["all_preempted"],
+            all_preempted=found.all_preempted,
         )
 
     def _forget(self, keys: Sequence[str]) -> None:
@@ -309,23 +313,6 @@ class LitertDevice:
             return
         for first in range(0, len(paths), FILES_A_COMMAND):
             self._transport.run(["rm", "-f", "--", *paths[first : first + FILES_A_COMMAND]], timeout_s=20.0)
-
-    def _look(self, machine: str) -> MachineFacts:
-        """What this machine is, from its own files."""
-        cpuinfo, kernel = self._read("/proc/cpuinfo"), self._read("/proc/sys/kernel/osrelease")
-        return MachineFacts(
-            machine=machine,
-            abi=None,
-            soc=None,
-            model=None,
-            cpu_model=cpu_model(cpuinfo, machine),
-            cores=cores(cpuinfo),
-            clusters=(),
-            memory_bytes=memory_bytes(self._read("/proc/meminfo")),
-            operating_system=operating_system(self._read("/etc/os-release"), f"Linux {kernel.strip()}"),
-            os_build=None,
-            android=False,
-        )
 
     def _read(self, path: str) -> str:
         return self._transport.run(["cat", path], timeout_s=20.0).stdout.decode(errors="replace")
