@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,11 +73,8 @@ def test_a_wrong_key_is_refused_until_it_is_accepted(
     refused = adb_server.adb("-s", f"{phone.host}:{phone.port}", "shell", "id")
     assert refused.returncode == 1
     assert b"unauthorized" in refused.stderr
-    assert phone.accept_keys() == 1
-    deadline = time.monotonic() + 10
-    while b"\tdevice" not in adb_server.adb("devices").stdout:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: phone.accept_keys() == 1)  # its prompt may still be on its way
+    wait_until(lambda: b"\tdevice" in adb_server.adb("devices").stdout)
     assert adb_server.adb("-s", f"{phone.host}:{phone.port}", "shell", "id").returncode == 0
 
 
