@@ -92,7 +92,8 @@ class Phone:
             canned.reset_sysfs(namespace.OWN / "sys")
             (namespace.OWN / "wakefulness").write_text("Awake\n")
             namespace.renew_boot_id()
-            threading.Thread(target=self.boot, daemon=True).start()
+            arguments = (self._boot, threading.Event())
+            threading.Thread(target=self._run_boot, args=arguments, daemon=True).start()
 
     def unplug(self, seconds: float) -> None:
         """Break all connections; nothing answers at the port for so long."""
@@ -119,6 +120,10 @@ class Phone:
         # what the services start inherits this thread's clock
         namespace.restart_uptime()
         threading.Thread(target=self._take_requests, args=(boot,), daemon=True).start()
+        while self._boot == boot and time.monotonic() < self._absent_until:
+            time.sleep(0.01)
+        if boot:
+            processes.end_all(self._own)  # what a service was just about to start when the phone went down
         while self._boot == boot:
             if (listener := self._listen(boot)) is not None:
                 up.set()

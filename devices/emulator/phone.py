@@ -180,6 +180,8 @@ class EmulatedPhone:
         self._reserved.close()
         if self._process is None:
             return
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_RDWR)
         self._lines.close()
         self._control.close()
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -116,6 +116,16 @@ def test_a_reboot_is_another_life(phone: EmulatedPhone) -> None:
     wait_until(lambda: not Host.reaches(phone))
 
 
+def test_two_reboots_are_one_phone(phone: EmulatedPhone) -> None:
+    phone.reboot(0.1)
+    phone.reboot(0.2)
+    wait_until(lambda: Host.reaches(phone))
+    time.sleep(0.2)
+    assert all(Host.reaches(phone) for _ in range(5))
+    phone.unplug(60)
+    assert not any(Host.reaches(phone) for _ in range(5))
+
+
 def test_it_ends_with_its_parent() -> None:
     """However that ends: nobody is left to clean up."""
     needs("unshare", "mksh", "toybox")
