@@ -9,6 +9,7 @@ loses the visit that it broke, a lost lease the batch; drift and heat have it me
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -43,6 +44,9 @@ __all__ = ["BenchDevice", "Limits"]
 BATCH_S, FIRST, LARGEST = 30.0, 8, 300
 #: how often a batch is measured before its rows are marked, and how long the device is left alone in between
 ATTEMPTS, PAUSE_S = 3, 20.0
+#: how long a device may stand idle between two streams and still be warm, and how long it may be out of reach
+#: for a canary after that to speak for what was measured before
+IDLE_S, OUTAGE_S = 2.0, 5.0
 #: how often the link may break in one batch without anything having been measured in between
 BREAKS = 6
 
@@ -97,6 +101,7 @@ class BenchDevice:
         self._on_event = on_event or (lambda _: None)
         self._clock, self._sleep = clock, sleep
         self._begun = False
+        self._ended = -math.inf
         self._hold = Hold(
             transport,
             work,
@@ -147,7 +152,8 @@ class BenchDevice:
             DevicesError: whatever ends the runner's own stream.
         """
         self._begin()
-        self._watch.left_alone()
+        if self._clock() - self._ended > IDLE_S:
+            self._watch.left_alone()
         work = Worklist(models, plan)
         size = max(1, min(FIRST, round(BATCH_S / max(plan.min_time_s, 0.1))))
         while len(work):
@@ -159,6 +165,7 @@ class BenchDevice:
                 raise
             work.settle(batch)
             size = _next_size(size, batch)
+            self._ended = self._clock()
             yield from _each(self._stamped(batch))
 
     def canary(self) -> Verdict | None:
@@ -222,8 +229,10 @@ class BenchDevice:
                 if breaks > BREAKS:
                     raise
                 self._on_event(f"{self._address}: {error}; reaching for it again")
+                begin = self._clock()
                 self._settle_again()
                 self._watch.left_alone()
+                batch.cut |= self._clock() - begin > OUTAGE_S
 
     def _fill(self, batch: Batch, plan: Plan, last: bool) -> str | None:
         """Measure what a batch lacks, between two looks at the device and its canary."""
@@ -231,6 +240,9 @@ class BenchDevice:
         if batch.fence != fence:
             batch.clear()
             batch.fence = fence
+        doubts = [] if plan.sustained else self._held_doubts(batch)
+        if doubts and not last:
+            return "; ".join(doubts)
         missing = batch.missing()
         before = self._watch.gate(missing[1][0] if missing else None, cool=not plan.sustained)
         opening = None if plan.sustained else self._watch.opening(before.hottest_c)
@@ -247,8 +259,15 @@ class BenchDevice:
         self._hold.verify()
         if plan.sustained:
             return None
-        drifts = [str(one) for one in (opening, closing) if one is not None and one.drifts]
-        return "; ".join([*drifts, *self._watch.heat(before, after)]) or None
+        doubts += [str(one) for one in (opening, closing) if one is not None and one.drifts]
+        return "; ".join([*doubts, *self._watch.heat(before, after)]) or None
+
+    def _held_doubts(self, batch: Batch) -> list[str]:
+        """What speaks against rows that are held from before the link broke."""
+        if not batch.rows or batch.stale:
+            return []
+        cut = ["the device was out of reach for long, with no canary before that"] if batch.cut else []
+        return [*cut, *self._watch.heat(None, self._watch.look())]
 
     def _run(self, batch: Batch, plan: Plan) -> None:
         """Ask the runner for what a batch lacks."""

@@ -62,6 +62,11 @@ class Holder:
         except (ValueError, TypeError, KeyError):
             return cls("somebody", "unknown", "unknown", 0)
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether this is a job of this host that has ended, so that its device is about to be free."""
+        return self.owner == Holder.here().owner and self.pid > 0 and not Path(f"/proc/{self.pid}").exists()
+
     def to_json(self) -> str:
         """One line that `parse` reads."""
         return json.dumps(asdict(self))

@@ -32,8 +32,8 @@ EXPIRY_S = 30.0
 BEATS, LOOKS = 6, 15
 #: how often a lease that somebody else has is asked for again
 ASK_AGAIN_S = 1.0
-#: longest time a guard may take to clean up, while every claim waits
-CLEANING_S = 35.0
+#: how long a claim waits at most for a guard to clean up after a job that was ended, its expiry included
+CLEANING_S = 65.0
 COMMAND_S, BEAT_S = 20.0, 10.0
 SAID_KEPT = 300
 
@@ -216,12 +216,11 @@ class Lease:
                 return
             self._token = ""
             first, _, owner = rest.partition("\n")
-            if word == "busy" and first.endswith(" guard"):
-                raise _Cleaning(
-                    f"{self._address} is being cleaned up after {Holder.parse(owner)} fell silent"
-                )
+            found = Holder.parse(owner)
+            if word == "busy" and (first.endswith(" guard") or found.is_gone):
+                raise _Cleaning(f"{self._address} is being cleaned up after {found}, which fell silent")
             if word == "busy":
-                raise DeviceBusy(f"{self._address} is in use by {Holder.parse(owner)}")
+                raise DeviceBusy(f"{self._address} is in use by {found}")
             if word == "lost":  # a claim whose answer never came, and that nothing followed in time
                 raise _Cleaning(f"{self._address}: an earlier claim of this job ran out")
             raise DeviceTrouble(f"{self._address}: no lease could be had: {one_line(said)}")
@@ -285,7 +284,7 @@ class Lease:
 
 
 class _Cleaning(DeviceBusy):
-    """A guard cleans up on the device: a matter of seconds."""
+    """A guard cleans up on the device, or is about to: a matter of seconds."""
 
 
 def _told(stdout: bytes, stderr: bytes) -> str:

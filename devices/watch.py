@@ -160,12 +160,12 @@ class Watch:
         self._verdict = self._history.take(median_ms, temperature_c)
         return self._verdict
 
-    def heat(self, before: DeviceState, after: DeviceState) -> list[str]:
-        """What heat did to what was measured between two looks, in words."""
+    def heat(self, before: DeviceState | None, after: DeviceState) -> list[str]:
+        """What heat did to what was measured between two looks, in words; the first may be unknown."""
         limit_c = self._limits.temperature_c
         if limit_c is not None and (after.hottest_c or 0) >= limit_c:
             return [f"the device got up to {after.hottest_c:.1f} °C, the limit being {limit_c:g} °C"]
-        if after.throttled_now and before.throttled_now is False:
+        if after.throttled_now and before is not None and before.throttled_now is False:
             return ["the device was slowed down meanwhile, by heat or a weak supply"]
         return []
 

@@ -30,6 +30,7 @@ class Batch:
         doubt: why the rows are not to be trusted; None if nothing speaks against them.
         measuring_s: time that measuring them took.
         stale: whether they are to be measured again.
+        cut: whether the device was out of reach for long after some of them were measured.
     """
 
     models: Sequence[ModelFile]
@@ -41,6 +42,7 @@ class Batch:
     doubt: str | None = None
     measuring_s: float = 0.0
     stale: bool = False
+    cut: bool = False
 
     @property
     def failed(self) -> set[int]:
@@ -84,7 +86,7 @@ class Batch:
         """Measure again what is held, but for the models that cannot be measured."""
         self.rows = {visit: row for visit, row in self.rows.items() if isinstance(row, Failure)}
         self.before_c = self.after_c = self.doubt = None
-        self.stale = False
+        self.stale = self.cut = False
 
     def clear(self) -> None:
         """Measure everything again."""

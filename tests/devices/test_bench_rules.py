@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices import bench, canary
+from devices import bench, canary, watch
 from devices.bench import BenchDevice, Limits
 from devices.canary import History
 from devices.errors import DeviceTrouble, LeaseLost, LinkLost, TransientError
@@ -205,6 +205,45 @@ def test_heat_has_a_batch_measured_again() -> None:
     check(world, rows, error)
     assert error is None
     assert {row.context.suspect for row in rows if isinstance(row, Pass)} == {None}
+
+
+def test_heat_is_seen_without_a_canary() -> None:
+    world = World([None, None, None, None, None, "hot"])
+    rows, error = measure(world, reference=None)
+    check(world, rows, error)
+    assert error is None
+    assert len(world.measured) > len(ALL)
+
+
+def test_a_device_that_came_back_is_warmed_up_and_looked_at_again() -> None:
+    asked: list[tuple[str, float]] = []
+
+    class Noting(Runner):
+        def stream(self, models, plan):  # type: ignore[no-untyped-def]
+            asked.append((models[0].name, plan.min_time_s))
+            yield from super().stream(models, plan)
+
+    world = World([*[None] * steps_until_first_row(), "break"])
+    one = device(world)
+    one._inner = one._watch._inner = Noting(world)  # type: ignore[assignment]
+    list(one.stream(MODELS, PLAN))
+    warm = ("canary", watch.WARM_S)
+    assert asked[0] == warm
+    assert asked.count(warm) == 2
+    assert asked[asked.index(warm, 1) + 1] == ("canary", canary.PLAN.min_time_s), "judged before it counts"
+
+
+def test_rows_from_before_a_long_outage_are_measured_again() -> None:
+    steps = steps_until_first_row()
+    world = World([*[None] * (steps + 2), *["break"] * 7])
+    rows, error = measure(world)
+    check(world, rows, error)
+    assert error is None
+    assert len(world.measured) > len(ALL)
+    world = World([*[None] * (steps + 2), "break"])
+    rows, error = measure(world)
+    assert error is None
+    assert len(world.measured) == len(ALL), "a short one costs nothing"
 
 
 def test_a_device_that_does_not_cool_down_is_given_up_with_what_is_held(
