@@ -136,24 +136,24 @@ def silenced(device: BenchDevice) -> None:
 
 
 def test_a_job_that_slept_goes_on_with_another_number(work: str, models: list[ModelFile]) -> None:
-    device, _ = benched(work, expiry_s=1.0)
+    device, _ = benched(work, expiry_s=2.0)
     rows = []
     for row in device.stream(models, PLAN):
         rows.append(row)
         if len(rows) == 1:
             silenced(device)
-            time.sleep(1.3)
+            time.sleep(2.3)
     device.close()
     assert visits(rows) == wanted(models)
     fences = [row.context.fence for row in rows if isinstance(row, Pass)]
     assert fences == sorted(fences, key=lambda fence: fence or 0)
-    assert len(set(fences)) == 2
+    assert len(set(fences)) >= 2
 
 
 def test_a_job_that_slept_files_nothing_while_another_one_measures(
     work: str, models: list[ModelFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    device, _ = benched(work, expiry_s=1.0)
+    device, _ = benched(work, expiry_s=2.0)
     other = Lease(LocalTransport(), work, "adb://another-name", "mnas.other.tag")
     rows = []
     stream = device.stream(models, PLAN)

@@ -80,5 +80,5 @@ def test_a_cable_that_stays_pulled_has_everything_put_back_without_the_job() -> 
             assert row.distribution_ms[0] == pytest.approx(known_latency_ms(row.sha256), rel=0.05)
         fences = [row.context.fence or 0 for row in passes]
         assert fences == sorted(fences)
-        assert len(set(fences)) == 2
+        assert len(set(fences)) >= 2
         assert eventually(lambda: governor(phone) == before and not phone.processes(), 10.0)

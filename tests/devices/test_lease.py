@@ -83,7 +83,7 @@ def work(tmp_path: Path) -> str:
 def lease(phone: Phone, work: str) -> Iterator[Callable[..., Lease]]:
     made: list[Lease] = []
 
-    def make(address: str = "adb://A", expiry_s: float = EXPIRY_S, **more: object) -> Lease:
+    def make(address: str = "adb://A", expiry_s: float = 30.0, **more: object) -> Lease:
         made.append(Lease(phone, work, address, TAG, expiry_s=expiry_s, **more))  # type: ignore[arg-type]
         return made[-1]
 
@@ -204,7 +204,7 @@ sys.path.insert(0, sys.argv[1])
 from tests.devices.test_lease import Phone
 from devices.lease import Lease
 from pathlib import Path
-lease = Lease(Phone(Path(sys.argv[2])), sys.argv[3], "adb://A", sys.argv[4], expiry_s=1.5)
+lease = Lease(Phone(Path(sys.argv[2])), sys.argv[3], "adb://A", sys.argv[4], expiry_s=2.0)
 print(lease.acquire(), flush=True)
 time.sleep(60)
 """
@@ -242,7 +242,7 @@ def test_a_killed_job_is_cleaned_up_after(
 def test_a_device_that_is_being_cleaned_up_is_waited_for(
     lease: Callable[..., Lease], phone: Phone, work: str
 ) -> None:
-    one = lease()
+    one = lease(expiry_s=EXPIRY_S)
     one.acquire()
     Path(work, "restore.sh").write_text('sleep 0.7; rm -f "$0"\n')
     mute(one)
@@ -256,7 +256,7 @@ def test_a_device_that_is_being_cleaned_up_is_waited_for(
 @pytest.mark.parametrize("programs", ["mksh"], indirect=True)
 def test_whose_time_ran_out_files_nothing(lease: Callable[..., Lease], phone: Phone, work: str) -> None:
     """A host that sleeps and comes back, nobody else having come: its time is over all the same."""
-    one = lease()
+    one = lease(expiry_s=EXPIRY_S)
     one.acquire()
     one._stop.set()
     assert eventually(lambda: not guards(work))
@@ -271,7 +271,7 @@ def test_whose_time_ran_out_files_nothing(lease: Callable[..., Lease], phone: Ph
 
 @pytest.mark.parametrize("programs", ["dash"], indirect=True)
 def test_who_lost_it_to_another_job_files_nothing(lease: Callable[..., Lease]) -> None:
-    one, two = lease(), lease("adb://another-name")
+    one, two = lease(expiry_s=EXPIRY_S), lease("adb://another-name")
     one.acquire()
     one._stop.set()
     two.acquire(wait_s=20.0)
@@ -288,7 +288,7 @@ def test_a_late_heartbeat_does_not_revive_a_lease(
     phone: Phone, work: str, lease: Callable[..., Lease]
 ) -> None:
     """Without any guard and any other job: the holder judges itself."""
-    one = lease()
+    one = lease(expiry_s=EXPIRY_S)
     one.acquire()
     one._stop.set()
     for guard in guards(work):
@@ -329,13 +329,13 @@ def test_the_next_job_ends_what_the_one_before_left_running(
     lease: Callable[..., Lease], phone: Phone, work: str
 ) -> None:
     """Also where no guard did it, after the guard was ended or the device started anew."""
-    one = lease()
+    one = lease(expiry_s=EXPIRY_S)
     one.acquire()
     mute(one)
     for guard in guards(work):
         os.killpg(guard, signal.SIGKILL)
     left_running = subprocess.Popen(["sleep", "60"], env={**os.environ, shell.TAG_VARIABLE: TAG})
-    two = Lease(phone, work, "adb://A", "mnas.other.tag", expiry_s=EXPIRY_S)
+    two = Lease(phone, work, "adb://A", "mnas.other.tag")
     two.acquire(wait_s=20.0)
     assert left_running.wait(20) == -signal.SIGKILL
     two.release()
