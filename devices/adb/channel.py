@@ -77,8 +77,8 @@ class AdbChannel:
             self._looked = 0
             if end < 0 and not self._over:
                 raise DeviceTrouble(f"{self._name} printed a line longer than {LINE_BYTES} bytes")
-            if end < 0 and not self._output:
-                self._raise_failure()
+            if end < 0:
+                self._raise_failure()  # what came of a line before the link broke is no line
             line = bytes(self._output[: end if end >= 0 else None])
             del self._output[: len(line) + 1]
             self._changed.notify_all()

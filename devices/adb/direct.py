@@ -1,4 +1,4 @@
-"""A phone reached without an adb server, over TCP or USB: the link, the handshake. Knows nothing of services.
+"""A phone reached without an adb server: the links, over TCP or USB. Knows nothing of the protocol on them.
 
 The links and the keys are adb-shell's. Its `AdbDevice` is not used: one call at a time, no exit codes, and
 one error for a wrong key, a silent phone and a dead link.
@@ -6,58 +6,23 @@ one error for a wrong key, a silent phone and a dead link.
 
 from __future__ import annotations
 
-import contextlib
-import re
 import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from adb_shell.transport.tcp_transport import TcpTransport
 
-from devices.adb.keys import Signer, default_key, signers
-from devices.adb.messages import (
-    AUTH,
-    CLSE,
-    CNXN,
-    OKAY,
-    OPEN,
-    PAYLOAD_BYTES,
-    STLS,
-    WITHOUT_CHECKSUMS,
-    WRTE,
-    BrokenProtocol,
-    Link,
-    Message,
-    header,
-    read_message,
-)
+from devices.adb.handshake import OnWait, shake_hands
+from devices.adb.keys import default_key, signers
 from devices.adb.multiplexer import Multiplexer
-from devices.errors import (
-    DeviceNotFound,
-    DeviceOffline,
-    DeviceTrouble,
-    KeyRefused,
-    LinkLost,
-    RuntimeMissing,
-    Unauthorized,
-)
+from devices.errors import DeviceNotFound, DeviceOffline, DeviceTrouble, RuntimeMissing
 
-#: how long a phone may take to be reached, and to answer each message of the handshake
+#: how long a phone may take to be reached
 CONNECT_S = 10.0
-#: how long somebody may take to accept the key
-ACCEPT_S = 30.0
-_BANNER = b"host::features=shell_v2,cmd\0"
-_TOKEN, _SIGNATURE, _PUBLIC_KEY = 1, 2, 3
-_TOKEN_BYTES = 20
-#: the longest payload of a phone that has not said what it takes
-_FIRST_PAYLOAD_BYTES = 4096
-_FEATURE = re.compile(r"[A-Za-z0-9_.+-]{1,64}")
-
-OnWait = Callable[[str], None]
 
 
 def connect_tcp(
@@ -90,7 +55,7 @@ def connect_tcp(
             f"nothing answers at {name}: {_reason(error)}; is the phone on, in this network and listening "
             "(`adb tcpip 5555` over USB first)?"
         ) from error
-    return _shake_hands(link, name, mine, _names(keys), on_wait)
+    return shake_hands(link, name, mine, _names(keys), on_wait)
 
 
 def connect_usb(serial: str, name: str, keys: Sequence[Path] | None, on_wait: OnWait | None) -> Multiplexer:
@@ -102,11 +67,13 @@ def connect_usb(serial: str, name: str, keys: Sequence[Path] | None, on_wait: On
     """
     mine = signers(keys)
     link = _open_usb(serial, name)
-    return _shake_hands(link, name, mine, _names(keys), on_wait)
+    return shake_hands(link, name, mine, _names(keys), on_wait)
 
 
 class TcpLink(TcpTransport):  # type: ignore[misc] # adb-shell ships no types
     """adb-shell's connection with its whole messages sent at once, and without Nagle's delay (see `Link`)."""
+
+    may_hold_old = False
 
     def connect(self, transport_timeout_s: float) -> None:
         """Connect; raises OSError."""
@@ -156,6 +123,7 @@ class TcpLink(TcpTransport):  # type: ignore[misc] # adb-shell ships no types
 class UsbLink:
     """adb-shell's USB transport as a `Link`."""
 
+    may_hold_old = True
     #: how long a read may be deaf to `interrupt`
     SLICE_S = 0.5
     #: how long a phone may take to accept one message
@@ -236,101 +204,6 @@ def _usb_error(error: Exception, name: str) -> DeviceTrouble:
             "android-sdk-platform-tools-common) and be in the group plugdev"
         )
     return DeviceOffline(f"{name} does not answer on USB: {kind}: {error}")
-
-
-def _shake_hands(
-    link: Any, name: str, mine: Sequence[Signer], names: str, on_wait: OnWait | None
-) -> Multiplexer:
-    try:
-        greeting = _authenticate(link, name, mine, names, on_wait)
-        state, _, rest = greeting.payload.decode(errors="replace").partition("::")
-        if state != "device":
-            raise DeviceOffline(f"{name} is in the state {state[:20]!r}, not 'device': start Android on it")
-        given = next((part[9:] for part in rest.rstrip("\0").split(";") if part.startswith("features=")), "")
-        features = frozenset(feature for feature in given.split(",") if _FEATURE.fullmatch(feature))
-        return Multiplexer(
-            link,
-            name,
-            features,
-            max(1, min(greeting.second, PAYLOAD_BYTES)),
-            checksums=greeting.first < WITHOUT_CHECKSUMS,
-        )
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            link.close()
-        if isinstance(error, EOFError):
-            raise LinkLost(f"{name} closed the connection during the handshake") from error
-        if isinstance(error, TimeoutError):
-            raise DeviceOffline(
-                f"{name} takes connections, but did not answer within {CONNECT_S:g} s: wake it up, or switch "
-                "USB debugging off and on again"
-            ) from error
-        if isinstance(error, OSError):
-            raise LinkLost(f"the link to {name} broke during the handshake: {_reason(error)}") from error
-        if isinstance(error, BrokenProtocol):
-            raise DeviceTrouble(f"{name} is no phone in debugging mode: {error}") from error
-        raise
-
-
-def _authenticate(
-    link: Link, name: str, mine: Sequence[Signer], names: str, on_wait: OnWait | None
-) -> Message:
-    """Introduce this host; the phone's greeting once it lets it in."""
-    _send(link, CNXN, WITHOUT_CHECKSUMS, PAYLOAD_BYTES, _BANNER)
-    answer = _answer(link, name, CONNECT_S)
-    for signer in mine:
-        if answer.command == CNXN:
-            return answer
-        _send(link, AUTH, _SIGNATURE, 0, signer.Sign(answer.payload))
-        answer = _answer(link, name, CONNECT_S)
-    if answer.command == CNXN:
-        return answer
-    refused = f"{name} knows none of this host's keys ({names})"
-    if on_wait is None:
-        raise KeyRefused(
-            f"{refused}, and nobody is here to accept one on its screen: run `mnas devices doctor` beside "
-            "the phone, or name a key that it knows"
-        )
-    _send(link, AUTH, _PUBLIC_KEY, 0, _public(mine[0]))
-    on_wait(f"{name}: waiting for you to accept the key on the phone's screen (at most {ACCEPT_S:g} s)")
-    try:
-        answer = _answer(link, name, ACCEPT_S)
-    except TimeoutError as error:
-        raise Unauthorized(
-            f"nobody accepted this host's key on the screen of {name} within {ACCEPT_S:g} s: unlock the "
-            "phone, tick 'always allow from this computer', and try again"
-        ) from error
-    except (EOFError, ConnectionError) as error:
-        raise KeyRefused(f"{refused} and hung up when one was offered: put {names}.pub there") from error
-    if answer.command == AUTH:
-        raise KeyRefused(f"{refused} and does not take one: accept it on the phone's screen, or name another")
-    return answer
-
-
-def _answer(link: Link, name: str, timeout_s: float) -> Message:
-    """The next message that a handshake can have."""
-    deadline = time.monotonic() + timeout_s
-    message = read_message(link, timeout_s)
-    # a cable may still hold what the phone had to say to whoever used it before
-    while isinstance(link, UsbLink) and message.command in (OPEN, OKAY, WRTE, CLSE):
-        message = read_message(link, deadline - time.monotonic())
-    if message.command == STLS:
-        raise DeviceTrouble(
-            f"{name} wants TLS, as 'wireless debugging' does: use an adb server (`adb pair`, `adb connect`), "
-            "or run `adb tcpip 5555` over USB and connect to that port"
-        )
-    token = message.command == AUTH and message.first == _TOKEN and len(message.payload) == _TOKEN_BYTES
-    if message.command == CNXN or token:
-        return message
-    raise BrokenProtocol("it answered the greeting with something else")
-
-
-def _send(link: Link, command: int, first: int, second: int, payload: bytes) -> None:
-    link.write(header(command, first, second, payload, checksums=True), payload)
-
-
-def _public(signer: Signer) -> bytes:
-    return signer.GetPublicKey().rstrip(b"\n\0") + b"\0"
 
 
 def _names(keys: Sequence[Path] | None) -> str:

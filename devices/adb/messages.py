@@ -28,6 +28,10 @@ class BrokenProtocol(Exception):
 class Link(Protocol):
     """A cable or a socket. One thread may read while another writes. Every failure is an `OSError`."""
 
+    @property
+    def may_hold_old(self) -> bool:
+        """Whether what a phone said to an earlier user of the link may still come out of it."""
+
     def read(self, count: int, timeout_s: float | None) -> bytes:
         """Exactly so many bytes; `TimeoutError` when they did not come in time, `EOFError` at the end."""
 

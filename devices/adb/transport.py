@@ -130,6 +130,8 @@ class AdbTransport:
             connection, self._connection = self._connection, None
         if connection is not None:
             self._end_quietly(connection, self.tag)
+            with contextlib.suppress(DevicesError):
+                self._remove(connection, sorted(self._unfinished))
             connection.close()
 
     @contextlib.contextmanager

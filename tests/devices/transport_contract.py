@@ -303,6 +303,18 @@ class LinkContract(TransportContract):
         with pytest.raises(DeadlineExceeded):  # it works again
             transport.run(["sleep", "60"], timeout_s=0.2)
 
+    def test_a_line_that_is_broken_off_is_none(
+        self, transport: Transport, break_link: Callable[[], None]
+    ) -> None:
+        channel = transport.spawn(["sh", "-c", "printf 'whole\\nhal'; sleep 60"])
+        assert channel.read_line(10.0) == b"whole"
+        with pytest.raises(DeadlineExceeded):
+            channel.read_line(0.3)
+        break_link()
+        with pytest.raises(TransientError):
+            channel.read_line(20.0)
+        channel.kill()
+
     def test_a_push_that_is_broken_off_changes_nothing(
         self, transport: Transport, directory: str, break_link: Callable[[], None]
     ) -> None:

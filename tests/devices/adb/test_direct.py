@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.adb import AdbTransport, direct, direct_tcp, direct_usb
+from devices.adb import AdbTransport, direct, direct_tcp, direct_usb, handshake
 from devices.adb.direct import UsbLink
 from devices.adb.keys import make_if_absent
 from devices.adb.messages import AUTH, CLSE, CNXN, OKAY, OPEN, STLS, WRTE, header
@@ -74,7 +74,7 @@ class TestFiveErrors:
         transport.close()
 
     def test_something_is_there_and_says_nothing(self, key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(direct, "CONNECT_S", 0.3)
+        monkeypatch.setattr(handshake, "ANSWER_S", 0.3)
         with listening(lambda peer: time.sleep(1)) as port:
             assert type(what_happens(port, key)) is DeviceOffline
 
@@ -91,7 +91,7 @@ class TestFiveErrors:
         stranger: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(direct, "ACCEPT_S", 0.3)
+        monkeypatch.setattr(handshake, "ACCEPT_S", 0.3)
         phone = start_phone([key.with_name("adbkey.pub")])
         said: list[str] = []
         error = what_happens(phone.port, stranger, on_wait=said.append)
@@ -268,7 +268,7 @@ class TestUsb:
         old = [header(WRTE, 3, 4, b"old", False), b"old", header(CLSE, 3, 4, b"", False)]
         greeting = [header(CNXN, 0x0100_0001, 4096, BANNER, False), BANNER]
         link = UsbLink(ScriptedUsb([*old, *greeting, TimedOut(b"")]))
-        connection = direct._shake_hands(link, "phone", [], "no key", None)
+        connection = handshake.shake_hands(link, "phone", [], "no key", None)
         assert connection.features == {"shell_v2", "cmd"}
         connection.close()
 
