@@ -6,28 +6,22 @@ it is used: a file that somebody changed, that a link damaged or that a crash cu
 
 from __future__ import annotations
 
-import hashlib
-import io
 import re
 import secrets
-import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from devices.archives import archive, blocks, digests, split
 from devices.errors import BadSettings, DeviceTrouble, LinkLost, NoSpace, TransientError
 from devices.measurement import ModelFile
 from devices.runners.worker_process import ending, one_line
 from devices.transport import Transport
 
-#: most of what goes to the device at once, for it lies there twice for a moment
-ARCHIVE_BYTES = 32 * 2**20
-ARCHIVE_FILES = 1000
 #: what the device shall have left when everything is there
 SPARE_BYTES = 2 * 2**20
 #: less than this is nothing
 FULL_BYTES = 256 * 1024
-BLOCK_BYTES = 4096
 #: how often a file is sent when it does not arrive as it was
 ATTEMPTS = 3
 #: models that no job used for so long are removed
@@ -134,8 +128,8 @@ class Staging:
             if not missing:
                 return {key: self.path(key) for key in wanted}
             if attempt < ATTEMPTS:
-                archives = list(_split(missing))
-                sizes = [sum(_blocks(len(content)) for content in part.values()) for part in archives]
+                archives = list(split(missing))
+                sizes = [sum(blocks(len(content)) for content in part.values()) for part in archives]
                 self._make_room(sum(sizes) + max(sizes), free_bytes, frozenset(wanted))
                 for part in archives:
                     self._send(part)
@@ -159,18 +153,18 @@ class Staging:
         """
         if not _NAME.fullmatch(name):
             raise BadSettings(f"{name!r} cannot be a file's name on a device: letters, digits and ._+- can")
-        digests = _digests(content)
-        place = f"{folder}/{digests[1]}"
+        sums = digests(content)
+        place = f"{folder}/{sums[1]}"
         for attempt in range(ATTEMPTS + 1):
             held, free_bytes = self._look(place, {name: content})
             if name in held:
                 return f"{self.work}/{place}/{name}"
             if attempt < ATTEMPTS:
-                self._make_room(_blocks(len(content)), free_bytes, frozenset())
+                self._make_room(blocks(len(content)), free_bytes, frozenset())
                 new = f".{secrets.token_hex(8)}.new"
                 self._push(content, f"{place}/{new}")
                 mode = "700" if executable else "600"
-                self._run(_ACCEPT, place, new, name, *digests, mode, size_bytes=len(content))
+                self._run(_ACCEPT, place, new, name, *sums, mode, size_bytes=len(content))
         raise LinkLost(_damaged(name))
 
     def holds(self, folder: str, name: str, sha256: str) -> bool:
@@ -215,7 +209,7 @@ class Staging:
         names = "".join(f"{name}\n" for name in files)
         first, *lines = self._run(_LOOK, place, stdin=names.encode(), size_bytes=size_bytes).split("\n")
         found = [match for match in map(_SUM.fullmatch, lines) if match]
-        held = {match[2] for match in found if match[2] in files and match[1] in _digests(files[match[2]])}
+        held = {match[2] for match in found if match[2] in files and match[1] in digests(files[match[2]])}
         space = _SPACE.fullmatch(first)
         return held, int(space[1]) * 1024 if space else None
 
@@ -231,11 +225,11 @@ class Staging:
     def _send(self, files: Mapping[str, bytes]) -> None:
         """Send models in one archive and unpack it. Whether they arrived well is seen afterwards."""
         token = f".{secrets.token_hex(8)}"
-        archive = _archive(files)
-        self._push(archive, f"models/{token}.tar")
-        space = _SPACE.match(self._run(_UNPACK, "models", token, size_bytes=len(archive)))
+        content = archive(files)
+        self._push(content, f"models/{token}.tar")
+        space = _SPACE.match(self._run(_UNPACK, "models", token, size_bytes=len(content)))
         if space and int(space[1]) * 1024 < FULL_BYTES:  # tar has failed, and not all of them say why
-            raise NoSpace(self._full(len(archive), int(space[1]) * 1024))
+            raise NoSpace(self._full(len(content), int(space[1]) * 1024))
 
     def _push(self, content: bytes, place: str) -> None:
         try:
@@ -276,44 +270,3 @@ class Staging:
 
 def _damaged(what: str) -> str:
     return f"{what} arrived damaged {ATTEMPTS} times: look at the device's cable and storage"
-
-
-def _digests(content: bytes) -> tuple[str, str]:
-    """What sha1sum and sha256sum print of it. SHA-1 stands against accidents only, on old phones."""
-    return hashlib.sha1(content, usedforsecurity=False).hexdigest(), hashlib.sha256(content).hexdigest()
-
-
-def _blocks(size_bytes: int) -> int:
-    return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
-
-
-def _split(models: Mapping[str, bytes]) -> Iterator[dict[str, bytes]]:
-    """Models in groups that make archives of a handy size, a larger model being a group of its own."""
-    group: dict[str, bytes] = {}
-    size_bytes = 0
-    for key, content in models.items():
-        if group and (size_bytes + len(content) > ARCHIVE_BYTES or len(group) == ARCHIVE_FILES):
-            yield group
-            group, size_bytes = {}, 0
-        group[key] = content
-        size_bytes += len(content)
-    if group:
-        yield group
-
-
-def _archive(models: Mapping[str, bytes]) -> bytes:
-    """A tar archive of models with a list of their names, and what summing them on the device shall print."""
-    names = {f"{key}.tflite": content for key, content in models.items()}
-    sums = [(name, _digests(content)) for name, content in names.items()]
-    lists = {
-        "names": "".join(f"{name}\n" for name in names),
-        "sha1sum": "".join(f"{both[0]}  {name}\n" for name, both in sums),
-        "sha256sum": "".join(f"{both[1]}  {name}\n" for name, both in sums),
-    }
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name, content in {**{name: text.encode() for name, text in lists.items()}, **names}.items():
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(content), 0o600
-            archive.addfile(entry, io.BytesIO(content))
-    return out.getvalue()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices import staging as module
+from devices import archives
 from devices.errors import BadSettings, DeviceTrouble, LinkLost, NoSpace
 from devices.local import LocalTransport
 from devices.measurement import ModelFile
@@ -137,8 +137,8 @@ def test_a_link_that_always_damages(work: Path) -> None:
 def test_large_sets_go_in_parts(
     transport: Through, staging: Staging, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ARCHIVE_BYTES", 5000)
-    monkeypatch.setattr(module, "ARCHIVE_FILES", 7)
+    monkeypatch.setattr(archives, "ARCHIVE_BYTES", 5000)
+    monkeypatch.setattr(archives, "ARCHIVE_FILES", 7)
     staging.put(MODELS)
     assert len(listed(work)) == len(MODELS)
     assert len(transport.commands) > 15
