@@ -314,6 +314,7 @@ class LinkContract(TransportContract):
         with pytest.raises(TransientError):
             channel.read_line(20.0)
         channel.kill()
+        assert until_reached(lambda: transport.run(["true"])).ok
 
     def test_a_push_that_is_broken_off_changes_nothing(
         self, transport: Transport, directory: str, break_link: Callable[[], None]
