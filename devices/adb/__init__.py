@@ -12,7 +12,7 @@ from devices.adb.transport import AdbTransport
 if TYPE_CHECKING:
     from devices.adb.server import Plugged
 
-__all__ = ["AdbTransport", "direct_tcp", "direct_usb", "plugged_in", "through_server"]
+__all__ = ["AdbTransport", "by_cable", "direct_tcp", "direct_usb", "plugged_in", "through_server"]
 
 
 def direct_tcp(
@@ -72,6 +72,31 @@ def through_server(serial: str, port: int | None = None, tag: str | None = None)
         from devices.adb.server import connect as connect_through
 
         return connect_through(serial, name, port)
+
+    return AdbTransport(connect, name, tag)
+
+
+def by_cable(
+    serial: str,
+    keys: Sequence[Path] | None = None,
+    on_wait: Callable[[str], None] | None = None,
+    port: int | None = None,
+    tag: str | None = None,
+) -> AdbTransport:
+    """A phone on a cable: through the adb server where one runs, else by USB without one.
+
+    Which of them is decided anew whenever it connects (see `through_server` and `direct_usb`).
+    """
+    name = f"adb://{serial}"
+
+    def connect() -> AdbConnection:
+        from devices.adb import server
+
+        if server.runs(port):
+            return server.connect(serial, name, port)
+        from devices.adb.direct import connect_usb
+
+        return connect_usb(serial, name, keys, on_wait)
 
     return AdbTransport(connect, name, tag)
 

@@ -19,7 +19,7 @@ from adb_shell.transport.tcp_transport import TcpTransport
 from devices.adb.handshake import OnWait, shake_hands
 from devices.adb.keys import default_key, signers
 from devices.adb.multiplexer import Multiplexer
-from devices.errors import DeviceNotFound, DeviceOffline, DeviceTrouble, RuntimeMissing
+from devices.errors import DeviceNotFound, DeviceOffline, DeviceTrouble
 
 #: how long a phone may take to be reached
 CONNECT_S = 10.0
@@ -62,7 +62,7 @@ def connect_usb(serial: str, name: str, keys: Sequence[Path] | None, on_wait: On
     """Connect to a phone on a USB port of this machine (see `connect_tcp`).
 
     Raises:
-        RuntimeMissing: the library for USB is not installed.
+        DeviceNotFound: it is on no USB port, or the library for USB is not installed.
         DeviceTrouble: an adb server owns the phone, or this user may not use it.
     """
     mine = signers(keys)
@@ -177,9 +177,9 @@ def _open_usb(serial: str, name: str) -> UsbLink:
     try:
         from adb_shell.transport.usb_transport import UsbTransport
     except ImportError as error:
-        raise RuntimeMissing(
-            "the library for USB is not installed: pip install 'mnas[usb]', "
-            "or reach the phone through an adb server (`adb start-server`)"
+        raise DeviceNotFound(
+            f"{name} cannot be reached over USB: the library for that is not installed. Plug the phone in "
+            "and run `adb start-server`, or pip install 'mnas[usb]' to do without a server"
         ) from error
     try:
         usb = UsbTransport.find_adb(serial=serial)

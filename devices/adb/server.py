@@ -69,6 +69,19 @@ def server_port(port: int | None = None) -> int:
     return int(given)
 
 
+def runs(port: int | None = None) -> bool:
+    """Whether something listens where the adb server would.
+
+    Raises:
+        BadSettings: `ANDROID_ADB_SERVER_PORT` is not a port.
+    """
+    try:
+        socket.create_connection(("127.0.0.1", server_port(port)), ANSWER_S).close()
+    except OSError:
+        return False
+    return True
+
+
 def plugged_in(port: int | None = None) -> tuple[Plugged, ...]:
     """The phones that the adb server knows; none when no server runs.
 

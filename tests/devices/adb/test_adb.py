@@ -9,10 +9,19 @@ from devices import adb
 
 
 def test_the_exported_names() -> None:
-    assert adb.__all__ == ["AdbTransport", "direct_tcp", "direct_usb", "plugged_in", "through_server"]
+    assert adb.__all__ == [
+        "AdbTransport",
+        "by_cable",
+        "direct_tcp",
+        "direct_usb",
+        "plugged_in",
+        "through_server",
+    ]
 
 
-@pytest.mark.parametrize("use", ["direct_tcp('host', 5555)", "direct_usb('R58')", "through_server('R58')"])
+@pytest.mark.parametrize(
+    "use", ["direct_tcp('host', 5555)", "direct_usb('R58')", "through_server('R58')", "by_cable('R58')"]
+)
 def test_libraries_are_loaded_where_a_phone_is_reached(use: str) -> None:
     script = (
         f"import sys; from devices import adb; transport = adb.{use}; transport.close(); "

@@ -24,7 +24,6 @@ from devices.errors import (
     DeviceTrouble,
     KeyRefused,
     LinkLost,
-    RuntimeMissing,
     TransientError,
     Unauthorized,
 )
@@ -234,7 +233,7 @@ class TestUsb:
         if importlib.util.find_spec("usb1"):
             pytest.skip("the library is installed")
         transport = direct_usb("R58M12345", [key])
-        with pytest.raises(RuntimeMissing, match=r"mnas\[usb\]"):
+        with pytest.raises(DeviceNotFound, match=r"R58M12345 .*adb start-server.*mnas\[usb\]"):
             transport.run(["true"])
         transport.close()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from devices.adb import plugged_in, server, through_server
+from devices.adb import by_cable, plugged_in, server, through_server
 from devices.adb.server import Plugged, refusal, server_port
 from devices.emulator import EmulatedPhone
 from devices.errors import (
@@ -127,6 +127,21 @@ class TestWithGooglesServer:
         monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(shared_server.port))
         assert plugged_in()
         transport = through_server(f"{shared_phone.host}:{shared_phone.port}")
+        assert transport.run(["true"]).ok
+        transport.close()
+
+    def test_a_cable_leads_through_the_server_once_one_runs(
+        self, adb_server: AdbServer, phone: EmulatedPhone, key: Path
+    ) -> None:
+        adb_server.adb("kill-server")
+        serial = f"{phone.host}:{phone.port}"
+        transport = by_cable(serial, [key], port=adb_server.port)
+        with pytest.raises(DeviceNotFound, match=f"{serial} .*USB"):
+            transport.run(["true"])
+        adb_server.adb("start-server")
+        with pytest.raises(DeviceNotFound, match="adb devices"):
+            transport.run(["true"])
+        plug_in(adb_server, phone)
         assert transport.run(["true"]).ok
         transport.close()
 
