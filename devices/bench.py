@@ -29,19 +29,17 @@ from devices.facts import DeviceState, state
 from devices.hold import Hold
 from devices.lease import EXPIRY_S
 from devices.limits import Limits
-from devices.measurement import Context, DeviceFacts, Failure, ModelFile, Pass, Settings
+from devices.measurement import DeviceFacts, Failure, ModelFile, Pass, Settings
 from devices.plan import Plan
 from devices.retry import retry
 from devices.survey import survey
 from devices.transport import Transport
 from devices.wanted import Wanted
 from devices.watch import Watch
-from devices.worklist import Batch, Worklist
+from devices.worklist import Batch, Worklist, first_size, next_size
 
 __all__ = ["BenchDevice", "Limits"]
 
-#: how long a batch shall take, and its sizes in visits: at first, and at most
-BATCH_S, FIRST, LARGEST = 30.0, 8, 300
 #: how often a batch is measured before its rows are marked, and how long the device is left alone in between
 ATTEMPTS, PAUSE_S = 3, 20.0
 #: how long a device may stand idle between two streams and still be warm, and how long it may be out of reach
@@ -155,7 +153,7 @@ class BenchDevice:
         if self._clock() - self._ended > IDLE_S:
             self._watch.left_alone()
         work = Worklist(models, plan)
-        size = max(1, min(FIRST, round(BATCH_S / max(plan.min_time_s, 0.1))))
+        size = first_size(plan)
         while len(work):
             batch = work.batch(size)
             try:
@@ -164,9 +162,9 @@ class BenchDevice:
                 yield from _each(self._rescued(batch))
                 raise
             work.settle(batch)
-            size = _next_size(size, batch)
+            size = next_size(size, batch)
             self._ended = self._clock()
-            yield from _each(self._stamped(batch))
+            yield from _each(batch.stamped(self._notes))
 
     def canary(self) -> Verdict | None:
         """Measure the canary now, and judge it by its history; None without one.
@@ -188,6 +186,10 @@ class BenchDevice:
                 self._on_event(f"{error}: what was set there has been put back without this job")
             except DevicesError as error:
                 self._on_event(f"{error}: the device itself puts back what was set, within a minute")
+
+    @property
+    def _notes(self) -> tuple[str, ...]:
+        return (*self._hold.notes, *self._watch.notes)
 
     def _begin(self) -> None:
         """Take the device. The first contact is not tried twice: an address may be wrong."""
@@ -301,33 +303,7 @@ class BenchDevice:
             return []
         if batch.doubt is None and self._watch.has_canary:
             batch.doubt = "no canary after it"
-        return self._stamped(batch)
-
-    def _stamped(self, batch: Batch) -> list[Row]:
-        """A batch's rows with what the bench knows of them."""
-        rows = [row for visit in batch.visits if (row := batch.rows.get(visit)) is not None]
-        return [
-            replace(row, context=self._context(row.context, batch)) if isinstance(row, Pass) else row
-            for row in rows
-        ]
-
-    def _context(self, context: Context, batch: Batch) -> Context:
-        return replace(
-            context,
-            temperature_before_c=batch.before_c,
-            temperature_after_c=batch.after_c,
-            conditions=(*context.conditions, *self._hold.notes, *self._watch.notes),
-            fence=batch.fence,
-            suspect=batch.doubt,
-        )
-
-
-def _next_size(size: int, batch: Batch) -> int:
-    """So many visits that the next batch takes about half a minute; fewer after one that was doubtful."""
-    if batch.doubt is not None:
-        return max(1, size // 2)
-    each_s = max(batch.measuring_s / max(len(batch.rows), 1), 1e-3)
-    return max(1, min(round(BATCH_S / each_s), 4 * size, LARGEST))
+        return batch.stamped(self._notes)
 
 
 def _each(rows: Iterable[Row]) -> Iterator[Row]:

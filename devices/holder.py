@@ -59,7 +59,7 @@ class Holder:
             said = json.loads(text[:TEXT_KEPT])
             words = [plain(str(said[name]))[:COMMAND_KEPT] for name in ("owner", "command", "since")]
             return cls(words[0], words[1], words[2], int(said["pid"]))
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return cls("somebody", "unknown", "unknown", 0)
 
     @property

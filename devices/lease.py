@@ -9,6 +9,7 @@ it at once.
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import threading
 import time
@@ -211,7 +212,7 @@ class Lease:
                 self._poll,
             )
             word, _, rest = said.partition(" ")
-            if word == "claimed" and rest.isdigit():
+            if word == "claimed" and re.fullmatch("[0-9]{1,9}", rest):
                 self._fence, self._lost, self._beat_began = int(rest), None, began
                 return
             self._token = ""

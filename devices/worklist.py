@@ -10,6 +10,9 @@ from devices.measurement import Failure, ModelFile, Pass
 from devices.plan import Plan
 from devices.runners.visits import schedule
 
+#: how long a batch shall take, and its sizes in visits: at first, and at most
+BATCH_S, FIRST, LARGEST = 30.0, 8, 300
+
 
 @dataclass(frozen=True, slots=True)
 class Visit:
@@ -82,6 +85,22 @@ class Batch:
                 return
         raise UnreadableOutput(f"the device told of {outcome.model}, for which it was not asked")
 
+    def stamped(self, notes: Sequence[str]) -> list[Pass | Failure]:
+        """The rows, each with what the batch and these notes on its conditions say of it."""
+        rows = [row for visit in self.visits if (row := self.rows.get(visit)) is not None]
+        return [self._stamped(row, notes) if isinstance(row, Pass) else row for row in rows]
+
+    def _stamped(self, row: Pass, notes: Sequence[str]) -> Pass:
+        context = replace(
+            row.context,
+            temperature_before_c=self.before_c,
+            temperature_after_c=self.after_c,
+            conditions=(*row.context.conditions, *notes),
+            fence=self.fence,
+            suspect=self.doubt,
+        )
+        return replace(row, context=context)
+
     def forget(self) -> None:
         """Measure again what is held, but for the models that cannot be measured."""
         self.rows = {visit: row for visit, row in self.rows.items() if isinstance(row, Failure)}
@@ -115,3 +134,16 @@ class Worklist:
         """Strike off a batch that was measured, and what is left of its models that cannot be."""
         done, failed = set(batch.visits), batch.failed
         self._visits = [visit for visit in self._visits if visit not in done and visit.model not in failed]
+
+
+def first_size(plan: Plan) -> int:
+    """How many visits to begin with, knowing no more than the plan."""
+    return max(1, min(FIRST, round(BATCH_S / max(plan.min_time_s, 0.1))))
+
+
+def next_size(size: int, batch: Batch) -> int:
+    """So many visits that the next batch takes about half a minute; fewer after one that was doubtful."""
+    if batch.doubt is not None:
+        return max(1, size // 2)
+    each_s = max(batch.measuring_s / max(len(batch.rows), 1), 1e-3)
+    return max(1, min(round(BATCH_S / each_s), 4 * size, LARGEST))

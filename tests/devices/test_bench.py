@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from devices import bench, canary, watch
+from devices import bench, canary, watch, worklist
 from devices.bench import BenchDevice, Limits
 from devices.canary import canary_model
 from devices.errors import DeviceBusy, DeviceTrouble, LeaseLost, LinkLost, TooHot
@@ -33,7 +33,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(watch, "WARM_S", 0.05)
     monkeypatch.setattr(bench, "PAUSE_S", 0.05)
     monkeypatch.setattr(canary, "PLAN", Plan(warmup_runs=1, min_runs=3))
-    monkeypatch.setattr(bench, "FIRST", 3)
+    monkeypatch.setattr(worklist, "FIRST", 3)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from devices import bench, watch
+from devices import watch, worklist
 from devices.emulator import EmulatedPhone, known_latency_ms
 from devices.measurement import Pass
 from tests.devices.bench_job import PLAN, models, open_phone
@@ -26,7 +26,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MNAS_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(watch, "WARM_S", 0.05)
-    monkeypatch.setattr(bench, "BATCH_S", 0.5)
+    monkeypatch.setattr(worklist, "BATCH_S", 0.5)
     make_key(tmp_path / ".android/adbkey")
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices import bench, canary, watch
+from devices import bench, canary, watch, worklist
 from devices.bench import BenchDevice, Limits
 from devices.canary import History
 from devices.errors import DeviceTrouble, LeaseLost, LinkLost, TransientError
@@ -27,7 +27,7 @@ Row = Pass | Failure
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Small batches, a history to judge by, and a script instead of a lease."""
-    monkeypatch.setattr(bench, "BATCH_S", 4.0)
+    monkeypatch.setattr(worklist, "BATCH_S", 4.0)
     monkeypatch.setattr(bench, "Hold", Hold)
     monkeypatch.setattr(canary, "NEW_WAY", 1000)
     with tempfile.TemporaryDirectory() as folder:

@@ -174,6 +174,33 @@ def test_it_is_waited_for(lease: Callable[..., Lease]) -> None:
     assert "waiting" in said[0]
 
 
+@pytest.mark.parametrize("programs", ["dash"], indirect=True)
+def test_this_host_is_waited_for_too(lease: Callable[..., Lease]) -> None:
+    first = lease()
+    first.acquire()
+    timer = threading.Timer(0.4, first.release)
+    timer.start()
+    assert lease().acquire(wait_s=30.0) == 2
+    timer.join()
+
+
+@pytest.mark.parametrize(
+    "answer", ["claimed ²", "claimed -1", "claimed 9999999999", "claimed", "\x1b[31m", ""]
+)
+@pytest.mark.parametrize("programs", ["dash"], indirect=True)
+def test_an_answer_that_makes_no_sense_is_no_lease(
+    lease: Callable[..., Lease], phone: Phone, answer: str
+) -> None:
+    def confused(command: Sequence[str]) -> Sequence[str]:
+        return ["sh", "-c", 'printf %s "$1"', "sh", answer] if "claim" in command else command
+
+    phone.rewrite = confused
+    with pytest.raises(DeviceTrouble, match="no lease could be had") as caught:
+        lease().acquire()
+    assert "\x1b" not in str(caught.value)
+    assert host_holder("adb://A") is None
+
+
 def test_of_many_claimants_one_gets_it(phone: Phone, work: str) -> None:
     """Processes on the device that race for one number, again and again."""
     folder = Path(work) / "lease"
@@ -424,7 +451,16 @@ def test_garbage_in_the_folder_is_no_lease(lease: Callable[..., Lease], phone: P
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{", '{"owner": 1}', '{"owner":"a","command":"b","since":"c","pid":"x"}']
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        "[" * 5000,
+        '{"owner": 1}',
+        '{"owner":"a","command":"b","since":"c","pid":"x"}',
+        '{"owner":"a","command":"b","since":"c","pid":Infinity}',
+    ],
 )
 def test_a_holder_that_cannot_be_read_is_unknown(text: str) -> None:
     assert Holder.parse(text).owner == "somebody"
