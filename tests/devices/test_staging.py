@@ -112,7 +112,7 @@ class Damaging(LocalTransport):
         super().push(content, path, timeout_s)
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(at=st.integers(0, 2**31))
 def test_a_link_that_damages_a_byte_somewhere(tmp_path_factory: pytest.TempPathFactory, at: int) -> None:
     """In a model, in its name, in the archive's headers: the models are right in the end, or absent."""
