@@ -1,7 +1,7 @@
 # One job at a time on this device, and what is cleaned up when its host falls silent.
 #
-# Plain POSIX sh and toybox. Time is this device's own: hundredths of a second since its
-# start (/proc/uptime), and which start that was (boot_id); its wall clock is never asked. In DIR lie
+# Plain POSIX sh and toybox. Time is this device's own: hundredths of a second since its start (/proc/uptime),
+# and which start that was (boot_id); its wall clock is never asked. In DIR lie
 #
 #   NUMBER         a symbolic link to a token: the claims, numbered. The newest is the lease, and its number the
 #                  fence. Making a link is exclusive and whole, so of two claimants one gets the number.
@@ -41,7 +41,7 @@ newest() { # sets top, the newest number, and holder, its token; none: 0 and not
 word() { # the last word of token $1; fails when it has none
     read -r said_boot said_time said_expiry said_kind said_tag 2>/dev/null <"$dir/$1.beat" || return 1
     case $said_time$said_expiry in *[!0-9]*) return 1 ;; esac
-    [ -n "$said_tag" ]
+    case $said_tag in "" | *[!A-Za-z0-9.]*) return 1 ;; esac
 }
 
 holds() { # whether token $1 holds the device; the clock comes first

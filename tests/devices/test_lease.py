@@ -441,13 +441,16 @@ def test_a_script_that_arrives_changed_is_not_run(
 def test_garbage_in_the_folder_is_no_lease(lease: Callable[..., Lease], phone: Phone, work: str) -> None:
     folder = Path(work) / "lease"
     folder.mkdir(parents=True)
-    (folder / "7").symlink_to("$(touch oops)")
+    (folder / "4").symlink_to("$(touch oops)")
     (folder / "999999999999999999").symlink_to("t1")
     (folder / "8x").write_text("")
     (folder / "5").symlink_to("told")
     (folder / "told.beat").write_text("x y z\n")
+    (folder / "6").symlink_to("tall")
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    (folder / "tall.beat").write_text(f"{boot} 999999999 999999999 job .*$(x)\n")
     assert holder(phone, work) is None
-    assert lease().acquire() == 8
+    assert lease().acquire() == 7
 
 
 @pytest.mark.parametrize(
