@@ -75,12 +75,11 @@ class Hold:
         """
         if not self._has_lease:
             return
-        restore, self._has_lease, self._is_set = self._is_set, False, False
+        self._has_lease = self._is_set = False
         try:
-            if restore:
-                self._lease.verify()
-                for left in self._conditions.restore():
-                    self._on_event(f"{self._address}: {left}")
+            self._lease.verify()
+            for left in self._conditions.restore():  # also what setting them began and a break cut off
+                self._on_event(f"{self._address}: {left}")
         finally:
             self._lease.release()
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from devices.errors import DeadlineExceeded, DeviceTrouble
+from devices.runners.worker_process import one_line
 from devices.transport import Channel, CommandResult
 
 STDERR_KEPT_BYTES = 64 * 1024
@@ -51,7 +52,7 @@ class LocalTransport:
             stream.join(DRAIN_S)
         stdout, stderr = (bytes(stream.content) for stream in streams)
         if not ended:
-            said = (stderr or stdout)[-200:].decode(errors="replace").strip()
+            said = one_line((stderr or stdout)[-200:].decode(errors="replace"))
             raise DeadlineExceeded(
                 f"{command[0]} did not end within {timeout_s:g} s and was stopped"
                 + (f"; it said: {said}" if said else "")

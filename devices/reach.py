@@ -39,9 +39,7 @@ def transport_to(
         assert address.host is not None
         assert address.port is not None
         return adb.direct_tcp(address.host, address.port, on_wait=on_event, tag=tag)
-    if any(one.serial == address.serial for one in adb.plugged_in()):
-        return adb.through_server(address.serial, tag=tag)
-    return adb.direct_usb(address.serial, on_wait=on_event, tag=tag)
+    return adb.by_cable(address.serial, on_wait=on_event, tag=tag)
 
 
 def work_folder(transport: Transport, entry: Entry) -> str:

@@ -22,7 +22,7 @@ class Warning:
 
     Attributes:
         code: `noisy`, `few_samples`, `preempted`, `disturbed`, `throttled`, `slowing`, `suspect`,
-            `average_only` or `delegate_not_taken`.
+            `average_only`, `deprecated` or `delegate_not_taken`.
         message: the figure, what it should be and what would help.
     """
 
@@ -105,6 +105,14 @@ def warnings(measurement: Measurement) -> tuple[Warning, ...]:
             )
         )
     context = measurement.context
+    if context.settings.delegate == "nnapi":
+        found.append(
+            Warning(
+                "deprecated",
+                "NNAPI is deprecated since Android 15, and newer phones may run it on the processor: "
+                "ask for gpu, npu or the maker's own delegate",
+            )
+        )
     if (
         context.total_operators is not None
         and context.delegated_operators is not None

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from devices.measurement import Context, DeviceFacts, ModelFile, Pass, Settings, gather
+from devices.measurement import Context, DeviceFacts, ModelFile, Pass, Settings, Summary, gather
 from devices.warnings import SLOWING_SAMPLES, Warning, slows, warnings
 
 FACTS = DeviceFacts("local", "x86_64", "cpu", 2, None, "os", "3.11", "ai_edge_litert", "2.3.0")
@@ -34,6 +34,17 @@ def test_a_good_measurement_raises_no_doubt() -> None:
 def test_what_the_device_does_not_tell_raises_no_doubt() -> None:
     silent = Context(FACTS, Settings(), "2026-01-01T00:00:00+00:00", "unknown")
     assert codes(burst(context=silent)) == []
+
+
+def test_what_a_bench_and_its_runner_add() -> None:
+    summary = Summary(30, 1.0, 0.99, 1.01)
+    told = replace(burst(()), summary=summary, context=replace(CONTEXT, suspect="the canary drifted"))
+    found = {doubt.code: doubt.message for doubt in doubts(told)}
+    assert found["suspect"] == "the canary drifted: measure again"
+    assert set(found) == {"suspect", "average_only"}
+    assert codes(replace(burst(()), summary=replace(summary, median_ms=1.0))) == []
+    nnapi = replace(CONTEXT, settings=Settings(delegate="nnapi"))
+    assert codes(burst(context=nnapi)) == ["deprecated"]
 
 
 @pytest.mark.parametrize(
