@@ -22,8 +22,8 @@ SCRIPT = Path(__file__).parents[1] / "benchmarks" / "faults.py"
 MODELS, SEED, SECONDS = 20, 3, 2.0
 #: what runs side by side: jobs mostly wait, for a lease to end or a phone to cool
 LANES = (
-    ("key_revoked", "unplug", "disk_full", "corrupt"),
-    ("host_killed", "reboot", "heat", "freeze"),
+    ("heat", "key_revoked", "unplug", "disk_full"),
+    ("host_killed", "reboot", "freeze", "corrupt"),
     ("sshd_killed", "runner_crash", "runner_garbage", "slow_link"),
 )
 ENDS_S = 280.0
