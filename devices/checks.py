@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from devices.entry import Entry
 from devices.facts import DeviceState, MachineFacts, big_cores
+from devices.inventory.entry import Entry
 
 Level = Literal["ok", "warning", "fault"]
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from devices.bench import BenchDevice
-from devices.canary import History, canary_model, read
+from devices.bench.canary import History, canary_model, read
+from devices.bench.device import BenchDevice
+from devices.bench.lease import Holder, holder, host_holder
 from devices.checks import Check, Level, checks, worst
-from devices.entry import Entry
 from devices.errors import (
     DevicesError,
     HostKeyRejected,
@@ -23,14 +23,14 @@ from devices.errors import (
     Unauthorized,
 )
 from devices.facts import MachineFacts, machine, state
-from devices.installed import program_on, program_path, python_on
-from devices.lease import Holder, holder, host_holder
+from devices.inventory.entry import Entry
 from devices.reach import transport_to, work_folder
 from devices.registry import open_entry
 from devices.runners.benchmark_model.program import UNKNOWN, ask, version
 from devices.runners.litert import LitertDevice
-from devices.runners.worker_process import one_line
+from devices.setup.installed import program_on, program_path, python_on
 from devices.survey import survey
+from devices.text import one_line
 from devices.transport import Transport
 
 OnEvent = Callable[[str], None]

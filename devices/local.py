@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from devices.errors import DeadlineExceeded, DeviceTrouble
-from devices.runners.worker_process import one_line
+from devices.text import one_line
 from devices.transport import Channel, CommandResult
 
 STDERR_KEPT_BYTES = 64 * 1024

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from devices.address import Address
-from devices.entry import Entry
 from devices.errors import DeviceTrouble
+from devices.inventory.address import Address
+from devices.inventory.entry import Entry
 from devices.local import LocalTransport
-from devices.runners.worker_process import one_line
+from devices.text import one_line
 from devices.transport import Transport
 
 HOME_S = 20.0

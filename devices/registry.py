@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from devices.device import Device
-from devices.entry import Entry
-from devices.inventory import load
+from devices.inventory.entry import Entry
+from devices.inventory.file import load
 from devices.local import LocalTransport
 from devices.measurement import Settings
 from devices.runners.litert import LitertDevice

@@ -6,22 +6,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from devices.bench import BenchDevice, Limits
-from devices.canary import canary_model
+from devices.bench.canary import canary_model
+from devices.bench.device import BenchDevice, Limits
+from devices.bench.wanted import Wanted
 from devices.checks import limit_c, measuring_cores
 from devices.device import Device
-from devices.entry import Entry
 from devices.facts import MachineFacts, big_cores, machine
-from devices.installed import program_on, python_on
+from devices.inventory.entry import Entry
 from devices.measurement import Settings
 from devices.reach import transport_to, work_folder
 from devices.runners.benchmark_model.device import BenchmarkModelDevice
 from devices.runners.litert import LitertDevice
+from devices.setup.installed import program_on, python_on
 from devices.shell import new_tag
 from devices.staging import Staging
 from devices.survey import survey
 from devices.transport import Transport
-from devices.wanted import Wanted
 
 
 def open_remote(

@@ -15,7 +15,8 @@ from pathlib import PurePosixPath
 from devices.archives import archive, blocks, digests, split
 from devices.errors import BadSettings, DeviceTrouble, LinkLost, NoSpace, TransientError
 from devices.measurement import ModelFile
-from devices.runners.worker_process import ending, one_line
+from devices.runners.worker_process import ending
+from devices.text import one_line
 from devices.transport import Transport
 
 #: what the device shall have left when everything is there

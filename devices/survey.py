@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from devices.errors import DeviceTrouble, UnreadableOutput
-from devices.runners.worker_process import one_line
+from devices.text import one_line
 from devices.transport import Transport
 
 #: how much of one text, and of all of them, is looked at

@@ -129,8 +129,8 @@ def test_every_registry_name_is_documented() -> None:
 
 
 def test_every_key_of_an_inventory_is_documented_and_its_example_is_one() -> None:
-    from devices.entry import READERS
-    from devices.inventory import parse
+    from devices.inventory.entry import READERS
+    from devices.inventory.file import parse
 
     page = (ROOT / "docs" / "inventory.md").read_text(encoding="utf-8")
     assert sorted(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == sorted(READERS)

@@ -9,8 +9,8 @@ import time
 from devices.adb.connection import AdbConnection, AdbStream
 from devices.adb.shell_v2 import CLOSE_STDIN, EXIT, STDERR, STDIN, STDOUT, Packets, packet
 from devices.errors import DeadlineExceeded, DevicesError, DeviceTrouble, LinkLost
-from devices.runners.worker_process import one_line
 from devices.shell import Output, Wrapped
+from devices.text import one_line
 from devices.transport import CommandResult
 
 #: how much of its input a command is sent at once

@@ -30,7 +30,7 @@ from devices.errors import (
     LinkLost,
     Unauthorized,
 )
-from devices.runners.worker_process import one_line
+from devices.text import one_line
 
 DEFAULT_PORT = 5037
 #: how long a server may take for an answer that needs no phone

@@ -14,8 +14,8 @@ from devices.adb.connection import AdbConnection
 from devices.adb.execution import Execution, complete
 from devices.adb.sync import SyncFailed, SyncService
 from devices.errors import DeadlineExceeded, DevicesError, DeviceTrouble, LinkLost, NoSpace, TransientError
-from devices.runners.worker_process import one_line
 from devices.shell import new_tag, sweep, wrap
+from devices.text import one_line
 from devices.transport import Channel, CommandResult
 
 #: how long a phone may take to end what a command left, before its link counts as broken

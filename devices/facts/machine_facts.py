@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from devices.facts import android, linux
 from devices.facts.processor import clusters, describe
 from devices.measurement import Cluster
-from devices.runners.worker_process import one_line
 from devices.survey import Survey
+from devices.text import one_line
 
 #: how much of a name that a device gives itself is kept
 NAME_LENGTH = 120

@@ -30,8 +30,9 @@ from devices.plan import Plan
 from devices.runners.device_facts import device_facts, unsurveyed
 from devices.runners.replies import Greeting, burst, greeting
 from devices.runners.visits import explain, schedule
-from devices.runners.worker_process import START_S, WorkerProcess, one_line
+from devices.runners.worker_process import START_S, WorkerProcess
 from devices.staging import Staging
+from devices.text import one_line
 from devices.transport import Transport
 
 WORKER_FILE = Path(__file__).with_name("litert_worker.py")

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from devices.errors import BadSettings, DeadlineExceeded, DeviceTrouble, UnreadableOutput, WorkerCrashed
 from devices.facts.processor import cpu_list, governor
-from devices.runners.worker_process import ending, last_line, one_line
+from devices.runners.worker_process import ending, last_line
+from devices.text import one_line
 from devices.transport import Channel, Transport
 
 #: most that comes back of a program, as base64

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from devices.errors import UnreadableOutput
 from devices.measurement import OperatorTime
-from devices.runners.worker_process import one_line
+from devices.text import one_line
 
 #: of a name that a device gives, and the cores, operators and samples that it may tell of
 NAME_LENGTH = 200

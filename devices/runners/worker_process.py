@@ -9,6 +9,7 @@ from typing import Any
 
 from devices import errors
 from devices.errors import DeadlineExceeded, DevicesError, DeviceTrouble, WorkerCrashed
+from devices.text import one_line, plain
 from devices.transport import Channel, Transport
 
 #: answers that only start-up, with the import of a runtime, may take
@@ -18,20 +19,6 @@ GRACE_S = 0.5
 LINE_KEPT = 300
 #: a runtime's information and warnings, for example on a delegate that it made or did without
 _CHATTER = re.compile(r"(VERBOSE|DEBUG|INFO|WARNING)\b|[IW]\d{4} ")
-_ESCAPES = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"
-    r"|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-)
-
-
-def plain(text: str) -> str:
-    """A text without terminal escapes and control characters, which a runtime may print."""
-    return _ESCAPES.sub("", text).strip()
-
-
-def one_line(text: str) -> str:
-    """A plain text whose lines are joined."""
-    return "; ".join(line for line in map(plain, text.splitlines()) if line)
 
 
 def last_line(output: bytes) -> str:

@@ -21,10 +21,10 @@ from devices.errors import (
     TransientError,
     UnreadableOutput,
 )
-from devices.runners.worker_process import one_line
 from devices.setup.environment import LONG_S, SHORT_S, Environment, said
 from devices.setup.runtimes import BoardPython, Runtime, best, read_description, suitable, why_none
 from devices.setup.wheels import download, is_wheel_name, pip_reason
+from devices.text import one_line
 from devices.transport import Transport
 
 PROBE_FILE = Path(__file__).with_name("board_probe.py")

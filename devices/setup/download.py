@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from devices.errors import BadSettings, RuntimeMissing
-from devices.runners.worker_process import one_line
+from devices.text import one_line
 
 #: longest silence of the server, and longest time for everything
 SILENCE_S = 30.0

@@ -16,10 +16,10 @@ from pathlib import Path
 from devices.errors import BadSettings, RuntimeMissing, WrongAbi
 from devices.runners.benchmark_model.command import Offers
 from devices.runners.benchmark_model.program import NAME, UNKNOWN, VERSION, ask, version_file
-from devices.runners.worker_process import one_line
 from devices.setup.download import fetch
 from devices.staging import Staging
 from devices.state import state_directory
+from devices.text import one_line
 from devices.transport import Transport
 
 #: the release of LiteRT whose program is used; others can be asked for

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from devices.errors import DeviceTrouble
-from devices.runners.worker_process import one_line
 from devices.setup.runtimes import BoardPython, platform_tags
+from devices.text import one_line
 
 DOWNLOAD_S = 900.0
 _WHEEL = re.compile(r"[A-Za-z0-9_.+!-]+\.whl")

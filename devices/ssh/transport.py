@@ -16,12 +16,12 @@ from devices.errors import (
     DeviceTrouble,
     NoSpace,
 )
-from devices.runners.worker_process import one_line
 from devices.shell import end_group, new_tag, sweep, wrap
 from devices.ssh.channel import SshChannel
 from devices.ssh.config import route
 from devices.ssh.connect import connect
 from devices.ssh.link import Link
+from devices.text import one_line
 from devices.transport import Channel, CommandResult
 
 CONNECT_S = 20.0

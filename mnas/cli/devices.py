@@ -24,8 +24,8 @@ from mnas.cli.output import Display, print_json, print_line
 from mnas.errors import BadInput
 
 if TYPE_CHECKING:
-    from devices.entry import Entry
-    from devices.inventory import Inventory
+    from devices.inventory.entry import Entry
+    from devices.inventory.file import Inventory
 
 group = typer.Typer(no_args_is_help=True, help="The devices of a bench: list, add, examine and set them up.")
 Name = Annotated[str, typer.Argument(help="A name in bench.toml, or an address.")]
@@ -49,7 +49,7 @@ def list_devices(
     Example: mnas devices list --json
     """
     from devices.doctor import glances
-    from devices.inventory import load
+    from devices.inventory.file import load
 
     inventory = load(bench)
     entries = _with_plugged_in(inventory)
@@ -105,10 +105,10 @@ def add(
     Example: mnas devices add pixel6 adb://1A2B3C4D --tag phone
     """
     from devices.doctor import look
-    from devices.entry import Entry, Unfit, read_cpus
     from devices.errors import BadSettings
-    from devices.inventory import FILE_NAME, Inventory, find, load
-    from devices.inventory import add as write
+    from devices.inventory.entry import Entry, Unfit, read_cpus
+    from devices.inventory.file import FILE_NAME, Inventory, find, load
+    from devices.inventory.file import add as write
 
     path = bench or find() or Path(FILE_NAME)
     inventory = load(path) if path.exists() else Inventory(path)
@@ -170,7 +170,7 @@ def doctor(
     Example: mnas devices doctor pixel6
     """
     from devices.doctor import examine
-    from devices.inventory import load
+    from devices.inventory.file import load
 
     inventory = load(bench)
     entries = [inventory.entry(name) for name in names] if names else list(inventory.entries)
@@ -219,8 +219,8 @@ def setup(
 
     Example: mnas devices setup pixel6
     """
-    from devices.inventory import load
-    from devices.setting_up import set_up
+    from devices.inventory.file import load
+    from devices.setup.setting_up import set_up
 
     inventory = load(bench)
     entry = inventory.entry(name)
@@ -259,8 +259,8 @@ def setup(
 def _with_plugged_in(inventory: Inventory) -> list[Entry]:
     """The inventory's devices, then the phones that are plugged in without being in it."""
     from devices.adb import plugged_in
-    from devices.entry import Entry
     from devices.errors import BadSettings
+    from devices.inventory.entry import Entry
 
     entries = list(inventory.entries)
     known = {entry.address for entry in entries}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from devices.doctor import Diagnosis, Glance
-    from devices.entry import Entry
     from devices.facts import MachineFacts
+    from devices.inventory.entry import Entry
 
 
 def entry_document(entry: Entry) -> dict[str, Any]:

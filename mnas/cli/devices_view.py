@@ -13,8 +13,8 @@ from mnas.cli.output import print_line, print_rich
 
 if TYPE_CHECKING:
     from devices.doctor import Diagnosis, Glance
-    from devices.entry import Entry
-    from devices.inventory import Inventory
+    from devices.inventory.entry import Entry
+    from devices.inventory.file import Inventory
 
 #: of the words for a state or a level
 _COLOURS = {"ready": "green", "in use": "yellow", "ok": "green", "warning": "yellow", "fault": "bold red"}

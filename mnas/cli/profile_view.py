@@ -12,8 +12,8 @@ from rich.panel import Panel
 from rich.table import Table
 
 from devices.measurement import Measurement, OperatorTime
-from devices.runners.worker_process import plain
 from devices.sustained import plateau
+from devices.text import plain
 from devices.warnings import warnings
 from mnas.cli.output import print_rich, print_table
 from mnas.reports.profile_json import operator_times, peak_memory_bytes

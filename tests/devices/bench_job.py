@@ -6,7 +6,8 @@ import sys
 from hashlib import sha256
 
 from devices import adb
-from devices.bench import BenchDevice, Limits
+from devices.bench.device import BenchDevice, Limits
+from devices.bench.wanted import Wanted
 from devices.emulator import BENCHMARK_MODEL
 from devices.facts import machine
 from devices.measurement import ModelFile, Pass, Settings
@@ -14,7 +15,6 @@ from devices.plan import Plan
 from devices.runners.benchmark_model.device import BenchmarkModelDevice
 from devices.shell import new_tag
 from devices.survey import survey
-from devices.wanted import Wanted
 from latency_tables.ops import OpSpec
 from latency_tables.tflite import single, write
 

@@ -78,7 +78,7 @@ class World:
 
 
 class Hold:
-    """Stands for `devices.hold.Hold`."""
+    """Stands for `devices.bench.hold.Hold`."""
 
     world: World
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from devices.checks import Check, checks, spans, worst
-from devices.entry import Entry
 from devices.facts import DeviceState, MachineFacts, Policy
+from devices.inventory.entry import Entry
 from devices.measurement import Cluster
 
 NOW_S = 1_800_000_000

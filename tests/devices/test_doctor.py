@@ -13,9 +13,9 @@ import pytest
 from devices.checks import Check
 from devices.doctor import Diagnosis, examine, glance, glances, look
 from devices.emulator import BENCHMARK_MODEL, EmulatedPhone
-from devices.entry import Entry
 from devices.errors import DeviceNotFound
-from devices.setting_up import set_up
+from devices.inventory.entry import Entry
+from devices.setup.setting_up import set_up
 from tests.devices.phones import emulated_phone, make_key
 from tests.devices.sshd import Sshd, running_sshd
 
@@ -154,7 +154,7 @@ def test_several_are_asked_at_once(phone: EmulatedPhone, board: Entry) -> None:
 
 def test_a_lease_is_seen(phone: EmulatedPhone) -> None:
     from devices.adb import direct_tcp
-    from devices.lease import Lease
+    from devices.bench.lease import Lease
 
     transport = direct_tcp("127.0.0.1", phone.port)
     lease = Lease(transport, "/data/local/tmp/mnas", "adb://somebody-elses-name", transport.tag)

@@ -25,18 +25,18 @@ from hypothesis import strategies as st
 from devices import remote
 from devices.adb import direct_tcp
 from devices.adb.transport import AdbTransport
-from devices.address import Address
+from devices.bench.holder import Holder
+from devices.bench.lease import Lease
 from devices.emulator import BENCHMARK_MODEL, EmulatedPhone, known_latency_ms
-from devices.entry import READERS, Entry
 from devices.errors import BadInventory, BadSettings, DevicesError
-from devices.holder import Holder
-from devices.inventory import parse
-from devices.lease import Lease
+from devices.inventory.address import Address
+from devices.inventory.entry import READERS, Entry
+from devices.inventory.file import parse
 from devices.local import LocalTransport
 from devices.measurement import Failure, ModelFile, Pass
 from devices.plan import Plan
 from devices.registry import open_device, settings_for
-from devices.setting_up import set_up
+from devices.setup.setting_up import set_up
 from devices.ssh import SshTransport
 from devices.staging import Staging
 from devices.survey import Survey
@@ -411,8 +411,8 @@ def measured(phone: EmulatedPhone, patch: pytest.MonkeyPatch, **lie: Any) -> Lyi
     told: list[str] = []
     with patch.context() as within:
         within.setattr(remote, "transport_to", reached)
-        within.setattr("devices.bench.PAUSE_S", 0.0)
-        within.setattr("devices.lease.CLEANING_S", 0.5)
+        within.setattr("devices.bench.device.PAUSE_S", 0.0)
+        within.setattr("devices.bench.lease.CLEANING_S", 0.5)
         try:
             with closing(open_device(phone.address, on_event=told.append)) as device:
                 rows = list(device.stream(models, QUICK))
@@ -474,7 +474,7 @@ def test_forged_answers_about_the_lease(
     verb: str,
     answer: bytes,
 ) -> None:
-    monkeypatch.setattr("devices.lease.CLEANING_S", 0.5)
+    monkeypatch.setattr("devices.bench.lease.CLEANING_S", 0.5)
     with closing(direct_tcp("127.0.0.1", phone.port)) as transport:
         liar = Lying(transport, answer, match=f".sh {verb} ")
         lease = Lease(liar, WORK, "adb://forged", transport.tag)

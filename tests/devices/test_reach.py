@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from devices.address import Address
-from devices.entry import Entry
 from devices.errors import DeviceTrouble
+from devices.inventory.address import Address
+from devices.inventory.entry import Entry
 from devices.local import LocalTransport
 from devices.reach import transport_to, work_folder
 from devices.transport import CommandResult

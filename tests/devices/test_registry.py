@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from devices.address import FORMS
 from devices.errors import BadSettings
+from devices.inventory.address import FORMS
 from devices.measurement import Settings
 from devices.registry import ADDRESSES, open_device
 

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from devices.adb import direct_tcp
-from devices.bench import BenchDevice
-from devices.canary import canary_model
+from devices.bench.canary import canary_model
+from devices.bench.device import BenchDevice
+from devices.bench.lease import Lease
 from devices.emulator import BENCHMARK_MODEL, EmulatedPhone
-from devices.entry import Entry
 from devices.errors import BadSettings, DeviceBusy, DeviceNotFound, RuntimeMissing
-from devices.lease import Lease
+from devices.inventory.entry import Entry
 from devices.measurement import Pass, Settings
 from devices.plan import Plan
 from devices.registry import open_device, settings_for
-from devices.setting_up import set_up
+from devices.setup.setting_up import set_up
 from tests.devices.phones import emulated_phone
 from tests.devices.sshd import Sshd, running_sshd
 

@@ -11,7 +11,8 @@ import pytest
 
 from devices.errors import BadSettings, DeadlineExceeded, DeviceTrouble, ModelRejected, WorkerCrashed
 from devices.local import LocalTransport
-from devices.runners.worker_process import WorkerProcess, ending, last_line, one_line, plain
+from devices.runners.worker_process import WorkerProcess, ending, last_line
+from devices.text import one_line, plain
 
 Start = Callable[[str], WorkerProcess]
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from devices.emulator import BENCHMARK_MODEL, EmulatedPhone
-from devices.entry import Entry
-from devices.inventory import load
+from devices.inventory.entry import Entry
+from devices.inventory.file import load
 from tests.command_line import Ended, running
 from tests.devices.phones import AdbServer, emulated_phone, make_key, needs
 from tests.mnas.documented import documented, fields
@@ -144,7 +144,7 @@ def test_the_list_has_each_devices_state(run: Run, alone: Path, phone: EmulatedP
 
 def test_the_list_says_who_has_a_device(run: Run, alone: Path, phone: EmulatedPhone) -> None:
     from devices.adb import direct_tcp
-    from devices.lease import Lease
+    from devices.bench.lease import Lease
 
     (alone / "bench.toml").write_text(f'[devices.pixel]\naddress = "{phone.address}"\n')
     transport = direct_tcp("127.0.0.1", phone.port)

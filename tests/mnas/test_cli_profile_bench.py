@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
+from devices.bench.lease import Lease
 from devices.emulator import BENCHMARK_MODEL, EmulatedPhone, known_latency_ms
-from devices.lease import Lease
 from devices.local import LocalTransport
 from latency_tables.ops import OpSpec
 from latency_tables.tflite import single, write
@@ -242,7 +242,7 @@ def test_a_phone_in_use_tells_by_whom(run: Run, place: Place) -> None:
     lease = Lease(transport, str(place.folder / "another"), "adb://other", "mnasanother")
     lease.acquire()
     try:
-        from devices.holder import Holder, lock_file
+        from devices.bench.holder import Holder, lock_file
         from devices.lock import held
 
         with held(lock_file(place.phone.address), Holder.here().to_json()):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from devices.errors import UnreadableOutput
-from devices.runners.worker_process import plain
+from devices.text import plain
 
 #: characters of a console that are read; the real ones stay below a hundredth of it
 MOST_CHARACTERS = 16 << 20

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devices.bench.wanted import Wanted, plan_for
 from devices.facts import DeviceState, processor
 from devices.measurement import Cluster
-from devices.wanted import Wanted, plan_for
 
 TEXTS = Path(__file__).with_name("texts")
 #: Snapdragon 888

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import sys
 
-from devices.entry import Entry
 from devices.errors import RuntimeMissing
+from devices.inventory.entry import Entry
 from devices.runners.benchmark_model.program import NAME
 from devices.staging import Staging
 from devices.transport import Transport

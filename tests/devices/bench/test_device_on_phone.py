@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from devices import watch, worklist
+from devices.bench import watch, worklist
 from devices.emulator import EmulatedPhone, known_latency_ms
 from devices.measurement import Pass
 from tests.devices.bench_job import PLAN, models, open_phone
 from tests.devices.phones import emulated_phone, make_key
 
 GOVERNOR = "/sys/devices/system/cpu/cpufreq/policy7/scaling_governor"
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)

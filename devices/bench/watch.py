@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from devices import canary
-from devices.canary import History, Verdict
+from devices.bench import canary
+from devices.bench.canary import History, Verdict
+from devices.bench.limits import Limits
+from devices.bench.retry import prompt
+from devices.bench.thermal import wait_until_cool
 from devices.device import Device
 from devices.errors import (
     DeadlineExceeded,
@@ -17,11 +20,8 @@ from devices.errors import (
     WorkerCrashed,
 )
 from devices.facts import DeviceState
-from devices.limits import Limits
 from devices.measurement import ModelFile
 from devices.plan import Plan
-from devices.retry import prompt
-from devices.thermal import wait_until_cool
 
 #: how long a device that stood idle is kept busy before anything counts: its clocks must be up
 WARM_S, WARM_DEADLINE_S = 1.0, 60.0

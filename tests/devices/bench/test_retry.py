@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from devices.bench.retry import LONGEST_PAUSE_S, retry
 from devices.errors import DeviceOffline, DevicesError, DeviceTrouble, LinkLost, TransientError
-from devices.retry import LONGEST_PAUSE_S, retry
 
 
 class Clock:

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from devices import setting_up
 from devices.adb import direct_tcp
+from devices.bench.lease import Lease, holder
 from devices.emulator import BENCHMARK_MODEL, EmulatedPhone
-from devices.entry import Entry
 from devices.errors import BadSettings, DeviceBusy
-from devices.inventory import load
-from devices.lease import Lease, holder
-from devices.setting_up import Ready, set_up
+from devices.inventory.entry import Entry
+from devices.inventory.file import load
+from devices.setup import setting_up
 from devices.setup.board import BoardRuntime
+from devices.setup.setting_up import Ready, set_up
 from devices.ssh import SshTransport
 from tests.devices.phones import emulated_phone
 from tests.devices.sshd import Sshd, running_sshd

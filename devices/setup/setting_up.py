@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from devices import inventory
-from devices.entry import Entry
+from devices.bench.lease import Lease
 from devices.errors import BadSettings
-from devices.lease import Lease
+from devices.inventory import file as inventory
+from devices.inventory.entry import Entry
 from devices.reach import transport_to, work_folder
 from devices.runners.benchmark_model.program import NAME
 from devices.setup.board import set_up_board

@@ -15,7 +15,14 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from devices.canary import Verdict
+from devices.bench.canary import Verdict
+from devices.bench.hold import Hold
+from devices.bench.lease import EXPIRY_S
+from devices.bench.limits import Limits
+from devices.bench.retry import retry
+from devices.bench.wanted import Wanted
+from devices.bench.watch import Watch
+from devices.bench.worklist import Batch, Worklist, first_size, next_size
 from devices.device import Device
 from devices.errors import (
     DevicesError,
@@ -26,17 +33,10 @@ from devices.errors import (
     UnreadableOutput,
 )
 from devices.facts import DeviceState, state
-from devices.hold import Hold
-from devices.lease import EXPIRY_S
-from devices.limits import Limits
 from devices.measurement import DeviceFacts, Failure, ModelFile, Pass, Settings
 from devices.plan import Plan
-from devices.retry import retry
 from devices.survey import survey
 from devices.transport import Transport
-from devices.wanted import Wanted
-from devices.watch import Watch
-from devices.worklist import Batch, Worklist, first_size, next_size
 
 __all__ = ["BenchDevice", "Limits"]
 

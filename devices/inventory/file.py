@@ -14,9 +14,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import NoReturn
 
-from devices.entry import READERS, Entry, Unfit, shown
 from devices.errors import BadInventory, BadSettings
-from devices.toml_lines import Value, line_of, with_table
+from devices.inventory.entry import READERS, Entry, Unfit, shown
+from devices.inventory.toml_lines import Value, line_of, with_table
 
 FILE_NAME = "bench.toml"
 VARIABLE = "MNAS_BENCH"

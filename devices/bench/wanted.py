@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from devices.bench.restore import Before, FileValue
 from devices.errors import BadSettings
 from devices.facts import DeviceState, Policy
-from devices.restore import Before, FileValue
 
 CPU = "/sys/devices/system/cpu"
 NO_ROOT = "the device lets nobody be root"

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from devices import bench, canary, watch, worklist
-from devices.bench import BenchDevice, Limits
-from devices.canary import canary_model
+from devices.bench import canary, watch, worklist
+from devices.bench import device as bench
+from devices.bench.canary import canary_model
+from devices.bench.device import BenchDevice, Limits
+from devices.bench.holder import host_holder
+from devices.bench.lease import Lease, holder
 from devices.errors import DeviceBusy, DeviceTrouble, LeaseLost, LinkLost, TooHot
 from devices.facts import DeviceState
-from devices.holder import host_holder
-from devices.lease import Lease, holder
 from devices.local import LocalTransport
 from devices.measurement import ModelFile, Pass
 from devices.plan import Plan

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from devices.bench.thermal import Waited, hottest_c, wait_until_cool
 from devices.errors import BadSettings, LinkLost, TooHot
 from devices.local import LocalTransport
-from devices.thermal import Waited, hottest_c, wait_until_cool
 from tests.devices.pretend_phone import PretendPhone
 
 

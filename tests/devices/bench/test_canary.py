@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices import canary
-from devices.canary import CEILING, FLOOR, LEAST, NEW_WAY, History, Reading, judge
+from devices.bench import canary
+from devices.bench.canary import CEILING, FLOOR, LEAST, NEW_WAY, History, Reading, judge
 from devices.device import Device
 from devices.errors import DeviceTrouble, LinkLost, WorkerCrashed
 from devices.measurement import DeviceFacts, Failure, ModelFile, Pass, Settings

@@ -17,11 +17,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from devices.bench.holder import Holder, host_holder, lock_file
+from devices.bench.retry import prompt
 from devices.errors import DeviceBusy, DeviceTrouble, LeaseLost, LinkLost, NoSpace
-from devices.holder import Holder, host_holder, lock_file
 from devices.lock import held
-from devices.retry import prompt
-from devices.runners.worker_process import one_line
+from devices.text import one_line
 from devices.transport import Transport
 
 __all__ = ["Holder", "Lease", "holder", "host_holder"]

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices import bench, canary, watch, worklist
-from devices.bench import BenchDevice, Limits
-from devices.canary import History
+from devices.bench import canary, watch, worklist
+from devices.bench import device as bench
+from devices.bench.canary import History
+from devices.bench.device import BenchDevice, Limits
 from devices.errors import DeviceTrouble, LeaseLost, LinkLost, TransientError
 from devices.measurement import Failure, ModelFile, Pass, Settings
 from devices.plan import Plan

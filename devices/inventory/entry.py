@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from devices.address import Address
 from devices.errors import BadSettings
+from devices.inventory.address import Address
 from devices.measurement import Settings
 
 #: what measures -> the schemes of addresses where it can

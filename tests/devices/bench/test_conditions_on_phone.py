@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from devices.adb import AdbTransport, direct_tcp
-from devices.conditions import Conditions, Wanted
+from devices.bench.conditions import Conditions, Wanted
+from devices.bench.thermal import hottest_c, wait_until_cool
 from devices.emulator import EmulatedPhone
 from devices.errors import TransientError
 from devices.facts import DeviceState, state
 from devices.survey import survey
-from devices.thermal import hottest_c, wait_until_cool
 from tests.devices.phones import start_phone  # noqa: F401 - a fixture
 
 WORK = "/data/local/tmp/mnas"

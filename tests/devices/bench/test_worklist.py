@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devices.bench.worklist import Batch, Worklist
 from devices.errors import UnreadableOutput
 from devices.measurement import Context, DeviceFacts, Failure, ModelFile, Pass, Settings
 from devices.plan import Plan
-from devices.worklist import Batch, Worklist
 
 FACTS = DeviceFacts("a", "m", "c", 1, None, "o", None, "r", "1")
 CONTEXT = Context(FACTS, Settings(), "2026-01-01T00:00:00+00:00", "xnnpack")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from devices.conditions import Conditions
+from devices.bench.conditions import Conditions
+from devices.bench.lease import EXPIRY_S, Lease
+from devices.bench.retry import prompt
+from devices.bench.wanted import Wanted
 from devices.errors import LeaseLost
-from devices.lease import EXPIRY_S, Lease
-from devices.retry import prompt
 from devices.transport import Transport
-from devices.wanted import Wanted
 
 
 class Hold:

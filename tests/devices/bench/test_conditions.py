@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices import restore
-from devices.conditions import Conditions, Wanted
+from devices.bench import restore
+from devices.bench.conditions import Conditions, Wanted
+from devices.bench.restore import Before, FileValue, restore_script
+from devices.bench.wanted import found, plan_for
 from devices.errors import BadSettings, DeadlineExceeded, LinkLost
 from devices.facts import DeviceState, Policy
 from devices.local import LocalTransport
 from devices.records import from_plain, to_plain
-from devices.restore import Before, FileValue, restore_script
 from devices.state import state_directory
-from devices.wanted import found, plan_for
 from tests.devices.pretend_phone import PretendPhone
 
 FAST = Wanted("performance", 1_800_000)

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from devices import lock
-from devices.runners.worker_process import plain
 from devices.state import file_name, state_directory
+from devices.text import plain
 
 COMMAND_KEPT, TEXT_KEPT = 300, 2000
 

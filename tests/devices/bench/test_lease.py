@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from devices import shell
+from devices.bench.lease import SCRIPT, SCRIPT_NAME, Holder, Lease, holder, host_holder
 from devices.errors import DeviceBusy, DeviceTrouble, LeaseLost, LinkLost, NoSpace
-from devices.lease import SCRIPT, SCRIPT_NAME, Holder, Lease, holder, host_holder
 from devices.local import LocalTransport
 from devices.transport import CommandResult
 
@@ -229,7 +229,7 @@ HOST = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 from tests.devices.test_lease import Phone
-from devices.lease import Lease
+from devices.bench.lease import Lease
 from pathlib import Path
 lease = Lease(Phone(Path(sys.argv[2])), sys.argv[3], "adb://A", sys.argv[4], expiry_s=2.0)
 print(lease.acquire(), flush=True)
@@ -241,7 +241,7 @@ def test_a_killed_job_is_cleaned_up_after(
     lease: Callable[..., Lease], phone: Phone, work: str, tmp_path: Path
 ) -> None:
     """SIGKILL of the host: what it left running ends, its settings are put back, the next job comes."""
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     host = subprocess.Popen(
         [sys.executable, "-c", HOST, root, str(phone.programs), work, TAG], stdout=subprocess.PIPE
     )

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.entry import READERS, RUNNERS, Entry
 from devices.errors import BadInventory, BadSettings
-from devices.inventory import Inventory, add, find, load, parse, with_entry
+from devices.inventory.entry import READERS, RUNNERS, Entry
+from devices.inventory.file import Inventory, add, find, load, parse, with_entry
 from devices.measurement import DELEGATES, Settings
 
 BENCH = """\

@@ -12,15 +12,15 @@ import shlex
 import time
 from pathlib import Path
 
+from devices.bench.restore import SCRIPT_NAME, Before, restore_script, write_script
+from devices.bench.wanted import Plan, Wanted, found, plan_for
 from devices.errors import BadSettings, DeviceTrouble, TransientError
 from devices.facts import DeviceState, state
 from devices.records import from_plain, to_plain
-from devices.restore import SCRIPT_NAME, Before, restore_script, write_script
-from devices.runners.worker_process import one_line
 from devices.state import file_name, state_directory
 from devices.survey import elevated, survey
+from devices.text import one_line
 from devices.transport import CommandResult, Transport
-from devices.wanted import Plan, Wanted, found, plan_for
 
 __all__ = ["Conditions", "Wanted"]
 

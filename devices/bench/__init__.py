@@ -1,0 +1,1 @@
+"""What makes a shared device's numbers worth believing: leases, conditions, heat, a canary, broken links."""

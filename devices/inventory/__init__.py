@@ -1,0 +1,1 @@
+"""Which devices a bench has: `bench.toml`, its entries, their addresses. Reaches none."""
