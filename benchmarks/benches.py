@@ -46,6 +46,9 @@ class Bench(Protocol):
     def running(self) -> list[str]:
         """Command lines of what jobs have left running there."""
 
+    def fired(self) -> int:
+        """How many of the faults planned for it have happened."""
+
 
 class PhoneBench:
     """An emulated phone whose latencies are a known function of the model."""
@@ -64,9 +67,9 @@ class PhoneBench:
         """Let a fault happen after so many further bytes."""
         self._phone.inject(Fault(kind, after_bytes=after_bytes, seconds=seconds))
 
-    def fired(self) -> list[str]:
-        """The faults that have happened."""
-        return self._phone.fired()
+    def fired(self) -> int:
+        """See `Bench.fired`."""
+        return len(self._phone.fired())
 
     def carried(self) -> int:
         """See `Bench.carried`."""
@@ -109,6 +112,10 @@ class BoardBench:
         """Kill the server's children after so many further bytes."""
         self._relay.after(count, self._server.cut)
 
+    def fired(self) -> int:
+        """See `Bench.fired`."""
+        return self._relay.acted
+
     def carried(self) -> int:
         """See `Bench.carried`."""
         return self._relay.carried
@@ -135,6 +142,7 @@ class Relay:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.carried = 0
+        self.acted = 0
         self._due: tuple[int, Callable[[], None]] | None = None
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -174,6 +182,7 @@ class Relay:
             if self._due is not None and self.carried >= self._due[0]:
                 _, act = self._due
                 self._due = None
+                self.acted += 1
         if act is not None:
             act()
 

@@ -124,7 +124,7 @@ class Campaign:
             before = bench.settings()
             self._plan(bench, job, at)
             began = time.monotonic()
-            starts = unrestored = running = 0
+            starts = unrestored = running = killed = 0
             kill_at = at[0] + bench.carried() if HOST_KILLED in job.kinds else None
             for starts in range(1, STARTS + 1):  # noqa: B007 - told afterwards
                 ended = self._start(bench, folder, kill_at)
@@ -132,16 +132,16 @@ class Campaign:
                 if ended == 0:
                     break
                 if ended == -signal.SIGKILL:
+                    killed += 1
                     left = self._left_over(bench, before)
                     unrestored, running = unrestored + left[0], running + left[1]
             left = self._left_over(bench, before)
-            fired = len(bench.fired()) if isinstance(bench, PhoneBench) else 1
             return Outcome(
                 job.number,
                 job.kinds,
                 job.places,
                 starts,
-                max(fired, int(HOST_KILLED in job.kinds)),
+                bench.fired() + killed,
                 time.monotonic() - began,
                 *self._rows(folder / "results" / f"{bench.name}.jsonl"),
                 unrestored + left[0],
@@ -240,10 +240,11 @@ def main() -> NoReturn:
     arguments = parser.parse_args()
     if arguments.tiny:
         arguments.models = min(arguments.models, 20)
+        arguments.kind = arguments.kind or ["corrupt", SSHD_KILLED]
     planned = jobs(arguments.jobs, arguments.seed)
-    if arguments.tiny or arguments.kind:
+    if arguments.kind:
         generator = random.Random(arguments.seed)
-        planned = [Job(i, (kind,), (generator.random(),)) for i, kind in enumerate(arguments.kind or KINDS)]
+        planned = [Job(i, (kind,), (generator.random(),)) for i, kind in enumerate(arguments.kind)]
     outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="mnas-faults-") as folder:
         campaign = Campaign(Path(folder), arguments.models, arguments)

@@ -42,9 +42,12 @@ class Execution:
 
     @property
     def exit_code(self) -> int | None:
-        """The command's, or the shell's if that was ended too; None when it is over: cut off."""
+        """The command's, or the shell's if that was ended too; None when it is over: cut off.
+
+        A shell that says all went well without the mark of the end has not run the command to it.
+        """
         code = self._output.exit_code
-        return self._shell_exit_code if code is None else code
+        return (self._shell_exit_code or None) if code is None else code
 
     def write(self, data: bytes | memoryview, timeout_s: float) -> None:
         """Send bytes to its standard input (raises as `AdbStream.send`)."""

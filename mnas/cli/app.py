@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from typer.core import TyperGroup
 
 from controllers.errors import ControllersError
 from devices.errors import DevicesError, DeviceTrouble
 from latency_tables.errors import TablesError
 from mnas import __version__
+from mnas.cli.text import escape, shown
 from mnas.errors import MnasError
 
 
@@ -106,7 +106,7 @@ def main() -> None:
             _say_error(error.format_message())
         sys.exit(Exit.BAD_INPUT)
     except Interrupted as error:
-        errors.print(f"interrupted: {error}", highlight=False, markup=False, soft_wrap=True)
+        errors.print(shown(f"interrupted: {error}"), highlight=False, markup=False, soft_wrap=True)
         sys.exit(Exit.INTERRUPTED)
     except (KeyboardInterrupt, typer.Abort):
         code = Exit.INTERRUPTED

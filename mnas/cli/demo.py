@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
-from rich.markup import escape
 
 from devices.plan import Plan
 from mnas.cli import search, table
@@ -21,6 +20,7 @@ from mnas.cli.opening import opened
 from mnas.cli.options import Bench, DeviceName, Json, Quiet, Wait
 from mnas.cli.output import Display, keeping, warn
 from mnas.cli.report import present
+from mnas.cli.text import escape
 
 if TYPE_CHECKING:
     from latency_tables.build import BuildReport

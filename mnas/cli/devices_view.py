@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
 from mnas.cli.devices_documents import described
 from mnas.cli.output import print_line, print_rich
+from mnas.cli.text import escape
 
 if TYPE_CHECKING:
     from devices.doctor import Diagnosis, Glance

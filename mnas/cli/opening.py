@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnas.cli.app import errors
+from mnas.cli.text import shown
 
 if TYPE_CHECKING:
     from devices.device import Device
@@ -21,7 +22,7 @@ def teller(quiet: bool) -> Callable[[str], None]:
     def tell(text: str) -> None:
         nonlocal last
         if text != last and not quiet:
-            errors.print(text, style="dim", highlight=False, markup=False, soft_wrap=True)
+            errors.print(shown(text), style="dim", highlight=False, markup=False, soft_wrap=True)
         last = text
 
     return tell

@@ -11,7 +11,6 @@ from typing import Any, Self
 
 from rich import box
 from rich.console import Console, RenderableType
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -24,6 +23,7 @@ from rich.progress import (
 from rich.table import Table
 
 from mnas.cli.app import Interrupted, errors
+from mnas.cli.text import escape, shown
 from mnas.errors import BadInput
 
 #: seconds between two lines of progress where there is no terminal
@@ -38,13 +38,13 @@ def print_json(document: Mapping[str, Any] | Sequence[Any]) -> None:
 def print_line(text: str) -> None:
     """Print plain text on standard output."""
     with _results():
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(f"{shown(text)}\n")
         sys.stdout.flush()
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], texts: int = 1) -> None:
     """Print a table on standard output; columns after the first `texts` are aligned to the right."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD)
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number >= texts else "left", overflow="fold")
     for row in rows:
@@ -99,8 +99,8 @@ class Display:
 
     def report(self, step: str, done: float, total: int, note: str = "") -> None:
         """Show that `done` of `total` parts of a step are done, and what there is to say of them."""
-        shown = f"{step}: {note}" if note else step
-        self._bars.update(self._task(step), completed=done, total=total, description=shown)
+        described = shown(f"{step}: {note}" if note else step)
+        self._bars.update(self._task(step), completed=done, total=total, description=described)
         if not self._lines:
             return
         now = time.monotonic()
@@ -108,7 +108,7 @@ class Display:
         if step != last or now - at > LINE_EVERY_S or (done == total and total > 1):
             part = f"{done:.1f}".removesuffix(".0")
             words = [f"{step}: {part} of {total}", note, self._left(step, done, total)]
-            errors.print(", ".join(filter(None, words)), highlight=False, markup=False, soft_wrap=True)
+            errors.print(shown(", ".join(filter(None, words))), highlight=False, markup=False, soft_wrap=True)
             self._last = (step, now)
 
     def part(self, step: str, done: int, total: int) -> None:
@@ -117,7 +117,7 @@ class Display:
 
     def _task(self, step: str) -> TaskID:
         if step not in self._tasks:
-            self._tasks[step] = self._bars.add_task(step, total=None)
+            self._tasks[step] = self._bars.add_task(shown(step), total=None)
         return self._tasks[step]
 
     def _left(self, step: str, done: float, total: int) -> str:

@@ -15,7 +15,7 @@ from devices.errors import DevicesError, DeviceTrouble, by_name
 from devices.measurement import Failure, Measurement, ModelFile
 from devices.plan import Plan
 from devices.state import file_name
-from devices.sustained import plateau
+from devices.sustained import FEWEST_PASSES, plateau
 from devices.warnings import warnings
 from mnas.cli.app import Exit
 from mnas.cli.options import Bench, Json, Quiet, Wait
@@ -89,7 +89,7 @@ def profile(
         )
     plan = Plan(passes=passes, min_runs=runs, min_time_s=min_time, per_operator=per_op, deadline_s=deadline)
     if sustained is not None:
-        plan = _sustained(sustained, plan)
+        plan = _sustained(sustained, plan, len(models))
     names = _once(device or ["local"])
     cores = _cores(cpus)
     settings = {name: settings_for(name, bench, threads, cores, delegate) for name in names}
@@ -206,10 +206,13 @@ def _descriptions(paths: Sequence[Path], files: Sequence[ModelFile]) -> dict[str
     return found
 
 
-def _sustained(seconds: float, plan: Plan) -> Plan:
-    if not SUSTAINED_PASS_S * 2 <= seconds <= 86400:
+def _sustained(seconds: float, plan: Plan, models: int) -> Plan:
+    least = SUSTAINED_PASS_S * FEWEST_PASSES
+    if models > 1:
+        raise BadInput(f"--sustained keeps a device busy with one model; {models} were given")
+    if not least <= seconds <= 86400:
         raise BadInput(
-            f"--sustained {seconds:g}: give seconds between {SUSTAINED_PASS_S * 2:g} and 86400; "
+            f"--sustained {seconds:g}: give seconds between {least:g} and 86400; "
             "phones need minutes to get as hot as they will"
         )
     return Plan(

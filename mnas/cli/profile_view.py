@@ -7,15 +7,14 @@ from math import floor, log10
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
 from devices.measurement import Measurement, OperatorTime
 from devices.sustained import plateau
-from devices.text import plain
 from devices.warnings import warnings
 from mnas.cli.output import print_rich, print_table
+from mnas.cli.text import escape
 from mnas.reports.profile_json import operator_times, peak_memory_bytes
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def show_failures(failed: Sequence[Mapping[str, Any]]) -> None:
             "Not measured",
             ("model", "device", "code", "what happened"),
             (
-                (each["model"] or "all others", each["device"], each["code"], plain(each["message"]))
+                (each["model"] or "all others", each["device"], each["code"], each["message"])
                 for each in failed
             ),
             texts=4,

@@ -280,7 +280,6 @@ def test_no_sustained_time_is_refused(run: Run, place: Place, seconds: str) -> N
     assert "give seconds between " in ended.err
 
 
-@pytest.mark.xfail(reason="two passes are measured before it is said that four are needed", strict=True)
 def test_a_time_too_short_for_a_plateau_is_refused_before_anything_is_measured(
     run: Run, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -228,7 +228,7 @@ def test_of_many_claimants_one_gets_it(phone: Phone, work: str) -> None:
 HOST = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-from tests.devices.test_lease import Phone
+from tests.devices.bench.test_lease import Phone
 from devices.bench.lease import Lease
 from pathlib import Path
 lease = Lease(Phone(Path(sys.argv[2])), sys.argv[3], "adb://A", sys.argv[4], expiry_s=2.0)
