@@ -6,6 +6,7 @@ contexts are compared first, field by field, and any difference that was not ask
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +33,10 @@ FIELDS = {
 TEMPERATURE_C = 10.0
 #: warnings under which a latency says too little about the model
 DISQUALIFYING = ("throttled", "slowing", "disturbed", "preempted", "suspect")
-_RESAMPLES = 2000
+#: by how much a model's latency differs from itself between two sessions on the same device, as a share
+SESSIONS = 0.05
+#: share of intervals that hold the true ratio
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,9 @@ class Comparison:
 
     Attributes:
         ratio: median of B over median of A.
-        low, high: 95 % interval of the ratio by bootstrap over the samples; None where the runner of one of
-            them tells no samples.
+        low, high: 95 % interval of the ratio (Welch's, over the logarithms of the passes' medians: runs of
+            one pass know little of the next), widened by what two sessions differ by; None where one of them
+            has a single pass.
     """
 
     a: Side
@@ -83,7 +88,7 @@ def compare(a: Mapping[str, Any], b: Mapping[str, Any], across: Collection[str] 
             f"{_name(a)} and {_name(b)} cannot be compared: {'; '.join(reasons)}. Measure both under the "
             "same conditions, or say with --across what is meant to differ"
         )
-    low, high = _interval(a["samples_ms"], b["samples_ms"])
+    low, high = _interval(a["pass_medians_ms"], b["pass_medians_ms"])
     return Comparison(_side(a), _side(b), b["median_ms"] / a["median_ms"], low, high)
 
 
@@ -131,14 +136,21 @@ def pairs(
 
 
 def _interval(a: Sequence[float], b: Sequence[float]) -> tuple[float | None, float | None]:
-    if not a or not b:
+    """Interval of the ratio of B to A (Welch 1947), widened by `SESSIONS`."""
+    if min(len(a), len(b)) < 2:
         return None, None
-    generator = np.random.default_rng(0)
-    medians = [
-        np.median(generator.choice(np.asarray(side), (_RESAMPLES, len(side))), axis=1) for side in (a, b)
-    ]
-    low, high = np.quantile(medians[1] / medians[0], [0.025, 0.975])
-    return float(low), float(high)
+    from scipy.stats import t
+
+    logs = [np.log(np.asarray(side, dtype=np.float64)) for side in (a, b)]
+    ratio = float(logs[1].mean() - logs[0].mean())
+    parts = [float(side.var(ddof=1)) / len(side) for side in logs]
+    margin = math.log1p(SESSIONS)
+    if sum(parts) > 0:
+        freedom = sum(parts) ** 2 / sum(
+            part**2 / (len(side) - 1) for part, side in zip(parts, logs, strict=True)
+        )
+        margin += float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(sum(parts))
+    return math.exp(ratio - margin), math.exp(ratio + margin)
 
 
 def _side(document: Mapping[str, Any]) -> Side:

@@ -18,7 +18,17 @@ from mnas.errors import BadInput
 
 #: more is no latency and no count
 LARGEST = 1e15
-_NEEDED = ("model", "sha256", "median_ms", "q25_ms", "q75_ms", "samples", "samples_ms", "warnings", "device")
+_NEEDED = (
+    "model",
+    "sha256",
+    "median_ms",
+    "q25_ms",
+    "q75_ms",
+    "samples",
+    "pass_medians_ms",
+    "warnings",
+    "device",
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -56,7 +66,7 @@ def _row(one: Comparison) -> Sequence[object]:
     model = one.a.model if one.a.model == one.b.model else f"{one.a.model} / {one.b.model}"
     device = one.a.device if one.a.device == one.b.device else f"{one.a.device} / {one.b.device}"
     ratio = f"{one.ratio:.3f}" + ("" if one.low is None else f" ({one.low:.3f} to {one.high:.3f})")
-    says = {None: "no samples to judge by", False: "no difference seen"}.get(
+    says = {None: "one pass, nothing to judge by", False: "no difference seen"}.get(
         one.differ, f"B is {abs(one.ratio - 1):.1%} {'slower' if one.ratio > 1 else 'faster'}"
     )
     return model, device, f"{one.a.median_ms:.4g}", f"{one.b.median_ms:.4g}", ratio, says
@@ -88,19 +98,19 @@ def _odd(document: object) -> str | None:
         document = {}
     if absent := [name for name in _NEEDED if name not in document]:
         return f"it lacks {', '.join(absent)}"
-    device, samples, doubts = document["device"], document["samples_ms"], document["warnings"]
+    device, medians, doubts = document["device"], document["pass_medians_ms"], document["warnings"]
     if not isinstance(device, dict) or not isinstance(device.get("address"), str):
         return "it lacks device.address"
     for name in ("model", "sha256"):
         if not isinstance(document[name], str):
             return f"{name} must be a text"
-    for name in ("median_ms", "q25_ms", "q75_ms", "samples"):
+    for name in _FIGURES:
         if not _positive(document[name]):
             return f"{name} must be a number of more than 0"
     if not isinstance(document["samples"], int):
         return "samples must be a whole number"
-    if not isinstance(samples, list) or not all(map(_positive, samples)):
-        return "samples_ms must be a list of numbers of more than 0"
+    if not isinstance(medians, list) or not all(map(_positive, medians)):
+        return "pass_medians_ms must be a list of numbers of more than 0"
     if not isinstance(doubts, list) or not all(
         isinstance(each, dict) and isinstance(each.get("code"), str) for each in doubts
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 from devices.measurement import Measurement
@@ -19,6 +20,7 @@ def latency_json(measured: Measurement) -> dict[str, Any]:
         "samples": measured.runs,
         "dropped_samples": measured.dropped,
         "passes": len(measured.passes),
+        "pass_medians_ms": [median(one.distribution_ms) for one in measured.passes],
         "first_inference_ms": measured.passes[0].first_inference_ms,
         "initialisation_ms": measured.passes[0].initialisation_ms,
         **context_json(measured),

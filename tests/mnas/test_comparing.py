@@ -22,7 +22,7 @@ def document(**changes: Any) -> dict[str, Any]:
         "q25_ms": 1.9,
         "q75_ms": 2.1,
         "samples": 3,
-        "samples_ms": [1.9, 2.0, 2.1],
+        "pass_medians_ms": [1.99, 2.0, 2.01],
         "warnings": [],
         "device": {
             "address": "adb://A",
@@ -46,7 +46,7 @@ def document(**changes: Any) -> dict[str, Any]:
 
 
 def test_two_models_under_the_same_conditions() -> None:
-    faster = document(model="n.tflite", sha256="1" * 64, median_ms=1.0, samples_ms=[0.9, 1.0, 1.1])
+    faster = document(model="n.tflite", sha256="1" * 64, median_ms=1.0, pass_medians_ms=[0.99, 1.0, 1.01])
     found = compare(document(), faster)
     assert found.ratio == pytest.approx(0.5)
     assert found.low is not None
@@ -55,14 +55,31 @@ def test_two_models_under_the_same_conditions() -> None:
     assert found.differ
 
 
-def test_noise_is_no_difference() -> None:
-    samples = np.random.default_rng(1).normal(2, 0.2, (2, 200))
-    a, b = (document(samples_ms=list(side), median_ms=float(np.median(side))) for side in samples)
-    assert compare(a, b).differ is False
+@given(
+    st.lists(st.floats(0.9, 1.1), min_size=2, max_size=9),
+    st.lists(st.floats(0.9, 1.1), min_size=2, max_size=9),
+    st.floats(0.1, 100),
+)
+def test_the_interval_holds_the_ratio_and_turns_round(a: list[float], b: list[float], factor: float) -> None:
+    slower = [factor * value for value in b]
+    found = compare(document(pass_medians_ms=a), document(pass_medians_ms=slower))
+    back = compare(document(pass_medians_ms=slower), document(pass_medians_ms=a))
+    assert found.low is not None
+    assert found.high is not None
+    ratio = np.exp(np.mean(np.log(slower)) - np.mean(np.log(a)))
+    assert found.low < ratio < found.high
+    assert (back.low, back.high) == pytest.approx((1 / found.high, 1 / found.low))
 
 
-def test_without_samples_there_is_no_interval() -> None:
-    found = compare(document(), document(samples_ms=[], median_ms=3.0))
+def test_what_sessions_differ_by_is_no_difference() -> None:
+    assert compare(document(), document(median_ms=2.07, pass_medians_ms=[2.06, 2.07, 2.08])).differ is False
+    assert compare(document(), document(median_ms=2.2, pass_medians_ms=[2.19, 2.2, 2.21])).differ is True
+    scattered = document(median_ms=2.4, pass_medians_ms=[1.6, 2.4, 3.4])
+    assert compare(document(), scattered).differ is False
+
+
+def test_one_pass_gives_no_interval() -> None:
+    found = compare(document(), document(pass_medians_ms=[3.0], median_ms=3.0))
     assert (found.ratio, found.low, found.differ) == (1.5, None, None)
 
 
