@@ -18,17 +18,8 @@ from mnas.errors import BadInput
 
 #: more is no latency and no count
 LARGEST = 1e15
-_NEEDED = (
-    "model",
-    "sha256",
-    "median_ms",
-    "q25_ms",
-    "q75_ms",
-    "samples",
-    "pass_medians_ms",
-    "warnings",
-    "device",
-)
+_FIGURES = ("median_ms", "q25_ms", "q75_ms", "samples")
+_NEEDED = ("model", "sha256", *_FIGURES, "pass_medians_ms", "warnings", "device")
 
 
 def register(app: typer.Typer) -> None:
