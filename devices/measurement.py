@@ -93,6 +93,7 @@ class DeviceFacts:
         soc: the system on chip, for example `SM8350`.
         clusters: kinds of cores, the slowest first.
         os_build: the build of the operating system, for example Android's fingerprint.
+        identity: tells this very device from another of its kind: a digest of its serial number.
     """
 
     address: str
@@ -109,6 +110,7 @@ class DeviceFacts:
     soc: str | None = None
     clusters: tuple[Cluster, ...] = ()
     os_build: str | None = None
+    identity: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
