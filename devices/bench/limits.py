@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from devices.errors import BadSettings
 
+#: between which a temperature limit lies, degrees Celsius; itself it is neither
+TEMPERATURE_C = (0.0, 150.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -23,10 +26,21 @@ class Limits:
     reconnect_s: float = 180.0
 
     def __post_init__(self) -> None:
-        if self.temperature_c is not None and not 0 < self.temperature_c < 150:
-            raise BadSettings(
-                f"the temperature limit is {self.temperature_c} °C; it must lie between 0 and 150"
-            )
+        if self.temperature_c is not None:
+            check_temperature(self.temperature_c)
         for name, value in (("cooldown_s", self.cooldown_s), ("reconnect_s", self.reconnect_s)):
             if not 0 <= value < math.inf:
                 raise BadSettings(f"{name} is {value}; it must be a finite number, 0 or more")
+
+
+def check_temperature(limit_c: float) -> None:
+    """See that a temperature limit is one.
+
+    Raises:
+        BadSettings: it is not.
+    """
+    low, high = TEMPERATURE_C
+    if not low < limit_c < high:
+        raise BadSettings(
+            f"the temperature limit is {limit_c:g} °C; it must lie between {low:g} and {high:g}, neither of them"
+        )

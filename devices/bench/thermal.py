@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from devices.errors import BadSettings, TooHot
+from devices.bench.limits import check_temperature
+from devices.errors import TooHot
 from devices.facts import state
 from devices.survey import survey
 from devices.transport import Transport
@@ -57,8 +58,7 @@ def wait_until_cool(
         TooHot: it did not get below the limit in time.
         BadSettings: the limit is no temperature.
     """
-    if not 0 < limit_c < 150:
-        raise BadSettings(f"the temperature limit is {limit_c} °C; it must lie between 0 and 150")
+    check_temperature(limit_c)
     begin = clock()
     first = latest = _finite(read())
     told: float | None = None
