@@ -18,12 +18,16 @@ from mnas.errors import BadInput
 #: what must agree: the name for people and for `--across`, and where a document of `mnas profile` has it
 FIELDS = {
     "device": ("device", "address"),
+    "unit": ("device", "identity"),
     "processor": ("device", "cpu_model"),
-    "os": ("device", "os_build"),
+    "system": ("device", "operating_system"),
+    "build": ("device", "os_build"),
     "runtime": ("device", "runtime"),
     "runtime-version": ("device", "runtime_version"),
     "program": ("device", "runtime_sha256"),
     "delegate": ("delegate",),
+    "delegate-options": ("delegate_options",),
+    "libraries": ("libraries",),
     "threads": ("threads",),
     "cores": ("cpus",),
     "governor": ("governor",),

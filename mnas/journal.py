@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from devices.errors import BadSettings
 from devices.lock import held
-from devices.measurement import Failure, Pass, Settings
+from devices.measurement import Context, Failure, Pass, Settings
 from devices.plan import Plan
 from devices.records import from_plain, to_plain
 from mnas.errors import BadRun
@@ -97,12 +97,19 @@ class Journal:
         """Keep a result, on the disk when this returns.
 
         Raises:
-            BadRun: this pass of this model is there already.
+            BadRun: this pass of this model is there already, or those there were measured under other
+                circumstances: on another device or system, with another program or other libraries.
         """
         if isinstance(outcome, Failure):
             append_jsonl(self.path, {"failure": to_plain(outcome)})
             self._failures[outcome.sha256] = outcome
             return
+        kept = next(iter(self._passes.values()), None)
+        if kept is not None and (odd := _other(kept.context, outcome.context)):
+            raise BadRun(
+                f"{self.path} keeps passes measured under other circumstances: {'; '.join(odd)}. "
+                "Measure as it was, or choose another folder"
+            )
         key = (outcome.sha256, outcome.index)
         if key in self._passes:
             raise BadRun(f"{self.path} has pass {outcome.index} of {outcome.model} already")
@@ -151,6 +158,16 @@ def _differences(found: Mapping[str, Any], head: Mapping[str, Any]) -> list[str]
         for name in wanted
         if flat.get(name) != wanted.get(name)
     ]
+
+
+def _other(kept: Context, now: Context) -> list[str]:
+    """What differs between two contexts of which one measurement cannot be made."""
+    facts, present = to_plain(kept.facts), to_plain(now.facts)
+    pairs = [(name, facts[name], present[name]) for name in facts if name != "memory_bytes"]
+    pairs += [
+        (name, getattr(kept, name), getattr(now, name)) for name in ("settings", "delegate", "libraries")
+    ]
+    return [f"{name} was {before} and is {after}" for name, before, after in pairs if before != after]
 
 
 def _flat(head: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def profile(
         int | None, typer.Option(help="Threads of the runtime; the device's own number if not given, or 1.")
     ] = None,
     cpus: Annotated[
-        str | None, typer.Option(help="Cores to run on, such as 1 or 0,1; the device chooses if not given.")
+        str | None, typer.Option(help="Cores to run on, such as 4-7 or 0,1 or 0xf0; else its fastest.")
     ] = None,
     delegate: Annotated[
         str | None,
@@ -232,11 +232,9 @@ def _once(names: Sequence[str]) -> list[str]:
 
 
 def _cores(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
+    from devices.inventory.entry import Unfit, read_cpus
+
     try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise BadInput(
-            f"--cpus {text!r}: give core numbers from 0, separated by commas, such as 0,1"
-        ) from None
+        return None if text is None else read_cpus(text)
+    except Unfit as error:
+        raise BadInput(f"--cpus {text!r}: {error}") from error

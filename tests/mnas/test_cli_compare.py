@@ -163,7 +163,11 @@ def test_files_of_several_are_joined_by_model_and_device(
 CHANGES: dict[str, tuple[dict[str, Any], str]] = {
     "device": ({"device_address": "adb://B"}, "the device differs (local and adb://B)"),
     "processor": ({"device_cpu_model": "Cortex-X9"}, "and Cortex-X9)"),
-    "os": ({"device_os_build": "AP4A.1"}, "the os differs ("),
+    "unit": ({"device_identity": "ff"}, "the unit differs (unknown and ff)"),
+    "system": ({"device_operating_system": "Debian 99"}, "the system differs ("),
+    "build": ({"device_os_build": "AP4A.1"}, "the build differs ("),
+    "delegate-options": ({"delegate_options": ["a:b"]}, "the delegate-options differs ("),
+    "libraries": ({"libraries": ["l sha256:1"]}, "the libraries differs (none and l sha256:1)"),
     "runtime": (
         {"device_runtime": "benchmark_model"},
         "the runtime differs (ai_edge_litert and benchmark_mo",

@@ -89,6 +89,9 @@ def test_one_pass_gives_no_interval() -> None:
         ({"device_address": "adb://B"}, "device", "the device differs (adb://A and adb://B)"),
         ({"device_runtime_version": "2"}, "runtime-version", "the runtime-version differs (1 and 2)"),
         ({"device_runtime_sha256": "ff"}, "program", "the program differs (unknown and ff)"),
+        ({"libraries": ["l sha256:1"]}, "libraries", "the libraries differs (unknown and l sha256:1)"),
+        ({"device_operating_system": "Debian 12"}, "system", "the system differs (unknown and Debian 12)"),
+        ({"device_identity": "ff"}, "unit", "the unit differs (unknown and ff)"),
         ({"delegate": "gpu"}, "delegate", "the delegate differs (xnnpack and gpu)"),
         ({"cpus": [6, 7]}, "cores", "the cores differs (7 and 6,7)"),
         ({"governor": "schedutil"}, "governor", "the governor differs (performance and schedutil)"),
@@ -115,7 +118,7 @@ def test_every_reason_is_given_and_doubtful_measurements_are_refused() -> None:
 
 
 def test_an_unknown_field_is_named() -> None:
-    with pytest.raises(BadInput, match=r"--across colour: .*device, processor"):
+    with pytest.raises(BadInput, match=r"--across colour: .*device, unit, processor"):
         compare(document(), document(), across=["colour"])
 
 

@@ -116,3 +116,17 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         Journal.held(tmp_path / "file" / "j", "p", Settings(), PLAN),
     ):
         pass
+
+
+def test_passes_of_another_device_or_program_do_not_join(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    opened(path).add(burst("a", 0))
+    facts = replace(FACTS, runtime_sha256="ff", memory_bytes=5)
+    other = replace(CONTEXT, facts=facts, libraries=("l sha256:0",))
+    says = r"runtime_sha256 was None and is ff; libraries was \(\) and is"
+    for model in "ab":
+        with pytest.raises(BadRun, match=says) as refused:
+            opened(path).add(replace(burst(model, 1), context=other))
+    assert "memory" not in str(refused.value)
+    same = replace(CONTEXT, fence=9, started_at="later", throttled=True)
+    opened(path).add(replace(burst("a", 1), context=same))
