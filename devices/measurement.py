@@ -53,11 +53,14 @@ class Settings:
             fastest cores.
         delegate: what is to run the operators: `xnnpack`, `cpu` (the runtime's own kernels), `gpu`,
             `gpu-opencl`, `gpu-opengl`, `nnapi`, `npu`, or `external:` and the file of the delegate's library.
+        delegate_options: what an external delegate is told, each `KEY:VALUE`; `{lib}` in a value stands for
+            the folder on the device in which the delegate's libraries lie.
     """
 
     threads: int = 1
     cpus: tuple[int, ...] | None = None
     delegate: str = "xnnpack"
+    delegate_options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.threads <= 64:
@@ -70,6 +73,22 @@ class Settings:
                 f"there is no delegate {self.delegate!r}; these can be asked for: {', '.join(DELEGATES)}, "
                 "external:LIBRARY"
             )
+        if self.delegate_options and self.delegate in DELEGATES:
+            raise BadSettings(f"the delegate {self.delegate} has no options; those of external:LIBRARY have")
+        keys = [_option_key(option) for option in self.delegate_options]
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise BadSettings(f"the delegate's option {twice[0]!r} is given twice")
+
+
+def _option_key(option: str) -> str:
+    """The key of an option, if it is one that `benchmark_model` passes on as it is."""
+    key, _, value = option.partition(":")
+    if not key or not value or ":" in value or ";" in option or not option.isprintable():
+        raise BadSettings(
+            f"{option!r} is no option of a delegate: it must be KEY:VALUE, with one colon, no semicolon, and "
+            "only characters that can be printed"
+        )
+    return key
 
 
 @dataclass(frozen=True, slots=True)

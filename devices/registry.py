@@ -28,13 +28,15 @@ def settings_for(
     threads: int | None = None,
     cpus: tuple[int, ...] | None = None,
     delegate: str | None = None,
+    *,
+    delegate_options: tuple[str, ...] | None = None,
 ) -> Settings:
     """How models are run on a device: what is given here, else what its inventory says, else one thread.
 
     Raises:
         BadSettings: there is no such device, or these are no settings for it.
     """
-    return load(bench).entry(where).settings(threads, cpus, delegate)
+    return load(bench).entry(where).settings(threads, cpus, delegate, delegate_options=delegate_options)
 
 
 def open_device(

@@ -44,6 +44,7 @@ class Entry:
         libraries: files on this host that the delegate needs there; relative to the inventory's folder.
         python: the Python there that has NumPy and a TFLite runtime; None: the one `mnas devices setup` made.
         benchmark_model_sha256: of the program that `mnas devices setup` put there.
+        delegate_options: see `Settings.delegate_options`.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Entry:
     libraries: tuple[str, ...] = ()
     python: str | None = None
     benchmark_model_sha256: str | None = None
+    delegate_options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         try:
@@ -93,6 +95,10 @@ class Entry:
             Settings(delegate=self.delegate)
         except BadSettings as error:
             raise BadSettings(f"delegate: {error}") from error
+        try:
+            Settings(delegate=self.delegate, delegate_options=self.delegate_options)
+        except BadSettings as error:
+            raise BadSettings(f"delegate_options: {error}") from error
         self.settings()
 
     @property
@@ -106,9 +112,16 @@ class Entry:
         return self.work or WORK_OF[self.place.scheme]
 
     def settings(
-        self, threads: int | None = None, cpus: tuple[int, ...] | None = None, delegate: str | None = None
+        self,
+        threads: int | None = None,
+        cpus: tuple[int, ...] | None = None,
+        delegate: str | None = None,
+        *,
+        delegate_options: tuple[str, ...] | None = None,
     ) -> Settings:
         """How models are run on it; what is given here replaces what the entry says.
+
+        The options of the entry's delegate are not those of another one that is given here.
 
         Raises:
             BadSettings: no settings.
@@ -117,7 +130,10 @@ class Entry:
         cpus = self.cpus if cpus is None else cpus
         if cpus is not None and len(cpus) < threads:
             raise BadSettings(f"cpus: {threads} threads on {len(cpus)} core(s); name one for each thread")
-        return Settings(threads, cpus, delegate or self.delegate)
+        delegate = delegate or self.delegate
+        if delegate_options is None:
+            delegate_options = self.delegate_options if delegate == self.delegate else ()
+        return Settings(threads, cpus, delegate, delegate_options)
 
     @classmethod
     def at(cls, address: str) -> Self:
@@ -207,6 +223,7 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     "libraries": _texts,
     "python": _text,
     "benchmark_model_sha256": _text,
+    "delegate_options": _texts,
 }
 
 

@@ -57,6 +57,10 @@ def profile(
         str | None,
         typer.Option(help="xnnpack (default), cpu, gpu, gpu-opencl, gpu-opengl, nnapi, npu, external:FILE."),
     ] = None,
+    delegate_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY:VALUE", help="What an external delegate is told. May be repeated."),
+    ] = None,
     runs: Annotated[int, typer.Option(help="Least number of runs in each pass.")] = 30,
     min_time: Annotated[float, typer.Option(help="Least duration of each pass, in seconds.")] = 0.5,
     passes: Annotated[int, typer.Option(help="Bursts of runs, each warmed up.")] = 3,
@@ -92,7 +96,10 @@ def profile(
         plan = _sustained(sustained, plan, len(models))
     names = _once(device or ["local"])
     cores = _cores(cpus)
-    settings = {name: settings_for(name, bench, threads, cores, delegate) for name in names}
+    told = tuple(delegate_option) if delegate_option else None
+    settings = {
+        name: settings_for(name, bench, threads, cores, delegate, delegate_options=told) for name in names
+    }
     files = [ModelFile.from_path(path) for path in models]
     descriptions = _descriptions(models, files)
     with Display(quiet) as display, ExitStack() as stack:

@@ -81,6 +81,25 @@ def test_a_delegate_that_cannot_be_is_refused_with_those_that_can(delegate: str)
         Settings(delegate=delegate)
 
 
+def test_a_delegates_options() -> None:
+    options = ("backend_type:htp", "skel_library_dir:{lib}")
+    assert Settings(delegate="external:q.so", delegate_options=options).delegate_options == options
+
+
+@pytest.mark.parametrize("option", ["", "a", ":", "a:", ":b", "a:b;c:d", "a:b:c", "a:b\n", "a:\x1b[2J"])
+def test_what_is_no_option_of_a_delegate_is_refused(option: str) -> None:
+    with pytest.raises(BadSettings, match="must be KEY:VALUE") as refused:
+        Settings(delegate="external:q.so", delegate_options=(option,))
+    assert str(refused.value).isprintable()
+
+
+def test_options_are_of_external_delegates_and_each_is_given_once() -> None:
+    with pytest.raises(BadSettings, match="the delegate gpu has no options"):
+        Settings(delegate="gpu", delegate_options=("a:b",))
+    with pytest.raises(BadSettings, match="option 'a' is given twice"):
+        Settings(delegate="external:q.so", delegate_options=("a:b", "a:c"))
+
+
 def test_quantiles_of_a_summary_are_linear_between_its_figures() -> None:
     full = Summary(50, 12.0, 10.0, 30.0, median_ms=11.0, p5_ms=10.5, p95_ms=20.0)
     for share, expected in ((0, 10.0), (0.05, 10.5), (0.5, 11.0), (0.95, 20.0), (1, 30.0), (0.725, 15.5)):

@@ -95,6 +95,17 @@ def test_what_a_command_asks_for_comes_before_the_entry(alone: Path) -> None:
     assert settings_for("a", path, 1, (7,), "cpu") == Settings(1, (7,), "cpu")
 
 
+def test_options_are_of_the_delegate_that_they_were_given_for(alone: Path) -> None:
+    path = bench(
+        alone, '[devices.a]\naddress = "adb://1"\ndelegate = "external:q.so"\ndelegate_options = ["a:b"]\n'
+    )
+    assert settings_for("a", path).delegate_options == ("a:b",)
+    assert settings_for("a", path, delegate="external:q.so").delegate_options == ("a:b",)
+    assert settings_for("a", path, delegate="gpu").delegate_options == ()
+    assert settings_for("a", path, delegate="external:r.so").delegate_options == ()
+    assert settings_for("a", path, delegate_options=("c:d",)).delegate_options == ("c:d",)
+
+
 def test_a_board_measures_with_its_python(server: Sshd, alone: Path) -> None:
     (alone / "home/.ssh/config").write_text(server.config.read_text())
     work = alone / "work"

@@ -14,6 +14,8 @@ from devices.errors import BadSettings, ProfilerUnavailable
 from devices.measurement import Settings
 from devices.plan import Plan
 
+#: folders of the system: loaders know when to look there
+_SYSTEM = re.compile(r"/(apex|lib\d*|odm|product|system|system_ext|usr|vendor)(/|$)")
 _FLAG = re.compile(r"(?:^|[\s|])--([A-Za-z]\w{0,63})=")
 
 
@@ -58,10 +60,11 @@ def command(
         plan: runs, and whether to profile operators, which makes runs slower.
         offers: what the binary knows.
         result_path: where to write the result file, if the binary can.
-        libraries: paths there of the files that the delegate needs, its own library among them.
+        libraries: paths there of the files that the delegate needs, in one folder; its own library is among
+            them unless its name is a path there.
 
     Raises:
-        BadSettings: the binary cannot run the delegate.
+        BadSettings: the binary cannot run the delegate, or cannot be told its options.
         ProfilerUnavailable: it cannot profile operators.
     """
     flags = [
@@ -82,7 +85,7 @@ def command(
         flags.append(f"--{_profiler(offers)}=true")
     if result_path is not None and "result_file_path" in offers:
         flags.append(f"--result_file_path={result_path}")
-    return [*_environment(libraries), binary, *flags]
+    return [*_environment(settings, libraries), binary, *flags]
 
 
 def _profiler(offers: Offers) -> str:
@@ -92,17 +95,47 @@ def _profiler(offers: Offers) -> str:
     raise ProfilerUnavailable("the benchmark_model there knows no flag that profiles operators")
 
 
-def _environment(libraries: Sequence[str]) -> list[str]:
+def _environment(settings: Settings, libraries: Sequence[str]) -> list[str]:
     """Where loaders look for the libraries: the processor's and that of Qualcomm's signal processor."""
-    folders = list(dict.fromkeys(posixpath.dirname(path) or "." for path in libraries))
+    paths = [*libraries]
+    library = _external(settings)
+    if library.startswith("/") and not _SYSTEM.match(library) and _own(library, libraries) is None:
+        paths.append(library)
+    folders = list(dict.fromkeys(posixpath.dirname(path) or "." for path in paths))
     if not folders:
         return []
     return ["env", f"LD_LIBRARY_PATH={':'.join(folders)}", f"ADSP_LIBRARY_PATH={';'.join(folders)}"]
 
 
+def _external(settings: Settings) -> str:
+    """The library of an external delegate as it was asked for, or nothing."""
+    name, _, library = settings.delegate.partition(":")
+    return library if name == "external" else ""
+
+
+def _own(library: str, libraries: Sequence[str]) -> str | None:
+    """Where the delegate's own library was put, if it was."""
+    name = posixpath.basename(library)
+    return next((path for path in libraries if posixpath.basename(path) == name), None)
+
+
+def _options(settings: Settings, path: str, libraries: Sequence[str]) -> str:
+    """What the delegate is told, as the flag has it; `path` is that of its library there."""
+    folder = posixpath.dirname(libraries[0] if libraries else path)
+    asked = settings.delegate_options
+    needing = next((option for option in asked if "{lib}" in option), None)
+    if needing is not None and not folder.startswith("/"):
+        raise BadSettings(
+            f"the delegate's option {needing} needs the folder of its libraries on the device, and none is "
+            "known: name them in the inventory's libraries, or the delegate by its whole path there"
+        )
+    if needing is not None and (":" in folder or ";" in folder):
+        raise BadSettings(f"the delegate cannot be told the folder {folder!r}: it has a colon or a semicolon")
+    return ";".join(option.replace("{lib}", folder) for option in asked)
+
+
 def _delegate(settings: Settings, offers: Offers, libraries: Sequence[str]) -> list[str]:
     asked = settings.delegate
-    name, _, library = asked.partition(":")
     litert = "use_cpu" in offers
     if asked == "xnnpack":
         if "use_xnnpack" in offers:
@@ -112,10 +145,14 @@ def _delegate(settings: Settings, offers: Offers, libraries: Sequence[str]) -> l
         if "use_xnnpack" in offers:
             return ["--use_xnnpack=false"]
         return _lacking(settings, "use_xnnpack", offers) if litert else []
-    if name == "external":
+    if library := _external(settings):
         _need(settings, offers, "external_delegate_path")
-        own = [path for path in libraries if posixpath.basename(path) == posixpath.basename(library)]
-        return [f"--external_delegate_path={own[0] if own else library}"]
+        path = _own(library, libraries) or library
+        flags = [f"--external_delegate_path={path}"]
+        if settings.delegate_options:
+            _need(settings, offers, "external_delegate_options")
+            flags.append(f"--external_delegate_options={_options(settings, path, libraries)}")
+        return flags
     if asked == "nnapi":
         _need(settings, offers, "use_nnapi")
         return ["--use_nnapi=true", *(["--disable_nnapi_cpu=true"] if "disable_nnapi_cpu" in offers else [])]

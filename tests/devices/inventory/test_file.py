@@ -149,6 +149,12 @@ BAD = [
     ("adb://1", "libraries = [1]", "line 5, device b: libraries is [1]; it must be a list of texts"),
     ("adb://1", 'libraries = ["\\u001b"]', r"line 5, device b: libraries: '\x1b' must be of characters"),
     ("ssh://b", 'python = "python3"', "line 5, device b: python: python3 is no folder or file"),
+    (
+        "adb://1",
+        'delegate_options = ["a:b"]',
+        "line 5, device b: delegate_options: the delegate xnnpack has no",
+    ),
+    ("adb://1", "delegate_options = [1]", "line 5, device b: delegate_options is [1]; it must be a list of"),
     ("adb://1", 'benchmark_model_sha256 = "ab"', "line 5, device b: benchmark_model_sha256: ab must be 64"),
 ]
 
@@ -275,6 +281,7 @@ def entries(draw: st.DrawFn) -> Entry:
     address = {"local": "local", "adb": "adb://1A2B", "ssh": "ssh://lab@pi:22"}[scheme]
     runner = draw(st.sampled_from([name for name, schemes in RUNNERS.items() if scheme in schemes]))
     delegates = ["xnnpack"] if runner == "litert" else [*DELEGATES, "external:lib Q.so"]
+    delegate = draw(st.sampled_from(delegates))
     threads = draw(st.integers(1, 4))
     elsewhere = scheme != "local"
     cpus = st.lists(st.integers(0, 1023), min_size=threads, max_size=6, unique=True).map(tuple)
@@ -284,7 +291,7 @@ def entries(draw: st.DrawFn) -> Entry:
         runner,
         threads,
         draw(st.none() | cpus),
-        draw(st.sampled_from(delegates)),
+        delegate,
         draw(st.none() | st.sampled_from(["performance", "schedutil"])) if elsewhere else None,
         draw(st.none() | st.integers(1000, 20_000_000)) if elsewhere else None,
         draw(st.booleans()),
@@ -295,6 +302,7 @@ def entries(draw: st.DrawFn) -> Entry:
         tuple(draw(st.lists(PRINTABLE, max_size=3))) if elsewhere else (),
         draw(st.none() | PATHS),
         draw(st.none() | st.from_regex(r"[0-9a-f]{64}", fullmatch=True)),
+        draw(st.sampled_from([(), ("a:b", 'path:{lib}/"x"')])) if delegate.startswith("external:") else (),
     )
 
 

@@ -30,6 +30,7 @@ TFLITE = Offers.of_help(
         "use_nnapi",
         "disable_nnapi_cpu",
         "external_delegate_path",
+        "external_delegate_options",
         "result_file_path",
     )
 )
@@ -121,16 +122,60 @@ def test_a_delegate_that_a_binary_does_not_offer_is_refused_with_what_it_offers(
 
 
 def test_libraries_of_a_delegate_are_found_where_they_were_put() -> None:
-    libraries = ("/w/lib/1/libQnnTFLiteDelegate.so", "/w/lib/2/libQnnHtp.so")
+    libraries = ("/w/lib/1/libQnnHtp.so", "/w/lib/1/libQnnTFLiteDelegate.so")
     asked = command(
         "b", "m", Settings(delegate="external:libQnnTFLiteDelegate.so"), PLAN, TFLITE, libraries=libraries
     )
-    assert asked[:3] == ["env", "LD_LIBRARY_PATH=/w/lib/1:/w/lib/2", "ADSP_LIBRARY_PATH=/w/lib/1;/w/lib/2"]
+    assert asked[:3] == ["env", "LD_LIBRARY_PATH=/w/lib/1", "ADSP_LIBRARY_PATH=/w/lib/1"]
     assert "--external_delegate_path=/w/lib/1/libQnnTFLiteDelegate.so" in asked
     asked = command(
         "b", "m", Settings(delegate="npu"), PLAN, LITERT, libraries=("/w/lib/libLiteRtDispatch.so",)
     )
     assert {"--dispatch_library_path=/w/lib", "--compiler_plugin_library_path=/w/lib"} < set(asked)
+
+
+@pytest.mark.parametrize(
+    ("delegate", "libraries", "folder"),
+    [
+        ("external:libQnnTFLiteDelegate.so", ("/w/lib/1/libQnnHtp.so",), "/w/lib/1"),
+        ("external:/data/local/tmp/q/libQ.so", (), "/data/local/tmp/q"),
+        ("external:/vendor/lib64/libQ.so", (), "/vendor/lib64"),
+    ],
+)
+def test_a_delegate_is_told_its_options_and_where_its_libraries_lie(
+    delegate: str, libraries: tuple[str, ...], folder: str
+) -> None:
+    told = ("backend_type:htp", "skel_library_dir:{lib}", "library_path:{lib}/libQnnHtp.so")
+    asked = command(
+        "b", "m", Settings(delegate=delegate, delegate_options=told), PLAN, TFLITE, libraries=libraries
+    )
+    assert (
+        f"--external_delegate_options=backend_type:htp;skel_library_dir:{folder};library_path:{folder}/libQnnHtp.so"
+        in asked
+    )
+
+
+def test_loaders_look_beside_a_delegate_of_the_device_unless_it_is_the_systems() -> None:
+    for path, begin in (
+        ("/data/local/tmp/q/x.so", ["env", "LD_LIBRARY_PATH=/data/local/tmp/q"]),
+        ("/vendor/lib64/x.so", ["b", "--graph=m"]),
+        ("/usr/lib/x.so", ["b", "--graph=m"]),
+    ):
+        assert command("b", "m", Settings(delegate=f"external:{path}"), PLAN, TFLITE)[:2] == begin
+
+
+def test_options_that_cannot_be_told_are_refused() -> None:
+    here = Settings(delegate="external:x.so", delegate_options=("dir:{lib}",))
+    with pytest.raises(BadSettings, match=r"option dir:\{lib\} needs the folder .* none is known: name them"):
+        command("b", "m", here, PLAN, TFLITE)
+    odd = Settings(delegate="external:/data/a:b/x.so", delegate_options=("dir:{lib}",))
+    with pytest.raises(BadSettings, match="has a colon or a semicolon"):
+        command("b", "m", odd, PLAN, TFLITE)
+    old = Offers(TFLITE.flags - {"external_delegate_options"})
+    with pytest.raises(
+        BadSettings, match="no flag --external_delegate_options; it has --external_delegate_path"
+    ):
+        command("b", "m", Settings(delegate="external:/x.so", delegate_options=("a:b",)), PLAN, old)
 
 
 def test_profiling() -> None:
