@@ -8,7 +8,7 @@ from devices.bench.conditions import Conditions
 from devices.bench.lease import EXPIRY_S, Lease
 from devices.bench.retry import prompt
 from devices.bench.wanted import Wanted
-from devices.errors import LeaseLost
+from devices.errors import LeaseLost, TransientError
 from devices.transport import Transport
 
 
@@ -77,11 +77,18 @@ class Hold:
             return
         self._has_lease = self._is_set = False
         try:
-            self._lease.verify()
-            for left in self._conditions.restore():  # also what setting them began and a break cut off
-                self._on_event(f"{self._address}: {left}")
+            try:
+                self._put_back()
+            except TransientError as error:
+                self._on_event(f"{self._address}: {error}; putting it back once more")
+                self._put_back()
         finally:
-            self._lease.release()
+            self._lease.release()  # the device itself puts back what is left, before it is free
+
+    def _put_back(self) -> None:
+        self._lease.verify()
+        for left in self._conditions.restore():  # also what setting them began and a break cut off
+            self._on_event(f"{self._address}: {left}")
 
     def _keep_lease(self) -> None:
         try:

@@ -36,6 +36,8 @@ ASK_AGAIN_S = 1.0
 #: how long a claim waits at most for a guard to clean up after a job that was ended, its expiry included
 CLEANING_S = 65.0
 COMMAND_S, BEAT_S = 20.0, 10.0
+#: releasing puts back what was set, where that is still to be done
+RELEASE_S = 40.0
 SAID_KEPT = 300
 
 Event = Callable[[str], None]
@@ -176,7 +178,7 @@ class Lease:
             with self._one_beat:
                 if self._fence is not None:
                     token, self._fence, self._token = self._token, None, ""
-                    self._ask("release", token)
+                    self._ask("release", token, timeout_s=RELEASE_S)
         finally:
             self._lock.close()
 

@@ -96,6 +96,15 @@ tidy() { # earlier claims; the last few numbers stay, so that a number is never 
     done
 }
 
+restore() { # put back what was set, if that is still to be done
+    [ -f "$dir/../restore.sh" ] || return 0
+    if command -v timeout >/dev/null; then
+        timeout 20 sh "$dir/../restore.sh"
+    else
+        sh "$dir/../restore.sh"
+    fi
+} </dev/null >/dev/null 2>&1
+
 guarded() { # whether the guard lives
     read -r guard 2>/dev/null <"$dir/$token.guard" || return 1
     case $guard in "" | *[!0-9]*) return 1 ;; esac
@@ -177,6 +186,7 @@ beat)
 release)
     newest
     if [ "$holder" = "$token" ] && holds "$token"; then
+        restore # while the device is still this job's; the guard does it if this is cut off
         guarded && kill -9 "-$guard" 2>/dev/null
         forget "$token"
     fi
@@ -204,13 +214,7 @@ guard)
     cp "$dir/$silent.owner" "$dir/$token.owner"
     if claim 3000 guard "$tag"; then # first, so that nobody starts anything that the sweep would end
         sweep "$tag"
-        if [ -f "$dir/../restore.sh" ]; then
-            if command -v timeout >/dev/null; then
-                timeout 20 sh "$dir/../restore.sh"
-            else
-                sh "$dir/../restore.sh"
-            fi
-        fi
+        restore
         forget "$silent"
     fi
     forget "$token"
