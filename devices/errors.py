@@ -138,13 +138,13 @@ class Unauthorized(DeviceTrouble):
 class KeyRefused(DeviceTrouble):
     """The device knows none of this host's keys."""
 
-    code = "UNAUTHORIZED"
+    code = "KEY_REFUSED"
 
 
 class HostKeyRejected(DeviceTrouble):
     """The device's own key is unknown, or not the one known for its address."""
 
-    code = "UNAUTHORIZED"
+    code = "HOST_KEY"
 
 
 class DeviceBusy(DeviceTrouble):
@@ -167,6 +167,8 @@ class TransientError(DeviceTrouble):
 
 class DeviceNotFound(TransientError):
     """Nothing answers at the address."""
+
+    code = "NOT_FOUND"
 
 
 class DeviceOffline(TransientError):

@@ -20,7 +20,8 @@ def transport_to(
 ) -> Transport:
     """The transport to an address. It connects at its first use.
 
-    A phone on a cable is reached through the adb server where one runs and has it, or by USB without one.
+    A phone is reached through the adb server where one has it: one on a cable by USB where none runs, one
+    that listens on the network directly where none lists it as usable.
 
     Args:
         tag: of every process started there; a new one by default.
@@ -38,7 +39,7 @@ def transport_to(
     if address.serial is None:
         assert address.host is not None
         assert address.port is not None
-        return adb.direct_tcp(address.host, address.port, on_wait=on_event, tag=tag)
+        return adb.by_network(address.host, address.port, on_wait=on_event, tag=tag)
     return adb.by_cable(address.serial, on_wait=on_event, tag=tag)
 
 

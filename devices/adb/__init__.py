@@ -12,7 +12,15 @@ from devices.adb.transport import AdbTransport
 if TYPE_CHECKING:
     from devices.adb.server import Plugged
 
-__all__ = ["AdbTransport", "by_cable", "direct_tcp", "direct_usb", "plugged_in", "through_server"]
+__all__ = [
+    "AdbTransport",
+    "by_cable",
+    "by_network",
+    "direct_tcp",
+    "direct_usb",
+    "plugged_in",
+    "through_server",
+]
 
 
 def direct_tcp(
@@ -31,7 +39,7 @@ def direct_tcp(
             it, and a phone that knows none of the keys raises `KeyRefused` at once.
         tag: of its processes (see `AdbTransport`).
     """
-    name = f"adb://[{host}]:{port}" if ":" in host else f"adb://{host}:{port}"
+    name = f"adb://{_serial(host, port)}"
 
     def connect() -> AdbConnection:
         from devices.adb.direct import connect_tcp
@@ -88,15 +96,47 @@ def by_cable(
     Which of them is decided anew whenever it connects (see `through_server` and `direct_usb`).
     """
     name = f"adb://{serial}"
+    served = False  # an adb server had it before, and may be starting anew
+
+    def connect() -> AdbConnection:
+        from devices.adb import server
+        from devices.adb.direct import connect_usb, has_usb
+
+        nonlocal served
+        if server.runs(port) or (served and not has_usb()):
+            connection = server.connect(serial, name, port)
+            served = True
+            return connection
+        return connect_usb(serial, name, keys, on_wait)
+
+    return AdbTransport(connect, name, tag)
+
+
+def by_network(
+    host: str,
+    port: int,
+    keys: Sequence[Path] | None = None,
+    on_wait: Callable[[str], None] | None = None,
+    *,
+    server_port: int | None = None,
+    tag: str | None = None,
+) -> AdbTransport:
+    """A phone that listens on a port: through the adb server where one has it, else without one.
+
+    Which of them is decided anew whenever it connects (see `through_server` and `direct_tcp`). A server has
+    what `adb connect HOST:PORT` reached, phones with wireless debugging among them.
+    """
+    serial = _serial(host, port)
+    name = f"adb://{serial}"
 
     def connect() -> AdbConnection:
         from devices.adb import server
 
-        if server.runs(port):
-            return server.connect(serial, name, port)
-        from devices.adb.direct import connect_usb
+        if server.usable(serial, server_port):
+            return server.connect(serial, name, server_port)
+        from devices.adb.direct import connect_tcp
 
-        return connect_usb(serial, name, keys, on_wait)
+        return connect_tcp(host, port, name, keys, on_wait)
 
     return AdbTransport(connect, name, tag)
 
@@ -110,3 +150,8 @@ def plugged_in(port: int | None = None) -> tuple[Plugged, ...]:
     from devices.adb.server import plugged_in as listed
 
     return listed(port)
+
+
+def _serial(host: str, port: int) -> str:
+    """What an adb server calls a phone that listens on the network."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

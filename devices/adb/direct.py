@@ -62,8 +62,9 @@ def connect_usb(serial: str, name: str, keys: Sequence[Path] | None, on_wait: On
     """Connect to a phone on a USB port of this machine (see `connect_tcp`).
 
     Raises:
-        DeviceNotFound: it is on no USB port, or the library for USB is not installed.
-        DeviceTrouble: an adb server owns the phone, or this user may not use it.
+        DeviceNotFound: it is on no USB port.
+        DeviceTrouble: the library for USB is not installed, an adb server owns the phone, or this user may
+            not use it.
     """
     mine = signers(keys)
     link = _open_usb(serial, name)
@@ -173,13 +174,22 @@ class UsbLink:
         self._usb.close()
 
 
+def has_usb() -> bool:
+    """Whether the library for USB is installed."""
+    try:
+        import adb_shell.transport.usb_transport  # noqa: F401 # it is only tried
+    except ImportError:
+        return False
+    return True
+
+
 def _open_usb(serial: str, name: str) -> UsbLink:
     try:
         from adb_shell.transport.usb_transport import UsbTransport
     except ImportError as error:
-        raise DeviceNotFound(
-            f"{name} cannot be reached over USB: the library for that is not installed. Plug the phone in "
-            "and run `adb start-server`, or pip install 'mnas[usb]' to do without a server"
+        raise DeviceTrouble(
+            f"{name} cannot be looked for: no adb server runs and USB support is not installed; start one "
+            "with `adb start-server`, or pip install '.[usb]' to do without"
         ) from error
     try:
         usb = UsbTransport.find_adb(serial=serial)

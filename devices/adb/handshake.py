@@ -130,8 +130,9 @@ def _answer(link: Link, name: str, timeout_s: float) -> Message:
         message = read_message(link, deadline - time.monotonic())
     if message.command == STLS:
         raise DeviceTrouble(
-            f"{name} wants TLS, as 'wireless debugging' does: use an adb server (`adb pair`, `adb connect`), "
-            "or run `adb tcpip 5555` over USB and connect to that port"
+            f"{name} wants TLS, as 'wireless debugging' does, which takes an adb server: run `adb pair` and "
+            f"`adb connect {name.removeprefix('adb://')}`, and it is reached through the server; or run "
+            "`adb tcpip 5555` over USB and connect to that port"
         )
     token = message.command == AUTH and message.first == _TOKEN and len(message.payload) == _TOKEN_BYTES
     if message.command == CNXN or token:

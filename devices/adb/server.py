@@ -15,10 +15,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from adbutils import AdbConnection as ServerRequest  # type: ignore[import-untyped] # ships no types
-from adbutils import AdbError
-from adbutils.errors import AdbTimeout  # type: ignore[import-untyped] # ships no types
-
 from devices.adb.server_stream import ServerStream
 from devices.errors import (
     BadSettings,
@@ -31,6 +27,25 @@ from devices.errors import (
     Unauthorized,
 )
 from devices.text import one_line
+
+PORT_VARIABLE = "ANDROID_ADB_SERVER_PORT"
+
+
+@contextlib.contextmanager
+def _without_port() -> Iterator[None]:
+    """Hide the variable from adbutils, which reads it when imported and breaks on what is no port."""
+    given = os.environ.pop(PORT_VARIABLE, None)
+    try:
+        yield
+    finally:
+        if given is not None:
+            os.environ[PORT_VARIABLE] = given
+
+
+with _without_port():
+    from adbutils import AdbConnection as ServerRequest  # type: ignore[import-untyped] # ships no types
+    from adbutils import AdbError
+    from adbutils.errors import AdbTimeout  # type: ignore[import-untyped] # ships no types
 
 DEFAULT_PORT = 5037
 #: how long a server may take for an answer that needs no phone
@@ -62,9 +77,9 @@ def server_port(port: int | None = None) -> int:
     Raises:
         BadSettings: it is not a port.
     """
-    given = str(port) if port is not None else os.environ.get("ANDROID_ADB_SERVER_PORT") or str(DEFAULT_PORT)
+    given = str(port) if port is not None else os.environ.get(PORT_VARIABLE) or str(DEFAULT_PORT)
     if not (given.isascii() and given.isdigit() and 0 < int(given) < 65536):
-        where = "the port" if port is not None else "ANDROID_ADB_SERVER_PORT"
+        where = "the port" if port is not None else PORT_VARIABLE
         raise BadSettings(f"{where} is {given!r}, not a number from 1 to 65535")
     return int(given)
 
@@ -80,6 +95,18 @@ def runs(port: int | None = None) -> bool:
     except OSError:
         return False
     return True
+
+
+def usable(serial: str, port: int | None = None) -> bool:
+    """Whether the adb server lists a phone as one that can be used; not where no server answers.
+
+    Raises:
+        BadSettings: `ANDROID_ADB_SERVER_PORT` is not a port.
+    """
+    try:
+        return any((one.serial, one.state) == (serial, "device") for one in plugged_in(port))
+    except DeviceTrouble:
+        return False
 
 
 def plugged_in(port: int | None = None) -> tuple[Plugged, ...]:

@@ -104,7 +104,7 @@ def test_nothing_at_the_address(alone: Path) -> None:
         (found,) = examine(entry).checks
         assert (found.name, found.level) == ("reachable", "fault")
         assert remedy in str(found.remedy)
-        assert glance(entry).state == "offline"
+        assert glance(entry).state == "not found"
         with pytest.raises(DeviceNotFound):
             look(entry)
 
@@ -115,7 +115,7 @@ def test_a_phone_that_knows_nobody_is_another_fault(tmp_path: Path, alone: Path)
         reached, authorised = examine(entry).checks
         assert (reached.name, reached.level) == ("reachable", "ok")
         assert (authorised.name, authorised.level) == ("authorised", "fault")
-        assert glance(entry).state == "unauthorized"
+        assert glance(entry).state == "key refused"
 
 
 def test_a_board_is_examined_to_its_runtime(board: Entry) -> None:
@@ -140,14 +140,14 @@ def test_a_board_with_an_unknown_key_is_refused_with_the_command(
     authorised = examine(board).checks[1]
     assert (authorised.name, authorised.level) == ("authorised", "fault")
     assert "ssh-keyscan" in authorised.said
-    assert glance(board).state == "unauthorized"
+    assert glance(board).state == "host key"
 
 
 def test_several_are_asked_at_once(phone: EmulatedPhone, board: Entry) -> None:
     done: list[int] = []
     entries = [Entry("a", phone.address), Entry("b", "adb://127.0.0.1:1"), board, Entry("local", "local")]
     found = glances(entries, done.append)
-    assert [one.state for one in found] == ["ready", "offline", "ready", "ready"]
+    assert [one.state for one in found] == ["ready", "not found", "ready", "ready"]
     assert done == [1, 2, 3, 4]
     assert glances([]) == []
 

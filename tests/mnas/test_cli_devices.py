@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from devices.emulator import BENCHMARK_MODEL, EmulatedPhone
 from devices.inventory.entry import Entry
 from devices.inventory.file import load
 from tests.command_line import Ended, running
+from tests.devices.adb.shared import plug_in
 from tests.devices.phones import AdbServer, emulated_phone, make_key, needs
 from tests.mnas.documented import documented, fields
 
@@ -129,8 +133,8 @@ def test_the_list_has_each_devices_state(run: Run, alone: Path, phone: EmulatedP
     assert agrees(document, "list")
     assert [(one["name"], one["state"]) for one in document] == [
         ("pixel", "ready"),
-        ("gone", "offline"),
-        ("pi", "offline"),
+        ("gone", "not found"),
+        ("pi", "not found"),
         ("here", "ready"),
     ]
     assert document[0]["machine"]["abi"] == "arm64-v8a"
@@ -176,6 +180,32 @@ def test_a_phone_that_is_plugged_in_is_listed_without_an_entry(
         assert found["name"] == "pixel"
     finally:
         server.adb("disconnect", where)
+
+
+def test_a_phone_that_knows_only_the_servers_key_is_reached_through_the_server(
+    run: Run, alone: Path, server: AdbServer
+) -> None:
+    with emulated_phone([server.home / ".android/adbkey.pub"]) as phone:
+        (alone / "bench.toml").write_text(f'[devices.pixel]\naddress = "{phone.address}"\n')
+        (found,) = json.loads(run("list", "--json").out)
+        assert (found["state"], found["machine"]) == ("key refused", None)
+        plug_in(server, phone)
+        try:
+            (found,) = json.loads(run("list", "--json").out)
+            assert (found["state"], found["machine"]["model"]) == ("ready", "Emulated Phone")
+        finally:
+            server.adb("disconnect", phone.address.removeprefix("adb://"))
+
+
+@pytest.mark.parametrize(("port", "code"), [("abc", 2), ("99999", 2), ("", 0)])
+def test_a_server_port_that_cannot_be_is_told(alone: Path, port: str, code: int) -> None:
+    """In a process of its own: adbutils reads the variable when it is imported."""
+    command = [sys.executable, "-m", "mnas", "devices", "list"]
+    environment = {**os.environ, "ANDROID_ADB_SERVER_PORT": port, "COLUMNS": "200"}
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=60)
+    assert ended.returncode == code, ended.stderr
+    told = f"error: ANDROID_ADB_SERVER_PORT is '{port}', not a number from 1 to 65535\n"
+    assert ended.stderr == (told if code else "")
 
 
 def test_a_broken_inventory_is_told_with_its_line(run: Run, alone: Path) -> None:

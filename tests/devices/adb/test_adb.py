@@ -12,6 +12,7 @@ def test_the_exported_names() -> None:
     assert adb.__all__ == [
         "AdbTransport",
         "by_cable",
+        "by_network",
         "direct_tcp",
         "direct_usb",
         "plugged_in",
@@ -20,7 +21,14 @@ def test_the_exported_names() -> None:
 
 
 @pytest.mark.parametrize(
-    "use", ["direct_tcp('host', 5555)", "direct_usb('R58')", "through_server('R58')", "by_cable('R58')"]
+    "use",
+    [
+        "direct_tcp('host', 5555)",
+        "direct_usb('R58')",
+        "through_server('R58')",
+        "by_cable('R58')",
+        "by_network('host', 5555)",
+    ],
 )
 def test_libraries_are_loaded_where_a_phone_is_reached(use: str) -> None:
     script = (

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from devices.adb import by_cable, plugged_in, server, through_server
+from devices.adb import by_cable, by_network, plugged_in, server, through_server
+from devices.adb.direct import has_usb
 from devices.adb.server import Plugged, refusal, server_port
 from devices.emulator import EmulatedPhone
 from devices.errors import (
@@ -21,9 +22,13 @@ from devices.errors import (
     DeviceOffline,
     DevicesError,
     DeviceTrouble,
+    KeyRefused,
     LinkLost,
+    TransientError,
     Unauthorized,
 )
+from devices.inventory.address import Address
+from devices.reach import transport_to
 from tests.devices.adb.shared import plug_in
 from tests.devices.phones import AdbServer
 
@@ -136,13 +141,90 @@ class TestWithGooglesServer:
         adb_server.adb("kill-server")
         serial = f"{phone.host}:{phone.port}"
         transport = by_cable(serial, [key], port=adb_server.port)
-        with pytest.raises(DeviceNotFound, match=f"{serial} .*USB"):
+        with pytest.raises(DeviceTrouble):
             transport.run(["true"])
         adb_server.adb("start-server")
         with pytest.raises(DeviceNotFound, match="adb devices"):
             transport.run(["true"])
         plug_in(adb_server, phone)
         assert transport.run(["true"]).ok
+        transport.close()
+
+    @pytest.mark.skipif(has_usb(), reason="USB support is installed")
+    def test_a_cable_waits_for_a_server_that_had_the_phone(
+        self, adb_server: AdbServer, phone: EmulatedPhone
+    ) -> None:
+        """It may be starting anew, so that its absence may be retried; at first contact it is not one."""
+        serial = f"{phone.host}:{phone.port}"
+        plug_in(adb_server, phone)
+        transport = by_cable(serial, port=adb_server.port)
+        assert transport.run(["true"]).ok
+        adb_server.adb("kill-server")
+        for _ in range(2):  # the link breaks; then no server is there
+            with pytest.raises(TransientError):
+                transport.run(["true"])
+        first = by_cable(serial, port=adb_server.port)
+        with pytest.raises(
+            DeviceTrouble, match=r"no adb server runs and USB support is not installed"
+        ) as error:
+            first.run(["true"])
+        assert not isinstance(error.value, TransientError)
+        assert "`adb start-server`, or pip install '.[usb]'" in str(error.value)
+        for each in (transport, first):
+            each.close()
+
+    def test_a_phone_in_the_network_is_reached_through_a_server_that_has_it(
+        self, adb_server: AdbServer, start_phone: Callable[..., EmulatedPhone], key: Path
+    ) -> None:
+        """The phone knows the server's key alone."""
+        phone = start_phone([adb_server.home / ".android/adbkey.pub"])
+        transport = by_network(phone.host, phone.port, [key], server_port=adb_server.port)
+        with pytest.raises(KeyRefused):
+            transport.run(["true"])
+        plug_in(adb_server, phone)
+        assert transport.run(["echo", "through"]).stdout == b"through\n"
+        adb_server.adb("kill-server")
+        with pytest.raises(DevicesError):
+            transport.run(["true"])
+        with pytest.raises(KeyRefused):
+            transport.run(["true"])
+        transport.close()
+
+    def test_a_phone_in_the_network_needs_no_server(
+        self, adb_server: AdbServer, start_phone: Callable[..., EmulatedPhone], key: Path
+    ) -> None:
+        """Nor one that knows it and may not use it, nor something else at its port."""
+        phone = start_phone([key.with_name("adbkey.pub")])
+        adb_server.adb("connect", f"{phone.host}:{phone.port}")
+        with pretended(lambda request: None) as other:
+            for port in (adb_server.port, other):
+                transport = by_network(phone.host, phone.port, [key], server_port=port)
+                assert transport.run(["true"]).ok
+                transport.close()
+
+    def test_a_serial_is_reached_through_the_server(
+        self,
+        adb_server: AdbServer,
+        start_phone: Callable[..., EmulatedPhone],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """A server that is told of an emulator's port gives it a serial of its own, as a cable has one."""
+        phone = start_phone([adb_server.home / ".android/adbkey.pub"])
+        with socket.create_connection(("127.0.0.1", adb_server.port)) as told:
+            told.sendall(b"%04x" % len(request := f"host:emulator:{phone.port}".encode()) + request)
+            told.settimeout(10)
+            told.recv(100)
+        serial = f"emulator-{phone.port - 1}"
+        for _ in range(200):
+            if Plugged(serial, "device", "Emulated_Phone") in plugged_in(adb_server.port):
+                break
+            time.sleep(0.05)
+        monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(adb_server.port))
+        transport = transport_to(Address.parse(f"adb://{serial}"))
+        assert transport.run(["getprop", "ro.product.model"]).stdout == b"Emulated Phone\n"
+        data = bytes(range(256)) * 1000
+        transport.push(data, "/data/local/tmp/data")
+        assert transport.pull("/data/local/tmp/data") == data
         transport.close()
 
 
