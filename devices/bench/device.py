@@ -20,6 +20,7 @@ from devices.bench.hold import Hold
 from devices.bench.lease import EXPIRY_S
 from devices.bench.limits import Limits
 from devices.bench.retry import retry
+from devices.bench.thermal import is_held
 from devices.bench.wanted import Wanted
 from devices.bench.watch import Watch
 from devices.bench.worklist import Batch, Worklist, first_size, next_size
@@ -98,6 +99,7 @@ class BenchDevice:
         self._limits = limits or Limits()
         self._on_event = on_event or (lambda _: None)
         self._clock, self._sleep = clock, sleep
+        self._wanted = wanted or Wanted()
         self._begun = False
         self._ended = -math.inf
         self._hold = Hold(
@@ -150,6 +152,7 @@ class BenchDevice:
             DevicesError: whatever ends the runner's own stream.
         """
         self._begin()
+        self._watch.plan_for(plan.deadline_s)
         if self._clock() - self._ended > IDLE_S:
             self._watch.left_alone()
         work = Worklist(models, plan)
@@ -174,7 +177,7 @@ class BenchDevice:
         """
         self._begin()
         self._watch.left_alone()
-        return self._watch.opening(self._watch.gate(None).hottest_c)
+        return self._watch.opening(self._watch.gate(None))
 
     def close(self) -> None:
         """Put the conditions back and let go of the device. May be called twice."""
@@ -212,7 +215,7 @@ class BenchDevice:
         attempts = 1 if plan.sustained else ATTEMPTS
         for left in reversed(range(attempts)):
             batch.doubt = self._attempt(batch, plan, last=left == 0)
-            if batch.doubt is None or left == 0:
+            if batch.doubt is None or left == 0 or (self._watch.resigned and batch.missing() is None):
                 return
             self._on_event(f"{self._address}: {batch.doubt}; leaving it alone, then measuring again")
             batch.stale = True
@@ -247,29 +250,38 @@ class BenchDevice:
             return "; ".join(doubts)
         missing = batch.missing()
         before = self._watch.gate(missing[1][0] if missing else None, cool=not plan.sustained)
-        opening = None if plan.sustained else self._watch.opening(before.hottest_c)
+        opening = None if plan.sustained else self._watch.opening(before)
         if opening is not None and opening.drifts and not last:
             return str(opening)
         if batch.stale:
             batch.forget()
         if batch.before_c is None:
             batch.before_c = before.hottest_c
+        self._saw(batch, before)
         self._run(batch, plan)
         after = self._watch.look()
         batch.after_c = after.hottest_c
-        closing = None if plan.sustained else self._watch.reading(after.hottest_c)
+        self._saw(batch, after)
+        closing = None if plan.sustained else self._watch.reading(after)
         self._hold.verify()
         if plan.sustained:
             return None
         doubts += [str(one) for one in (opening, closing) if one is not None and one.drifts]
-        return "; ".join([*doubts, *self._watch.heat(before, after)]) or None
+        return "; ".join([*doubts, *self._watch.heat(after, batch.throttled)]) or None
+
+    def _saw(self, batch: Batch, seen: DeviceState) -> None:
+        """Note in a batch whether the device says that it is slowed down."""
+        held = is_held(seen, self._wanted.frequency_khz, self._wanted.cpus)
+        batch.saw(seen.throttled_now, held)
 
     def _held_doubts(self, batch: Batch) -> list[str]:
         """What speaks against rows that are held from before the link broke."""
         if not batch.rows or batch.stale:
             return []
         cut = ["the device was out of reach for long, with no canary before that"] if batch.cut else []
-        return [*cut, *self._watch.heat(None, self._watch.look())]
+        seen = self._watch.look()
+        self._saw(batch, seen)
+        return [*cut, *self._watch.heat(seen, batch.throttled)]
 
     def _run(self, batch: Batch, plan: Plan) -> None:
         """Ask the runner for what a batch lacks."""

@@ -42,5 +42,6 @@ def check_temperature(limit_c: float) -> None:
     low, high = TEMPERATURE_C
     if not low < limit_c < high:
         raise BadSettings(
-            f"the temperature limit is {limit_c:g} °C; it must lie between {low:g} and {high:g}, neither of them"
+            f"the temperature limit is {limit_c:g} °C; it must lie between {low:g} and {high:g}, "
+            "and be neither of them"
         )

@@ -1,4 +1,4 @@
-"""Waits until a device is cool enough to measure on. Knows temperatures and time; measures nothing."""
+"""Waits until a device is fit to measure on: cool, and not slowed down. Knows no plan; measures nothing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 from devices.bench.limits import check_temperature
 from devices.errors import TooHot
-from devices.facts import state
+from devices.facts import DeviceState, state
 from devices.survey import survey
 from devices.transport import Transport
 
 #: how often a temperature is read, and how often waiting is told
 POLL_S, TELL_S = 5.0, 30.0
+#: what a device says that is slowed down
+SLOWED = "heat or a weak supply slows it down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,50 @@ def wait_until_cool(
         sleep(min(poll_s, max(0.0, budget_s - waited)))
         latest = _finite(read())
     return Waited(clock() - begin if first is not None and first >= limit_c else 0.0, first, latest)
+
+
+def wait_until_at_full_speed(
+    look: Callable[[], DeviceState],
+    budget_s: float,
+    on_wait: Callable[[str], None] | None = None,
+    *,
+    poll_s: float = POLL_S,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> DeviceState:
+    """Wait until a device says of itself no longer that heat or a weak supply slows it down.
+
+    Args:
+        look: how the device is.
+        budget_s: how long to wait at most.
+        on_wait: told in a sentence what is waited for, at first and every half minute.
+
+    Returns:
+        How it was last: slowed down even so where the time did not suffice.
+    """
+    begin = clock()
+    told: float | None = None
+    while (seen := look()).throttled_now and (waited := clock() - begin) < budget_s:
+        if on_wait and (told is None or waited - told >= TELL_S):
+            told = waited
+            on_wait(f"waiting until the device is at full speed: {SLOWED}")
+        sleep(min(poll_s, budget_s - waited))
+    return seen
+
+
+def is_held(seen: DeviceState, khz: int | None, cpus: tuple[int, ...] | None) -> bool:
+    """Whether cores are held at the frequency that a job asked for, or at the next lower step.
+
+    Args:
+        khz: the frequency that the job asked for; None: none.
+        cpus: the cores that it asked it for; None: all.
+    """
+    return khz is not None and any(
+        one.max_khz is not None
+        and one.min_khz == one.max_khz <= khz
+        and (cpus is None or not set(cpus).isdisjoint(one.cpus))
+        for one in seen.policies
+    )
 
 
 def _finite(celsius: float | None) -> float | None:

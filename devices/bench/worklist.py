@@ -30,6 +30,9 @@ class Batch:
         rows: what is held so far.
         fence: the lease under which they were measured.
         before_c, after_c: the device's temperature before and after; None if unknown.
+        throttled: whether the device said before or after that it was slowed down; None if it does not tell.
+        frequency_held: whether the job itself limits the cores' frequency, so that a runner, which sees the
+            limit, cannot tell whether something else slows them down.
         doubt: why the rows are not to be trusted; None if nothing speaks against them.
         measuring_s: time that measuring them took.
         stale: whether they are to be measured again.
@@ -42,6 +45,8 @@ class Batch:
     fence: int | None = None
     before_c: float | None = None
     after_c: float | None = None
+    throttled: bool | None = None
+    frequency_held: bool = False
     doubt: str | None = None
     measuring_s: float = 0.0
     stale: bool = False
@@ -69,6 +74,11 @@ class Batch:
             indices.append(index)
         return tuple(indices), [self.models[number] for number in lacking[first]]
 
+    def saw(self, throttled: bool | None, frequency_held: bool) -> None:
+        """Told whether the device says that it is slowed down; once said, it counts for the whole batch."""
+        self.throttled = _either(self.throttled, throttled)
+        self.frequency_held = frequency_held
+
     def take(self, indices: Sequence[int], outcome: Pass | Failure) -> None:
         """Keep what a device answered when it was asked for these passes.
 
@@ -91,6 +101,7 @@ class Batch:
         return [self._stamped(row, notes) if isinstance(row, Pass) else row for row in rows]
 
     def _stamped(self, row: Pass, notes: Sequence[str]) -> Pass:
+        runner = None if self.frequency_held else row.context.throttled
         context = replace(
             row.context,
             temperature_before_c=self.before_c,
@@ -98,13 +109,14 @@ class Batch:
             conditions=(*row.context.conditions, *notes),
             fence=self.fence,
             suspect=self.doubt,
+            throttled=_either(self.throttled, runner),
         )
         return replace(row, context=context)
 
     def forget(self) -> None:
         """Measure again what is held, but for the models that cannot be measured."""
         self.rows = {visit: row for visit, row in self.rows.items() if isinstance(row, Failure)}
-        self.before_c = self.after_c = self.doubt = None
+        self.before_c = self.after_c = self.throttled = self.doubt = None
         self.stale = self.cut = False
 
     def clear(self) -> None:
@@ -134,6 +146,12 @@ class Worklist:
         """Strike off a batch that was measured, and what is left of its models that cannot be."""
         done, failed = set(batch.visits), batch.failed
         self._visits = [visit for visit in self._visits if visit not in done and visit.model not in failed]
+
+
+def _either(one: bool | None, other: bool | None) -> bool | None:
+    """Whether one of two is so; None where neither is known."""
+    known = [each for each in (one, other) if each is not None]
+    return any(known) if known else None
 
 
 def first_size(plan: Plan) -> int:

@@ -22,7 +22,9 @@ WORK = "/data/local/tmp/mnas"
 PLAN = Plan(passes=40, warmup_runs=1, min_runs=3)
 
 
-def open_phone(host: str, port: int, expiry_s: float) -> BenchDevice:
+def open_phone(
+    host: str, port: int, expiry_s: float, wanted: Wanted | None = None, limits: Limits | None = None
+) -> BenchDevice:
     """The bench's device on a rooted phone, the program put there."""
     tag = new_tag()
     transport = adb.direct_tcp(host, port, tag=tag)
@@ -40,8 +42,8 @@ def open_phone(host: str, port: int, expiry_s: float) -> BenchDevice:
         machine(survey(transport, WORK)),
     )
     address = f"adb://{host}:{port}"
-    wanted = Wanted(governor="performance")
-    limits = Limits(reconnect_s=60.0)
+    wanted = wanted or Wanted(governor="performance")
+    limits = limits or Limits(reconnect_s=60.0)
     return BenchDevice(inner, transport, WORK, address, tag, wanted=wanted, limits=limits, expiry_s=expiry_s)
 
 

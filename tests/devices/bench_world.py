@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from devices.errors import DeviceTrouble, LeaseLost, LinkLost
-from devices.facts import DeviceState, Temperature
+from devices.facts import DeviceState, Policy, Temperature
 from devices.measurement import Context, DeviceFacts, Failure, ModelFile, Pass, Settings
 from devices.plan import Plan
 from devices.runners.visits import schedule
@@ -31,6 +31,9 @@ class World:
     Attributes:
         script: what happens at each step; nothing after its end.
         fence: of the lease held; 0: not held.
+        throttled: what the device says of being slowed down.
+        policies: what it says of its cores' frequencies.
+        limited: what the runner sees of a limit below the highest frequency.
         measured: of each row, by its one sample: model, fence, and whether the device was slow or hot.
     """
 
@@ -41,6 +44,9 @@ class World:
     ever_taken: bool = False
     slow: bool = False
     hot: bool = False
+    throttled: bool | None = None
+    policies: tuple[Policy, ...] = ()
+    limited: bool | None = None
     failing: bool = False
     restored: int = 0
     measured: dict[float, tuple[str, int, bool]] = field(default_factory=dict)
@@ -74,7 +80,12 @@ class World:
     def look(self) -> DeviceState:
         self.step()
         celsius = 90.0 if self.hot else 30.0
-        return DeviceState(temperatures=(Temperature("cpu", "cpu", celsius),), processor_c=celsius)
+        return DeviceState(
+            temperatures=(Temperature("cpu", "cpu", celsius),),
+            processor_c=celsius,
+            throttled_now=self.throttled,
+            policies=self.policies,
+        )
 
 
 class Hold:
@@ -140,7 +151,14 @@ class Runner:
         if model is not CANARY:
             sample = float(len(world.measured) + 1)
             world.measured[sample] = (model.name, world.fence, unlike)
-        context = Context(FACTS, Settings(), "2026-01-01T00:00:00+00:00", "xnnpack", conditions=("pinned",))
+        context = Context(
+            FACTS,
+            Settings(),
+            "2026-01-01T00:00:00+00:00",
+            "xnnpack",
+            conditions=("pinned",),
+            throttled=world.limited,
+        )
         burst = Pass(model.name, model.sha256, index, (sample,), 0, None, None, None, None, None, context)
         return replace(burst, index=index)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from devices.bench import watch, worklist
+from devices.bench.limits import Limits
+from devices.bench.wanted import Wanted
 from devices.emulator import EmulatedPhone, known_latency_ms
 from devices.measurement import Pass
 from tests.devices.bench_job import PLAN, models, open_phone
@@ -82,3 +84,34 @@ def test_a_cable_that_stays_pulled_has_everything_put_back_without_the_job() -> 
         assert fences == sorted(fences)
         assert len(set(fences)) >= 2
         assert eventually(lambda: governor(phone) == before and not phone.processes(), 10.0)
+
+
+def test_a_cool_phone_that_says_it_is_slowed_down_is_waited_for_and_then_marked() -> None:
+    with emulated_phone(latency="known") as phone:
+        said = phone.read("/.emulator/dumpsys/thermalservice")
+        slowed = said.replace(b"Thermal Status: 0", b"Thermal Status: 3").replace(
+            b"CoolingDevice{mValue=0, mType=2", b"CoolingDevice{mValue=3, mType=2"
+        )
+        assert slowed != said
+        phone.write("/.emulator/dumpsys/thermalservice", slowed)
+        limits = Limits(65.0, cooldown_s=0.5)
+        device = open_phone(phone.host, phone.port, 30.0, limits=limits)
+        begin = time.monotonic()
+        rows = [row for row in device.stream(models(), replace(PLAN, passes=1)) if isinstance(row, Pass)]
+        device.close()
+    assert time.monotonic() - begin > 0.5
+    assert len(rows) == len(models())
+    for row in rows:
+        assert row.context.suspect == "the device was slowed down, by heat or a weak supply"
+        assert row.context.throttled is True
+        assert (row.context.temperature_before_c or 99) < 65.0
+
+
+def test_a_frequency_that_the_job_holds_is_no_heat() -> None:
+    wanted = Wanted(frequency_khz=1_200_000)
+    with emulated_phone(rooted=True, latency="known") as phone:
+        device = open_phone(phone.host, phone.port, 30.0, wanted=wanted)
+        rows = [row for row in device.stream(models(), replace(PLAN, passes=1)) if isinstance(row, Pass)]
+        device.close()
+    assert any("kHz" in note for note in rows[0].context.conditions)
+    assert {(row.context.throttled, row.context.suspect) for row in rows} == {(False, None)}

@@ -14,7 +14,9 @@ from devices.bench import canary, watch, worklist
 from devices.bench import device as bench
 from devices.bench.canary import History
 from devices.bench.device import BenchDevice, Limits
-from devices.errors import DeviceTrouble, LeaseLost, LinkLost, TransientError
+from devices.bench.wanted import Wanted
+from devices.errors import DeviceTrouble, LeaseLost, LinkLost, NoSpace, TransientError
+from devices.facts import Policy
 from devices.measurement import Failure, ModelFile, Pass, Settings
 from devices.plan import Plan
 from tests.devices.bench_world import CANARY, CANARY_MS, EVENTS, FACTS, Hold, Runner, World
@@ -273,11 +275,86 @@ def test_a_sustained_plan_waits_for_nothing() -> None:
     assert {row.context.temperature_after_c for row in rows if isinstance(row, Pass)} == {90.0}
 
 
-def test_a_canary_that_fails_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_is_slowed_down_all_along_is_waited_for_once_and_marked() -> None:
+    world, said = World([], throttled=True), []
+    rows, error = measure(world, on_event=said.append)
+    assert error is None
+    assert len(rows) == len(ALL) == len(world.measured), "measured once: it does not get better"
+    assert {row.context.suspect for row in rows if isinstance(row, Pass)} == {
+        "the device was slowed down, by heat or a weak supply"
+    }
+    assert {row.context.throttled for row in rows if isinstance(row, Pass)} == {True}
+    assert 100 <= world.now_s < 200, "the time that it has to cool down, once"
+    assert "waiting until the device is at full speed" in said[0]
+    assert len(History.of(FACTS, Settings(), CANARY).readings) == canary.LEAST, "that is not its way"
+
+
+def test_a_device_at_full_speed_in_time_is_measured_without_a_mark() -> None:
+    world = World([], throttled=True)
+
+    def sleep(seconds: float) -> None:
+        world.now_s += seconds
+        world.throttled = world.now_s < 60
+
+    world.sleep = sleep  # type: ignore[method-assign]
+    rows, error = measure(world)
+    assert error is None
+    assert 60 <= world.now_s < 100
+    assert {(row.context.suspect, row.context.throttled) for row in rows if isinstance(row, Pass)} == {
+        (None, False)
+    }
+
+
+def test_a_device_that_is_slowed_down_meanwhile_is_measured_again() -> None:
+    class Slowing(Runner):
+        def _visit(self, model: ModelFile, index: int) -> Row:
+            if model is not CANARY and not self.world.measured:
+                self.world.throttled = True
+            return super()._visit(model, index)
+
+    world = World([], throttled=False)
+
+    def sleep(seconds: float) -> None:
+        world.now_s += seconds
+        world.throttled = False
+
+    world.sleep = sleep  # type: ignore[method-assign]
+    one = device(world)
+    one._inner = one._watch._inner = Slowing(world)  # type: ignore[assignment]
+    rows = list(one.stream(MODELS, PLAN))
+    assert len(world.measured) > len(rows) == len(ALL)
+    assert {row.context.suspect for row in rows if isinstance(row, Pass)} == {None}
+
+
+HELD = Policy("cpufreq/policy0", (0, 1), min_khz=1_000_000, max_khz=1_000_000, highest_khz=2_000_000)
+
+
+@pytest.mark.parametrize(
+    ("khz", "policies", "says", "throttled"),
+    [
+        (1_200_000, (HELD,), False, False),
+        (1_200_000, (HELD,), None, None),
+        (1_200_000, (HELD,), True, True),
+        (1_200_000, (), False, True),
+        (900_000, (HELD,), False, True),
+        (None, (HELD,), False, True),
+    ],
+)
+def test_a_frequency_that_the_job_holds_is_not_taken_for_heat(
+    khz: int | None, policies: tuple[Policy, ...], says: bool | None, throttled: bool | None
+) -> None:
+    """The runner sees nothing but the limit."""
+    world = World([], throttled=says, policies=policies, limited=True)
+    rows, _ = measure(world, wanted=Wanted(frequency_khz=khz, cpus=(1,)))
+    assert {row.context.throttled for row in rows if isinstance(row, Pass)} == {throttled}
+
+
+@pytest.mark.parametrize("kind", ["DelegateFallback", "DeviceTrouble", "LinkError", "UnheardOf"])
+def test_a_canary_that_fails_is_done_without(kind: str) -> None:
     class Refusing(Runner):
         def _visit(self, model: ModelFile, index: int) -> Row:
             if model is CANARY:
-                return Failure(model.name, model.sha256, "DelegateFallback", "the delegate took nothing")
+                return Failure(model.name, model.sha256, kind, "exit code 77")
             return super()._visit(model, index)
 
     world, said = World([]), []
@@ -285,9 +362,47 @@ def test_a_canary_that_fails_is_done_without(monkeypatch: pytest.MonkeyPatch) ->
     one._inner = one._watch._inner = Refusing(world)  # type: ignore[assignment]
     rows = list(one.stream(MODELS, PLAN))
     check_notes = {row.context.conditions[-1] for row in rows if isinstance(row, Pass)}
-    assert check_notes == {"no canary: the canary canary: the delegate took nothing"}
+    assert check_notes == {"no canary: the canary canary: exit code 77"}
     assert len(rows) == len(ALL)
     assert any("without a canary" in line for line in said)
+
+
+def test_what_ends_every_model_ends_the_job_at_the_canary() -> None:
+    class Full(Runner):
+        def stream(self, models, plan):  # type: ignore[no-untyped-def]
+            if plan.min_time_s != watch.WARM_S:
+                raise NoSpace("the device is full")
+            yield from super().stream(models, plan)
+
+    world = World([])
+    one = device(world)
+    one._inner = one._watch._inner = Full(world)  # type: ignore[assignment]
+    with pytest.raises(NoSpace):
+        list(one.stream(MODELS, PLAN))
+
+
+@pytest.mark.parametrize("warms_up", [False, True])
+@pytest.mark.parametrize(("deadline_s", "most_s"), [(5.0, 15.0), (40.0, 40.0)])
+def test_a_program_that_never_ends_costs_one_deadline_before_the_models(
+    deadline_s: float, most_s: float, warms_up: bool
+) -> None:
+    class Hanging(Runner):
+        def _visit(self, model: ModelFile, index: int) -> Row:
+            self.world.now_s += self.deadline_s
+            return Failure(model.name, model.sha256, "DeadlineExceeded", "did not end")
+
+        def stream(self, models, plan):  # type: ignore[no-untyped-def]
+            self.deadline_s = plan.deadline_s
+            if warms_up and plan.min_time_s == watch.WARM_S:
+                return iter([super()._visit(models[0], 0)])
+            return super().stream(models, plan)
+
+    world = World([])
+    one = device(world)
+    one._inner = one._watch._inner = Hanging(world)  # type: ignore[assignment]
+    rows = list(one.stream(MODELS, Plan(deadline_s=deadline_s)))
+    assert [type(row) for row in rows] == [Failure] * len(MODELS)
+    assert world.now_s <= most_s + len(MODELS) * deadline_s
 
 
 def test_an_interrupted_caller_gets_the_rest_of_a_batch() -> None:
