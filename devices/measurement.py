@@ -211,18 +211,27 @@ class Summary:
     warmup_mean_ms: float | None = None
 
     def __post_init__(self) -> None:
-        if self.count < 1 or not 0 <= self.min_ms <= self.max_ms < float("inf") or self.max_ms == 0:
+        if (
+            self.count < 1
+            or not 0 <= self.min_ms <= self.max_ms < float("inf")
+            or self.max_ms == 0
+            or not self.quantile_ms(0.25) > 0
+        ):
             raise BadSettings(
-                f"{self.count} runs between {self.min_ms} and {self.max_ms} ms are no statistics of a burst"
+                f"{self.count} runs between {self.min_ms} and {self.max_ms} ms with a median of "
+                f"{self._middle_ms} ms are no statistics of a burst"
             )
+
+    @property
+    def _middle_ms(self) -> float:
+        return self.mean_ms if self.median_ms is None else self.median_ms
 
     def quantile_ms(self, share: float) -> float:
         """The latency below which `share` (0 to 1) of the runs lie: linear between the figures there are."""
-        middle = self.mean_ms if self.median_ms is None else self.median_ms
         known = [
             (0.0, self.min_ms),
             (0.05, self.p5_ms),
-            (0.5, middle),
+            (0.5, self._middle_ms),
             (0.95, self.p95_ms),
             (1.0, self.max_ms),
         ]
@@ -333,8 +342,9 @@ class Measurement:
 
     @property
     def spread(self) -> float:
-        """Interquartile range over the median: 0.1 is 10 %."""
-        return (self.quantile_ms(0.75) - self.quantile_ms(0.25)) / self.median_ms
+        """Interquartile range over the median: 0.1 is 10 %; over the upper quartile where the median is 0."""
+        upper = self.quantile_ms(0.75)
+        return (upper - self.quantile_ms(0.25)) / (self.median_ms or upper or 1.0)
 
     @property
     def dropped(self) -> int:

@@ -12,6 +12,8 @@ from devices.measurement import FEW_SAMPLES, NOISY_SPREAD, Measurement, Pass
 DISTURBED_LOAD = 0.10
 #: how much longer the runs at the end of a pass take than those at its beginning when the cores slow down
 SLOWING = 0.10
+#: below this many ms a latency counted in whole microseconds is known to no better than 2 %
+COARSE_MS = 0.05
 #: samples of a pass of which thirds can be compared
 SLOWING_SAMPLES = 30
 
@@ -22,7 +24,7 @@ class Warning:
 
     Attributes:
         code: `noisy`, `few_samples`, `preempted`, `disturbed`, `throttled`, `slowing`, `suspect`,
-            `average_only`, `deprecated` or `delegate_not_taken`.
+            `average_only`, `coarse`, `deprecated` or `delegate_not_taken`.
         message: the figure, what it should be and what would help.
     """
 
@@ -102,6 +104,14 @@ def warnings(measurement: Measurement) -> tuple[Warning, ...]:
             Warning(
                 "average_only",
                 "the runner prints no median, so the mean stands for it: a newer benchmark_model prints both",
+            )
+        )
+    if any(burst.summary for burst in measurement.passes) and measurement.median_ms < COARSE_MS:
+        found.append(
+            Warning(
+                "coarse",
+                f"a run takes {1000 * measurement.median_ms:.1f} us (less than {1000 * COARSE_MS:.0f} us), "
+                "and the runner counts whole microseconds: a larger model is measured better",
             )
         )
     context = measurement.context

@@ -151,8 +151,9 @@ def _rows(measurement: Measurement, description: Description) -> list[tuple[str,
 
 def _show_operators(operators: Sequence[OperatorTime], latency_ms: float) -> None:
     total_ms = sum(row.mean_ms for row in operators)
+    share = f", {total_ms / latency_ms:.1%} of the latency" if latency_ms else ""
     print_table(
-        f"Operators by time: {figure(total_ms)} ms in all, {total_ms / latency_ms:.1%} of the latency",
+        f"Operators by time: {figure(total_ms)} ms in all{share}",
         ("operator", "position", "ms", "share"),
         (
             (

@@ -64,7 +64,7 @@ def profile_json(
         "peak_memory_bytes": peak_memory_bytes(measurement),
         "per_operator": operators and [_row(row, total_ms or 0.0) for row in operators],
         "per_operator_sum_ms": total_ms,
-        "per_operator_explained_percent": total_ms and 100 * total_ms / measurement.median_ms,
+        "per_operator_explained_percent": total_ms and _percent(total_ms, measurement.median_ms),
         "plateau": plateau and {**asdict(plateau), "slowdown_percent": 100 * plateau.slowdown},
         "warnings": [asdict(doubt) for doubt in doubts],
     }
@@ -76,4 +76,8 @@ def failure_json(device: str, failure: Failure) -> dict[str, Any]:
 
 
 def _row(row: OperatorTime, total_ms: float) -> dict[str, Any]:
-    return {**asdict(row), "share_percent": 100 * row.mean_ms / total_ms if total_ms else None}
+    return {**asdict(row), "share_percent": _percent(row.mean_ms, total_ms)}
+
+
+def _percent(part: float, whole: float) -> float | None:
+    return 100 * part / whole if whole else None

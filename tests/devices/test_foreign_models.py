@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -20,8 +20,9 @@ from devices.adb import direct_tcp
 from devices.device import Device
 from devices.emulator import BENCHMARK_MODEL
 from devices.facts import machine
-from devices.measurement import Failure, ModelFile, Pass, Settings
+from devices.measurement import Failure, ModelFile, Pass, Settings, gather
 from devices.plan import Plan
+from devices.records import from_plain, to_plain
 from devices.registry import open_device
 from devices.runners.benchmark_model.device import BenchmarkModelDevice
 from devices.runners.litert import LitertDevice
@@ -29,8 +30,11 @@ from devices.setup.phone import set_up_phone
 from devices.ssh import SshTransport
 from devices.staging import Staging
 from devices.survey import survey
+from devices.warnings import warnings
 from latency_tables.errors import BadModel
 from latency_tables.tflite import describe
+from mnas.cli.profile_view import show
+from mnas.reports.profile_json import profile_json
 from tests.command_line import Ended, running
 from tests.devices import foreign
 from tests.devices.phones import emulated_phone, make_key
@@ -45,7 +49,7 @@ QUICK = ("--passes", "1", "--runs", "3", "--min-time", "0", "--deadline", str(DE
 #: what Google's tool cannot run, for it draws numbers of 0 to 99 for indices too
 BEYOND_THE_TOOL = {"embedding"}
 #: what it may find to take 0 us
-TOO_FAST_FOR_THE_TOOL = {"without_inputs", "without_operators", "scalar", "int16", "int64"}
+TOO_FAST_FOR_THE_TOOL = {"without_inputs", "without_operators", "scalar", "int16", "int64", "dynamic_image"}
 
 Run = Callable[..., Ended]
 
@@ -103,21 +107,36 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
 
 
 @pytest.fixture(scope="module")
-def phone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
-    """The other runner, on the emulated phone."""
+def phones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Settings], Device]]:
+    """The other runner, on the emulated phone, by its settings."""
     key = tmp_path_factory.mktemp("key") / "adbkey"
     work = "/data/local/tmp/mnas"
     make_key(key)
-    with emulated_phone() as emulated:
-        transport = direct_tcp(emulated.host, emulated.port, keys=[key])
-        found = set_up_phone(transport, work, program=BENCHMARK_MODEL)
-        # what it is asked to do runs whether a delegate takes it or not
-        settings = Settings(delegate="cpu")
-        facts = machine(survey(transport, work))
-        device = BenchmarkModelDevice(emulated.address, transport, settings, work, found.sha256, facts)
-        yield device
-        device.close()
+    with emulated_phone() as emulated, ExitStack() as stack:
+
+        def phone(settings: Settings) -> Device:
+            transport = direct_tcp(emulated.host, emulated.port, keys=[key])
+            found = set_up_phone(transport, work, program=BENCHMARK_MODEL)
+            facts = machine(survey(transport, work))
+            device = BenchmarkModelDevice(emulated.address, transport, settings, work, found.sha256, facts)
+            stack.callback(device.close)
+            return device
+
+        yield phone
+        stack.close()
         assert emulated.processes() == []
+
+
+@pytest.fixture(scope="module")
+def phone(phones: Callable[[Settings], Device]) -> Device:
+    """What it is asked to do runs on the runtime's own kernels, whether a delegate would take it or not."""
+    return phones(Settings(delegate="cpu"))
+
+
+@pytest.fixture(scope="module")
+def default_phone(phones: Callable[[Settings], Device]) -> Device:
+    """It asks for the delegate that is asked for where nobody says anything."""
+    return phones(Settings())
 
 
 @pytest.fixture(scope="module", params=["device", "board", "phone"])
@@ -154,6 +173,22 @@ def _check_samples(outcome: Pass | Failure) -> None:
     assert all(math.isfinite(sample) and sample > 0 for sample in outcome.samples_ms)
 
 
+def _check_document(outcome: Pass | Failure, content: bytes) -> list[str]:
+    """What is told of a model, to people and as JSON, holds together; the codes of its warnings."""
+    _check_samples(outcome)
+    assert isinstance(outcome, Pass)
+    measured = gather(ModelFile(outcome.model, content), [outcome])
+    assert measured.median_ms > 0
+    assert measured.quantile_ms(0.25) > 0
+    description = describe(content)
+    doubts = warnings(measured)
+    document = profile_json(measured, description, doubts)
+    assert json.loads(json.dumps(document, allow_nan=False))["median_ms"] > 0
+    assert from_plain(Pass, json.loads(json.dumps(to_plain(outcome)))) == outcome
+    show(measured, description)
+    return [doubt.code for doubt in doubts]
+
+
 def test_whatever_the_converter_makes_runs(every: Device, converted: foreign.Models) -> None:
     outcomes = _measure(every, converted)
     if every.facts.runtime == "benchmark_model":
@@ -163,8 +198,8 @@ def test_whatever_the_converter_makes_runs(every: Device, converted: foreign.Mod
             "less than a microsecond" in failed[name] for name in failed.keys() & TOO_FAST_FOR_THE_TOOL
         )
         outcomes = {name: outcome for name, outcome in outcomes.items() if name not in failed}
-    for outcome in outcomes.values():
-        _check_samples(outcome)
+    for name, outcome in outcomes.items():
+        _check_document(outcome, converted[name])
 
 
 def test_operators_of_converted_models_are_timed_or_said_not_to_be(
@@ -173,7 +208,10 @@ def test_operators_of_converted_models_are_timed_or_said_not_to_be(
     plan = Plan(min_runs=3, warmup_runs=1, deadline_s=DEADLINE_S, per_operator=True)
     outcomes = _measure(every, converted, plan)
     _failures(outcomes, ["ProfilerUnavailable", "DeviceTrouble"])
-    assert all(outcome.operators for outcome in outcomes.values() if isinstance(outcome, Pass))
+    for name, outcome in outcomes.items():
+        if isinstance(outcome, Pass):
+            assert outcome.operators
+            _check_document(outcome, converted[name])
     assert isinstance(outcomes["float32"], Pass)
     assert isinstance(outcomes["int8"], Pass)
 
@@ -185,7 +223,10 @@ def test_unusual_models_run_or_end_in_one_message(phone: Device) -> None:
     outcomes = _measure(phone, models)
     failed = _failures(outcomes, ["ModelRejected", "OutOfMemory", "DeviceTrouble", "BadSettings"])
     assert "64_tebibytes" in failed
-    assert isinstance(outcomes["integer_division"], Pass)
+    assert (
+        isinstance(outcomes["integer_division"], Pass)
+        or "less than a microsecond" in failed["integer_division"]
+    )
 
 
 def test_unusual_models_run_or_are_refused(device: Device) -> None:

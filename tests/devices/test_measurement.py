@@ -147,6 +147,24 @@ def test_figures_that_are_no_statistics(count: int, low: float, high: float) -> 
         Summary(count, 1.0, low, high)
 
 
+@pytest.mark.parametrize(
+    "figures",
+    [
+        {"mean_ms": 0.0001, "median_ms": 0.0},
+        {"mean_ms": 0.0001, "median_ms": 0.0, "p5_ms": 0.0, "p95_ms": 0.001},
+        {"mean_ms": 0.0},
+    ],
+)
+def test_a_burst_whose_median_is_nothing_is_none(figures: dict[str, float]) -> None:
+    with pytest.raises(BadSettings, match="no statistics of a burst"):
+        Summary(50, min_ms=0.0, max_ms=0.001, **figures)
+
+
+def test_a_spread_over_no_time_is_a_figure() -> None:
+    assert measurement(burst((0.0, 0.0, 0.0))).spread == 0
+    assert measurement(burst((0.0, 0.0, 0.0, 1.0, 1.0))).spread == 1
+
+
 def test_a_measurement_of_summaries_weighs_each_by_its_runs() -> None:
     def summed_up(summary: Summary) -> Pass:
         return Pass("m", "0" * 64, 0, (), 0, None, 1.0, 1.0, None, None, CONTEXT, summary=summary)

@@ -47,6 +47,17 @@ def test_what_a_bench_and_its_runner_add() -> None:
     assert codes(burst(context=nnapi)) == ["deprecated"]
 
 
+def test_a_latency_of_a_few_whole_microseconds_is_coarse() -> None:
+    def summed_up(ms: float) -> Pass:
+        return replace(burst(()), summary=Summary(30, ms, 0.99 * ms, 1.01 * ms, median_ms=ms))
+
+    (found,) = doubts(summed_up(0.007))
+    assert found.code == "coarse"
+    assert "7.0 us (less than 50 us)" in found.message
+    assert codes(summed_up(0.05)) == []
+    assert codes(burst(tuple(sample / 200 for sample in STEADY))) == []  # counted in nanoseconds
+
+
 @pytest.mark.parametrize(
     ("doubtful", "code"),
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from devices.errors import UnreadableOutput
+from devices.errors import DeviceTrouble, UnreadableOutput
 from devices.measurement import Summary
 
 
@@ -139,12 +139,19 @@ class Result:
 
         Raises:
             UnreadableOutput: it does not say how many runs there were, or between what latencies.
+            DeviceTrouble: a run takes less than the microsecond that the tool counts in.
         """
         found = self.inference
         if found.count is None or found.min_ms is None or found.max_ms is None:
             raise UnreadableOutput(
                 f"benchmark_model says that a run takes {found.mean_ms:g} ms, but not how many runs there "
                 "were and between what latencies: use a version that prints them"
+            )
+        middle_ms = found.mean_ms if found.median_ms is None else found.median_ms
+        if middle_ms == 0:
+            raise DeviceTrouble(
+                "a run takes less than a microsecond, and benchmark_model counts whole microseconds (1 us): "
+                "measure a larger model, or this one with the runner litert"
             )
         return Summary(
             count=found.count,

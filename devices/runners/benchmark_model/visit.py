@@ -158,10 +158,6 @@ class Visit:
             raise failure(ended.exit_code, ended.console, "") from error
         if ended.result is not None:
             result = completed(result, read(ended.result))
-        if result.inference.max_ms == 0:
-            raise DeviceTrouble(
-                "a run takes less than a microsecond, the least that benchmark_model can tell"
-            )
         if (fell_back := fallback(result, self.program.settings)) is not None:
             raise fell_back
         return result

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.errors import UnreadableOutput
+from devices.errors import DeviceTrouble, UnreadableOutput
 from devices.measurement import Settings
 from devices.runners.benchmark_model import Result, Statistics, fallback, parse, parse_all, share
 from devices.runners.benchmark_model.delegates import Reader
@@ -319,6 +319,19 @@ def test_a_result_without_extremes_is_no_summary() -> None:
     assert parse(console("2023-cmake-cpu")).summary().count == 50
     with pytest.raises(UnreadableOutput, match="use a version that prints them"):
         parse(console("2018-readme-profile")).summary()
+
+
+def test_a_median_of_no_microsecond_is_no_summary() -> None:
+    line = "count=50 first=1 curr=0 min=0 max=1 avg=0.02 std=0 p5=0 median={} p95=0\n"
+    told = "Inference timings in us: Init: 10, First inference: 7, Warmup (avg): 7, Inference (avg): 0.02\n"
+    warmup = "count=1 curr=7\n"
+    with pytest.raises(DeviceTrouble, match=r"less than a microsecond.* whole microseconds \(1 us\)"):
+        parse(warmup + line.format(0) + told).summary()
+    nothing = warmup + "count=50 curr=0(all same)\n" + told.replace("(avg): 0.02", "(avg): 0")
+    with pytest.raises(DeviceTrouble, match="less than a microsecond"):
+        parse(nothing).summary()
+    some = parse(warmup + line.replace("p95=0", "p95=1").format(1) + told)
+    assert some.summary().quantile_ms(0.25) > 0
 
 
 def test_nnapi_that_took_everything_and_then_did_not_run_it() -> None:
