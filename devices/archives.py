@@ -19,6 +19,12 @@ def digests(content: bytes) -> tuple[str, str]:
     return hashlib.sha1(content, usedforsecurity=False).hexdigest(), hashlib.sha256(content).hexdigest()
 
 
+def digest_of_set(files: Mapping[str, bytes]) -> str:
+    """The SHA-256 of files by their names, whatever their order."""
+    lines = sorted(f"{digests(content)[1]}  {name}\n" for name, content in files.items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def blocks(size_bytes: int) -> int:
     """The bytes of storage that a file of a size takes."""
     return -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES

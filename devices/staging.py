@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from devices.archives import archive, blocks, digests, split
+from devices.archives import archive, blocks, digest_of_set, digests, split
 from devices.errors import BadSettings, DeviceTrouble, LinkLost, NoSpace, TransientError
 from devices.measurement import ModelFile
 from devices.runners.worker_process import ending
+from devices.stored import FOLDERS, REASON_KEPT, Staged, idle, listed
 from devices.text import one_line
 from devices.transport import Transport
 
@@ -25,18 +25,17 @@ SPARE_BYTES = 2 * 2**20
 FULL_BYTES = 256 * 1024
 #: how often a file is sent when it does not arrive as it was
 ATTEMPTS = 3
-#: models that no job used for so long are removed
+#: models and libraries that no job used for so long are removed, for the next job that needs them sends them
 STALE_S = 7 * 24 * 3600
+#: programs likewise, which a person has to put there again
+PROGRAM_STALE_S = 90 * 24 * 3600
 #: slowest way of a byte to the device, and slowest sum over it, that a deadline allows for
 LEAST_BYTES_PER_S = 150_000
 LEAST_SUMMED_BYTES_PER_S = 5_000_000
 ROUND_TRIP_S = 60.0
-REASON_KEPT = 300
 
 _NAME = re.compile(r"[A-Za-z0-9_+][A-Za-z0-9._+-]{0,99}")
-_STAGED = re.compile(r"(?!\.\.?/)[A-Za-z0-9._-]{1,120}(/[A-Za-z0-9._-]{1,120})?")
 _SUM = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})  (\S+)")
-_AGE = re.compile(r"(\d{1,12}) (\d{1,15}) \./(\S+)")
 _SPACE = re.compile(r".*\s\d+\s+\d+\s+(\d{1,15})\s+\d{1,3}%\s.*\s?")
 
 # POSIX and toybox only; Android 7 has sha1sum, but no sha256sum. $1 is the work folder, $2 the folder in it.
@@ -61,20 +60,19 @@ _ACCEPT = _HERE + (
     'echo "${s%% *}  $4" >".$4.$sum" && chmod "$7" "$3" && mv -f -- "$3" "$4" || exit 3'
 )
 _HOLDS = 'cd "$1" 2>/dev/null || exit 0; if command -v sha256sum >/dev/null; then sha256sum "$2"; ' + (
-    'elif sha1sum "$2" | cmp -s - ".$2.sha1sum"; then echo "$3  $2"; fi'
+    'elif sha1sum "$2" | cmp -s - ".$2.sha1sum"; then echo "$3  $2"; fi; '
+    'touch -c ".$2.sha1sum" ".$2.sha256sum"'
 )
-_LIST = _HERE + "date +%s; find . -type f -exec stat -c '%Y %s %n' {} +"
-_REMOVE = _HERE + "xargs rm -f --; find . -type d -name '.*.d' -exec rmdir {} + 2>/dev/null; true"
+_LIST = _HERE + (
+    'cd "$1" || exit 3; date +%s; '
+    f"find {' '.join(FOLDERS)} -type f -exec stat -c '%Y %s %n' {{}} + 2>/dev/null; true"
+)
+_REMOVE = _HERE + (
+    'cd "$1" || exit 3; xargs rm -f --; rmdir lib/* bin/* 2>/dev/null; '
+    "find models -type d -name '.*.d' -exec rmdir {} + 2>/dev/null; true"
+)
+_DIGEST = 'sum=sha256sum; command -v $sum >/dev/null || sum=sha1sum; [ -f "$1" ] && echo $sum && $sum <"$1"'
 _DAMAGED = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """A file in the folder of models: its name there, its age since its last use, its size."""
-
-    name: str
-    age_s: int
-    size_bytes: int
 
 
 class Staging:
@@ -99,6 +97,7 @@ class Staging:
         self._transport = transport
         self.work = str(path)
         self._cleaned = False
+        self._used: set[str] = set()
 
     def path(self, sha256: str) -> str:
         """Where a model lies on the device once it was put there."""
@@ -152,57 +151,107 @@ class Staging:
             BadSettings: the name cannot be one on a device.
             NoSpace, LinkLost, DeviceTrouble: as with `put`.
         """
-        if not _NAME.fullmatch(name):
-            raise BadSettings(f"{name!r} cannot be a file's name on a device: letters, digits and ._+- can")
-        sums = digests(content)
-        place = f"{folder}/{sums[1]}"
-        for attempt in range(ATTEMPTS + 1):
-            held, free_bytes = self._look(place, {name: content})
-            if name in held:
-                return f"{self.work}/{place}/{name}"
-            if attempt < ATTEMPTS:
-                self._make_room(blocks(len(content)), free_bytes, frozenset())
-                new = f".{secrets.token_hex(8)}.new"
-                self._push(content, f"{place}/{new}")
-                mode = "700" if executable else "600"
-                self._run(_ACCEPT, place, new, name, *sums, mode, size_bytes=len(content))
-        raise LinkLost(_damaged(name))
+        place = f"{folder}/{digests(content)[1]}"
+        self._keep(place, {name: content}, "700" if executable else "600")
+        return f"{self.work}/{place}/{name}"
+
+    def keep_together(self, folder: str, files: Mapping[str, bytes]) -> str:
+        """See that files that look for one another, such as a delegate's libraries, are there, unchanged.
+
+        Args:
+            folder: `lib`.
+            files: their contents by their names, without folders; at least one.
+
+        Returns:
+            The folder in which they lie; its name is the SHA-256 of the set.
+
+        Raises:
+            BadSettings, NoSpace, LinkLost, DeviceTrouble: as with `keep`.
+        """
+        place = f"{folder}/{digest_of_set(files)}"
+        self._keep(place, files, "600")
+        return f"{self.work}/{place}"
+
+    def digest(self, path: str) -> str:
+        """The SHA-256 of a file that somebody else put on the device; the SHA-1 where it can tell no other.
+
+        Raises:
+            BadSettings: there is none that can be read.
+        """
+        said = self._transport.run(["sh", "-c", _DIGEST, "sh", path], timeout_s=ROUND_TRIP_S)
+        found = re.fullmatch(
+            r"(?:sha1sum\n([0-9a-f]{40})|sha256sum\n([0-9a-f]{64}))\s.*",
+            said.stdout.decode(errors="replace"),
+            re.DOTALL,
+        )
+        if found is None or not said.ok:
+            raise BadSettings(f"there is no file {one_line(path)} on the device that can be read")
+        return f"sha1:{found[1]}" if found[1] else f"sha256:{found[2]}"
 
     def holds(self, folder: str, name: str, sha256: str) -> bool:
         """Whether a file that `keep` put on the device is there, unchanged."""
         place = f"{self.work}/{folder}/{sha256}"
         command = ["sh", "-c", _HOLDS, "sh", place, name, sha256]
         said = self._transport.run(command, timeout_s=ROUND_TRIP_S).stdout
-        return said.split(b" ")[0] == sha256.encode()
+        held = said.split(b" ")[0] == sha256.encode()
+        if held:
+            self._used.add(f"{folder}/{sha256}")
+        return held
 
-    def clean(self, older_than_s: float, spare: frozenset[str] = frozenset()) -> int:
-        """Remove models that no job used for so long, and what a broken transfer left.
+    def clean(
+        self,
+        older_than_s: float,
+        spare: frozenset[str] = frozenset(),
+        programs_older_than_s: float = PROGRAM_STALE_S,
+    ) -> int:
+        """Remove models and libraries that no job used for so long, and what a broken transfer left.
+
+        Programs and libraries that this object found or put there are in use and stay.
 
         Args:
             older_than_s: since their last use, by the device's clock.
             spare: SHA-256 of models to leave alone.
+            programs_older_than_s: the same for programs.
 
         Returns:
             The bytes that became free.
         """
-        kept = {f"{key}.tflite" for key in spare}
-        old = [one for one in self.staged() if one.age_s >= older_than_s and one.name not in kept]
-        if old:
-            names = "".join(f"./{one.name}\n" for one in old)
-            self._run(_REMOVE, "models", stdin=names.encode())
-        return sum(one.size_bytes for one in old)
+        ages_s = dict.fromkeys(FOLDERS, older_than_s) | {"bin": programs_older_than_s}
+        return self._remove(list(idle(self.staged(), ages_s, self._in_use(spare))))
 
     def staged(self) -> list[Staged]:
-        """Everything in the folder of models."""
-        first, *lines = self._run(_LIST, "models").splitlines() or [""]
-        if not re.fullmatch(r"\d{1,12}", first):
-            raise DeviceTrouble(f"the device's clock cannot be read: {one_line(first)[:REASON_KEPT]!r}")
-        found = []
-        for line in lines:
-            match = _AGE.fullmatch(line)
-            if match and _STAGED.fullmatch(match[3]):
-                found.append(Staged(match[3], max(0, int(first) - int(match[1])), int(match[2])))
-        return found
+        """Every file that was put there: models, libraries, programs."""
+        return listed(self._run(_LIST, "models"))
+
+    def _keep(self, place: str, files: Mapping[str, bytes], mode: str) -> None:
+        for name in files:
+            if not _NAME.fullmatch(name):
+                raise BadSettings(
+                    f"{name!r} cannot be a file's name on a device: letters, digits and ._+- can"
+                )
+        self._used.add(place)
+        missing: list[str] = []
+        for attempt in range(ATTEMPTS + 1):
+            held, free_bytes = self._look(place, files)
+            missing = [name for name in files if name not in held]
+            if not missing:
+                return
+            if attempt < ATTEMPTS:
+                self._make_room(sum(blocks(len(files[name])) for name in missing), free_bytes, frozenset())
+                for name in missing:
+                    content, new = files[name], f".{secrets.token_hex(8)}.new"
+                    self._push(content, f"{place}/{new}")
+                    self._run(_ACCEPT, place, new, name, *digests(content), mode, size_bytes=len(content))
+        raise LinkLost(_damaged(", ".join(missing)))
+
+    def _in_use(self, models: frozenset[str]) -> set[str]:
+        return self._used | {f"models/{key}.tflite" for key in models}
+
+    def _remove(self, old: Sequence[Staged]) -> int:
+        if old:
+            names = "".join(f"{one.folder}/{one.name}\n" for one in old)
+            self._run(_REMOVE, "models", stdin=names.encode())
+        return sum(one.size_bytes for one in old)
 
     def _look(self, place: str, files: Mapping[str, bytes]) -> tuple[set[str], int | None]:
         """(names of the files that are there unchanged, free bytes of the storage)."""
@@ -215,11 +264,17 @@ class Staging:
         return held, int(space[1]) * 1024 if space else None
 
     def _make_room(self, needed_bytes: int, free_bytes: int | None, spare: frozenset[str]) -> None:
-        """See that there is room, if need be by removing models of earlier jobs."""
+        """See that there is room, if need be by removing what earlier jobs left: programs last, if at all."""
         needed_bytes += SPARE_BYTES
-        if free_bytes is not None and free_bytes < needed_bytes:
-            self.clean(0, spare)
-            free_bytes = self._look("models", {})[1]
+        for folder in FOLDERS:
+            if free_bytes is None or free_bytes >= needed_bytes:
+                return
+            old = list(idle(self.staged(), {folder: 0.0}, self._in_use(spare)))
+            if folder == "bin" and free_bytes + sum(blocks(one.size_bytes) for one in old) < needed_bytes:
+                break
+            if old:
+                self._remove(old)
+                free_bytes = self._look("models", {})[1]
         if free_bytes is not None and free_bytes < needed_bytes:
             raise NoSpace(self._full(needed_bytes, free_bytes))
 

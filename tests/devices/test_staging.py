@@ -6,6 +6,7 @@ import hashlib
 import os
 import random
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -161,6 +162,33 @@ def test_programs_are_kept_and_watched(staging: Staging, work: Path) -> None:
     assert library.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_set_lies_in_one_folder(staging: Staging, work: Path) -> None:
+    files = {"libQnnHtp.so": b"\x7fELF", "libQnnHtpV73Skel.so": b"\x7fELF of the processor"}
+    folder = Path(staging.keep_together("lib", files))
+    assert folder == Path(staging.keep_together("lib", dict(reversed(files.items()))))
+    assert folder.parent == work / "lib"
+    assert {path.name: path.read_bytes() for path in folder.glob("*.so")} == files
+    (folder / "libQnnHtp.so").write_bytes(b"\x7fELX")
+    staging.keep_together("lib", files)
+    assert (folder / "libQnnHtp.so").read_bytes() == b"\x7fELF"
+    for other in ({**files, "libQnnHtp.so": b"\x7fELG"}, {**files, "more.so": b"x"}):
+        assert Path(staging.keep_together("lib", other)) != folder
+    with pytest.raises(BadSettings, match="name on a device"):
+        staging.keep_together("lib", {"a.so": b"x", "../b.so": b"x"})
+
+
+def test_what_others_put_there_has_a_digest(staging: Staging, tmp_path: Path) -> None:
+    path = tmp_path / "it's $(reboot).so"
+    for missing in (path, tmp_path):
+        with pytest.raises(BadSettings, match=r"no file .* that can be read"):
+            staging.digest(str(missing))
+    path.write_bytes(b"ELF")
+    assert staging.digest(str(path)) in {
+        f"sha256:{hashlib.sha256(b'ELF').hexdigest()}",
+        f"sha1:{hashlib.sha1(b'ELF', usedforsecurity=False).hexdigest()}",
+    }
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "-rf", "a b", "a\nb", "$(x)", ".hidden", "x" * 200])
 def test_names_that_are_none(staging: Staging, name: str) -> None:
     with pytest.raises(BadSettings, match="name on a device"):
@@ -196,6 +224,46 @@ def test_a_job_cleans_what_others_left_long_ago(transport: Through, work: Path) 
     os.utime(old, (0, 0))
     Staging(transport, str(work)).put(MODELS[4:5])
     assert not old.exists()
+
+
+def aged(folder: Path, age_s: float) -> None:
+    """Let everything in a folder be as if it had not been used for so long."""
+    then = time.time() - age_s
+    for path in folder.iterdir():
+        os.utime(path, (then, then))
+
+
+def test_libraries_and_programs_age_too(transport: Through, work: Path) -> None:
+    before = Staging(transport, str(work))
+    program, other = (Path(before.keep("bin", "tool", each, executable=True)).parent for each in (b"1", b"2"))
+    (program / "tool.version").write_bytes(b"2.2.0")
+    sets = [Path(before.keep_together("lib", {"a.so": each, "b.so": b"b"})) for each in (b"1", b"2")]
+    for folder in (program, other, *sets):
+        aged(folder, 10 * 24 * 3600)
+    assert before.clean(0.0) == 0  # in use by this very object
+
+    staging = Staging(transport, str(work))
+    os.utime(sets[0] / "b.so")  # one of a set that was used keeps the others
+    assert staging.holds("bin", "tool", program.name)
+    staging.put(MODELS[:1])
+    assert [path.exists() for path in (program, other, *sets)] == [True, True, True, False]
+    aged(sets[0], 10 * 24 * 3600)
+    aged(other, 100 * 24 * 3600)
+    aged(program, 100 * 24 * 3600)
+    kept = staging.keep_together("lib", {"a.so": b"1", "b.so": b"b"})
+    staging.clean(24 * 3600)
+    assert Path(kept) == sets[0]
+    assert [path.exists() for path in (program, other, *sets)] == [True, False, True, False]
+    assert (program / "tool.version").exists()
+    assert Staging(transport, str(work)).clean(24 * 3600) > 0  # nobody's: both files and the folder go
+    assert not program.exists()
+
+
+def test_use_does_not_change_which_program_came_last(staging: Staging) -> None:
+    first, last = (Path(staging.keep("bin", "tool", each, executable=True)) for each in (b"1", b"2"))
+    os.utime(first, (1000, 1000))
+    assert staging.holds("bin", "tool", first.parent.name)
+    assert first.stat().st_mtime == 1000 < last.stat().st_mtime
 
 
 def test_cleaning_stays_inside(staging: Staging, work: Path, tmp_path: Path) -> None:
@@ -235,6 +303,30 @@ def test_room_is_made_of_what_earlier_jobs_left(tmp_path: Path) -> None:
         staging.put([first])
         staging.put([second])
         assert [one.name for one in staging.staged()] == [f"{second.sha256}.tflite"]
+
+
+def test_programs_give_way_last_and_only_if_that_helps(tmp_path: Path) -> None:
+    with small_disk(tmp_path, "8m") as transport:
+        before, mine = Staging(transport, f"{tmp_path}/mnas"), Staging(transport, f"{tmp_path}/mnas")
+        before.put([model(os.urandom(500_000))])
+        before.keep("lib", "a.so", os.urandom(700_000))
+        before.keep("bin", "tool", os.urandom(2_000_000))
+        mine.keep("bin", "tool", own := os.urandom(900_000))
+
+        def stored() -> set[str]:
+            return {one.folder for one in mine.staged() if one.size_bytes > 1000}
+
+        mine.put([model(os.urandom(1_200_000))])
+        assert stored() == {"models", "lib", "bin"}
+        with pytest.raises(NoSpace):
+            mine.put([model(os.urandom(3_500_000))])
+        assert (
+            len([one for one in mine.staged() if one.unit.startswith("bin/") and one.name.endswith("tool")])
+            > 1
+        )
+        mine.put([model(os.urandom(2_000_000))])
+        assert stored() == {"models", "bin"}
+        assert mine.holds("bin", "tool", hashlib.sha256(own).hexdigest())
 
 
 def test_a_device_that_gets_full_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

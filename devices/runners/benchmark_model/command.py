@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from devices.errors import BadSettings, ProfilerUnavailable
@@ -97,10 +97,8 @@ def _profiler(offers: Offers) -> str:
 
 def _environment(settings: Settings, libraries: Sequence[str]) -> list[str]:
     """Where loaders look for the libraries: the processor's and that of Qualcomm's signal processor."""
-    paths = [*libraries]
-    library = _external(settings)
-    if library.startswith("/") and not _SYSTEM.match(library) and _own(library, libraries) is None:
-        paths.append(library)
+    there = on_device(settings, libraries)
+    paths = [*libraries, *([there] if there and not _SYSTEM.match(there) else [])]
     folders = list(dict.fromkeys(posixpath.dirname(path) or "." for path in paths))
     if not folders:
         return []
@@ -113,7 +111,18 @@ def _external(settings: Settings) -> str:
     return library if name == "external" else ""
 
 
-def _own(library: str, libraries: Sequence[str]) -> str | None:
+def on_device(settings: Settings, libraries: Iterable[str]) -> str | None:
+    """The path of an external delegate that lies on the device without our doing, where it is one.
+
+    Args:
+        settings: which delegate is asked for.
+        libraries: names or paths of the files that were put there for it.
+    """
+    library = _external(settings)
+    return library if library.startswith("/") and _own(library, libraries) is None else None
+
+
+def _own(library: str, libraries: Iterable[str]) -> str | None:
     """Where the delegate's own library was put, if it was."""
     name = posixpath.basename(library)
     return next((path for path in libraries if posixpath.basename(path) == name), None)

@@ -16,7 +16,7 @@ from devices.errors import BadSettings, DevicesError, RuntimeMissing, TransientE
 from devices.facts import MachineFacts, big_cores
 from devices.measurement import DeviceFacts, Failure, ModelFile, Pass, Settings
 from devices.plan import Plan
-from devices.runners.benchmark_model.command import Offers
+from devices.runners.benchmark_model.command import Offers, on_device
 from devices.runners.benchmark_model.program import NAME, ask, version
 from devices.runners.benchmark_model.visit import Program, Visit
 from devices.runners.device_facts import device_facts
@@ -115,6 +115,7 @@ class BenchmarkModelDevice:
         binary = self._binary()
         facts = self.facts
         program = self._program(binary)
+        provenance = (*self._provenance, *self._already_there())
         program.command("", plan)  # trouble with what is asked for is not the first model's
         self._staging.put([*models, *([plan.reference] if plan.reference else [])])
         failed: set[int] = set()
@@ -132,7 +133,7 @@ class BenchmarkModelDevice:
                     visit.send(loop)
                 visit = ahead.popleft()
                 try:
-                    outcome: Pass | Failure = visit.outcome(visit.wait(loop), facts, self._provenance)
+                    outcome: Pass | Failure = visit.outcome(visit.wait(loop), facts, provenance)
                 except TransientError:
                     raise
                 except DevicesError as error:
@@ -170,8 +171,14 @@ class BenchmarkModelDevice:
         """The program, asked once what it offers, with the libraries that its delegate needs beside it."""
         if self._offers is None:
             self._offers = ask(self._transport, path)
-        libraries = [self._staging.keep("lib", name, content) for name, content in self._libraries.items()]
-        return Program(path, self._settings, self._offers, tuple(libraries), self._cpus)
+        folder = self._staging.keep_together("lib", self._libraries) if self._libraries else ""
+        libraries = tuple(f"{folder}/{name}" for name in self._libraries)
+        return Program(path, self._settings, self._offers, libraries, self._cpus)
+
+    def _already_there(self) -> tuple[str, ...]:
+        """An external delegate that somebody else put on the device, with what it contains now."""
+        path = on_device(self._settings, self._libraries)
+        return (f"{path} {self._staging.digest(path)}",) if path else ()
 
     def _visits(
         self, program: Program, models: Sequence[ModelFile], plan: Plan, failed: AbstractSet[int]

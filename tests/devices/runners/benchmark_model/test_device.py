@@ -193,19 +193,39 @@ def test_a_delegate_that_did_not_run_is_no_result(
         theirs.close()
 
 
-def test_the_delegates_libraries_go_along(
+def test_the_delegates_libraries_go_along_and_lie_together(
     phone: EmulatedPhone, transport: Transport, tiny: ModelFile, tmp_path: Path
 ) -> None:
-    library = tmp_path / "libQnnTfLiteDelegate.so"
-    library.write_bytes(b"\x7fELF of a delegate")
-    settings = Settings(delegate=f"external:{library.name}")
-    device = on_phone(phone, transport, settings, (library,))
+    libraries = (tmp_path / "libQnnTfLiteDelegate.so", tmp_path / "libQnnHtp.so")
+    for library in libraries:
+        library.write_bytes(b"\x7fELF of " + library.name.encode())
+    options = ("backend_type:htp", "skel_library_dir:{lib}")
+    settings = Settings(delegate=f"external:{libraries[0].name}", delegate_options=options)
+    device = on_phone(phone, transport, settings, libraries)
     (found,) = passes(device.stream([tiny], QUICK))
-    sha256 = hashlib.sha256(library.read_bytes()).hexdigest()
-    assert found.context.libraries == (f"{library.name} sha256:{sha256}",)
-    assert phone.read(f"{WORK}/lib/{sha256}/{library.name}") == library.read_bytes()
+    sums = [hashlib.sha256(library.read_bytes()).hexdigest() for library in libraries]
+    assert found.context.libraries == tuple(
+        f"{library.name} sha256:{sha256}" for library, sha256 in zip(libraries, sums, strict=True)
+    )
+    assert found.context.settings.delegate_options == options
+    (folder,) = (phone.folder / "local/tmp/mnas/lib").iterdir()
+    for library in libraries:
+        assert (folder / library.name).read_bytes() == library.read_bytes()
     with pytest.raises(BadSettings, match="cannot read the delegate's library"):
         on_phone(phone, transport, settings, (tmp_path / "none.so",))
+
+
+def test_a_delegate_that_lies_there_is_named_with_what_it_contains(
+    phone: EmulatedPhone, transport: Transport, tiny: ModelFile
+) -> None:
+    path = "/data/local/tmp/x.so"
+    device = on_phone(phone, transport, Settings(delegate=f"external:{path}"))
+    with pytest.raises(BadSettings, match=rf"no file {path} on the device that can be read"):
+        list(device.stream([tiny], QUICK))
+    for content in (b"\x7fELF", b"\x7fELF of another day"):
+        phone.write(path, content)
+        (found,) = passes(device.stream([tiny], QUICK))
+        assert found.context.libraries == (f"{path} sha256:{hashlib.sha256(content).hexdigest()}",)
 
 
 def test_a_program_that_was_changed_is_not_used(
