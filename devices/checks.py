@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
-from devices.facts import DeviceState, MachineFacts, big_cores
+from devices.facts import DeviceState, MachineFacts
 from devices.inventory.entry import Entry
+from devices.speed_checks import Check, Level, measuring_cores, speed_checks
 
-Level = Literal["ok", "warning", "fault"]
+__all__ = ["Check", "Level", "checks", "limit_c", "measuring_cores", "worst"]
 
 #: free space on the device
 LITTLE_SPACE_BYTES, NO_SPACE_BYTES = 500 * 2**20, 50 * 2**20
 LOW_BATTERY_PERCENT, EMPTY_BATTERY_PERCENT = 30, 10
 #: a battery that this hot is not charged any more, and slows the phone down
 HOT_BATTERY_C = 42.0
-#: Android's thermal status from which it slows the processor down hard
-SEVERE = 3
 CLOCK_SKEW_S = 60.0
-STEADY_GOVERNORS = ("performance", "userspace")
 #: what is measured below where an entry names no limit, degrees Celsius: idle, a device is far below it, and
 #: most slow down from 80 on
 PHONE_LIMIT_C, BOARD_LIMIT_C = 65.0, 70.0
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding.
-
-    Attributes:
-        name: what was looked at, in a word or two.
-        level: `ok`; `warning`: figures may suffer; `fault`: nothing can be measured, or trusted.
-        said: what was found.
-        remedy: what to do about it; None where nothing is to be done.
-    """
-
-    name: str
-    level: Level
-    said: str
-    remedy: str | None = None
 
 
 def checks(entry: Entry, machine: MachineFacts, state: DeviceState, host_clock_s: float) -> tuple[Check, ...]:
@@ -50,14 +29,11 @@ def checks(entry: Entry, machine: MachineFacts, state: DeviceState, host_clock_s
     """
     found = [
         _abi(machine),
-        _space(state),
+        _space(entry, state),
         _battery(state),
         _charging(state),
         _temperature(entry, machine, state),
-        _throttling(state),
-        _supply(state),
-        _governor(entry, machine, state),
-        _cores(entry, machine, state),
+        *speed_checks(entry, machine, state),
         _clock(state, host_clock_s),
         _screen(entry, machine, state),
         _root(entry, state),
@@ -78,13 +54,6 @@ def limit_c(entry: Entry, android: bool) -> float:
     return PHONE_LIMIT_C if android else BOARD_LIMIT_C
 
 
-def measuring_cores(entry: Entry, machine: MachineFacts) -> tuple[int, ...]:
-    """The cores that an entry's models run on; empty where all are alike, and the runner takes some."""
-    if entry.cpus is not None:
-        return entry.cpus
-    return (big_cores(machine.clusters, entry.threads) or ()) if len(machine.clusters) > 1 else ()
-
-
 def _abi(machine: MachineFacts) -> Check:
     abi = machine.abi or machine.machine
     if machine.abi in ("armeabi-v7a", "armhf") or machine.machine in ("armv7l", "armv8l"):
@@ -99,10 +68,11 @@ def _abi(machine: MachineFacts) -> Check:
     return Check("ABI", "ok", abi)
 
 
-def _space(state: DeviceState) -> Check:
+def _space(entry: Entry, state: DeviceState) -> Check:
     free = state.free_bytes
     if free is None:
-        return Check("free space", "warning", "the device does not tell", None)
+        remedy = f"see what df -k {entry.work_folder} says on the device: jobs may fill it up"
+        return Check("free space", "warning", "the device does not tell", remedy)
     said = f"{_bytes(free)} free"
     remedy = "remove files from the device"
     if free < NO_SPACE_BYTES:
@@ -165,94 +135,6 @@ def _temperature(entry: Entry, machine: MachineFacts, state: DeviceState) -> Che
     return Check("temperature", "ok", said)
 
 
-def _throttling(state: DeviceState) -> Check:
-    status = state.thermal_status
-    remedy = "let it cool down: shade, a fan, no case, less charging"
-    if status is not None and status >= SEVERE:
-        return Check("throttling", "fault", f"slowed down hard (Android's thermal status {status})", remedy)
-    if state.throttled_now:
-        return Check("throttling", "warning", "slowed down right now", remedy)
-    if state.throttled_now is None:
-        return Check("throttling", "ok", "the device does not tell")
-    once = ", but it was since it was started" if state.throttled_since_boot else ""
-    return Check("throttling", "ok", f"not slowed down{once}")
-
-
-def _supply(state: DeviceState) -> Check | None:
-    if state.undervoltage_now is None:
-        return None
-    if state.undervoltage_now:
-        return Check(
-            "power supply",
-            "fault",
-            "too weak right now, so the board slows down",
-            "use the supply made for the board, and a short cable",
-        )
-    return Check("power supply", "ok", "strong enough")
-
-
-def _governor(entry: Entry, machine: MachineFacts, state: DeviceState) -> Check:
-    measured = measuring_cores(entry, machine)
-    cores = measured or tuple(state.governors)
-    policies = [one for one in state.policies if one.governor and set(one.cpus) & set(cores)]
-    names = sorted({one.governor for one in policies if one.governor})
-    if not policies:
-        return Check("governor", "ok", "the device does not tell")
-    said = " and ".join(names) + (f" on {cores_named(cores)}" if measured else "")
-    offered = set.intersection(*(set(one.governors) for one in policies))
-    wanted = entry.governor
-    if wanted is not None and offered and wanted not in offered:
-        return Check(
-            "governor",
-            "fault",
-            f"{said}; {wanted}, which {entry.name} asks for, is not there",
-            f"choose one of {', '.join(sorted(offered))}",
-        )
-    if wanted is not None and state.privilege is None:
-        return Check(
-            "governor",
-            "warning",
-            f"{said}; {wanted} cannot be set without root",
-            "figures hold with the governor as it is, which is recorded with them",
-        )
-    if wanted is not None:
-        return Check("governor", "ok", f"{said}; {wanted} is set while measuring")
-    if set(names) <= set(STEADY_GOVERNORS):
-        return Check("governor", "ok", said)
-    if entry.place.scheme == "local":
-        return Check("governor", "ok", f"{said}; it stays, and is recorded")
-    if state.privilege is None:
-        return Check("governor", "ok", f"{said}; without root it stays, and is recorded")
-    return Check(
-        "governor",
-        "warning",
-        f"{said}: the clock moves while measuring",
-        f'write governor = "performance" for {entry.name} into bench.toml',
-    )
-
-
-def _cores(entry: Entry, machine: MachineFacts, state: DeviceState) -> Check:
-    cores = measuring_cores(entry, machine)
-    total = machine.cores or len(state.online)
-    if not state.online:
-        return Check("cores", "ok", f"{total or 'an unknown number of'} cores")
-    said = f"{len(state.online)} of {total} online" + (
-        f", measuring on {cores_named(cores)}" if cores else ""
-    )
-    if entry.cpus and machine.cores and max(entry.cpus) >= machine.cores:
-        return Check("cores", "fault", said, f"name cores from 0 to {machine.cores - 1} for {entry.name}")
-    if missing := sorted(set(cores) - set(state.online)):
-        return Check(
-            "cores",
-            "fault",
-            f"{said}: {spans(missing)} switched off",
-            "choose a power mode with all cores, or wait until it is cool",
-        )
-    if len(state.online) < total:
-        return Check("cores", "warning", said, "choose a power mode with all cores")
-    return Check("cores", "ok", said)
-
-
 def _clock(state: DeviceState, host_clock_s: float) -> Check | None:
     if state.clock_s is None:
         return None
@@ -297,22 +179,6 @@ def _root(entry: Entry, state: DeviceState) -> Check | None:
             "figures hold with the frequency as it is, which is recorded with them",
         )
     return Check("root", "ok", "none: governor and frequency stay as they are")
-
-
-def spans(cores: Sequence[int]) -> str:
-    """Core numbers as people write them: `0-3,7`."""
-    found: list[list[int]] = []
-    for core in sorted(cores):
-        if found and core == found[-1][-1] + 1:
-            found[-1].append(core)
-        else:
-            found.append([core])
-    return ",".join(f"{one[0]}-{one[-1]}" if len(one) > 1 else f"{one[0]}" for one in found)
-
-
-def cores_named(cores: Sequence[int]) -> str:
-    """`core 7`, or `cores 4-7`."""
-    return f"core{'s' if len(cores) > 1 else ''} {spans(cores)}"
 
 
 def _bytes(count: int) -> str:

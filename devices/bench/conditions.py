@@ -8,14 +8,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shlex
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from devices.bench.restore import SCRIPT_NAME, Before, restore_script, write_script
+from devices.bench.place import own_folder
+from devices.bench.restore import DONE_KEPT, DONE_NAME, SCRIPT_NAME, Before, restore_script, write_script
 from devices.bench.wanted import Plan, Wanted, found, plan_for
 from devices.errors import BadSettings, DeviceTrouble, TransientError
-from devices.facts import DeviceState, state
+from devices.facts import DeviceState, machine, state
 from devices.records import from_plain, to_plain
 from devices.state import file_name, state_directory
 from devices.survey import elevated, survey
@@ -29,8 +32,23 @@ SET_S, RESTORE_S = 30.0, 45.0
 SAID_KEPT = 500
 #: how often, and how long apart, a screen is looked at that was switched on
 SCREEN_LOOKS, SCREEN_S = 5, 0.4
-#: exit codes of `restore` where there is no script: the work folder is there, or is not
-_NO_SCRIPT, _NO_FOLDER = 90, 91
+#: exit code of `restore` where there is no script
+_NO_SCRIPT = 90
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What this host remembers of a device that it changed.
+
+    Attributes:
+        before: how it was.
+        record: what the device notes when it has been put back.
+        identity: of the device (see `MachineFacts`).
+    """
+
+    before: Before
+    record: str
+    identity: str | None = None
 
 
 class Conditions:
@@ -56,6 +74,7 @@ class Conditions:
         self._address = address
         self._wanted = wanted or Wanted()
         self._root = root
+        self._identity: str | None = None
 
     def apply(self) -> tuple[str, ...]:
         """Set the conditions, after putting back what an earlier job may have left.
@@ -68,7 +87,8 @@ class Conditions:
         """
         if left := self.restore_leftover():
             return (*left, "nothing else is set until that is put back")
-        before = self._now()
+        found_there = survey(self._transport, self._work, root=self._root)
+        before, self._identity = state(found_there), machine(found_there).identity
         plan = plan_for(before, self._wanted, self._root)
         now = self._changed(plan) if plan.before.changes else before
         jetson = [f"power mode {before.power_mode}"] if before.power_mode else []
@@ -86,17 +106,25 @@ class Conditions:
             DeviceTrouble: the device cannot be reached.
         """
         result = self._run_script()
-        if result.exit_code == _NO_FOLDER:
-            before = self._remembered()
-            # the work folder was removed, and the script with it, or at this address is another device by now
-            if before and before.boot_id and before.boot_id == self._now(glance=True).boot_id:
-                self._send(before)
+        if result.exit_code == _NO_SCRIPT:
+            lost = self._lost(result.stdout.decode(errors="replace"))
+            if lost is not None:
+                self._send(*lost)
                 result = self._run_script()
-        if result.exit_code in (0, _NO_SCRIPT, _NO_FOLDER):
+        if result.exit_code in (0, _NO_SCRIPT):
             self._memory.unlink(missing_ok=True)
             return ()
         said = one_line(result.stderr[-SAID_KEPT:].decode(errors="replace"))
         return (f"not put back as it was: {said or f'exit code {result.exit_code}'}",)
+
+    def has_leftover(self) -> bool:
+        """Whether the device or this host remembers something that is to be put back, perhaps already done.
+
+        Raises:
+            DeviceTrouble: the device cannot be reached.
+        """
+        script = ["test", "-f", f"{self._work}/{SCRIPT_NAME}"]
+        return self._memory.exists() or self._transport.run(script, timeout_s=SET_S).ok
 
     def restore_leftover(self) -> tuple[str, ...]:
         """Put back what an earlier job left, as it does when the device was restarted.
@@ -105,14 +133,17 @@ class Conditions:
         """
         return self.restore()
 
-    def _now(self, glance: bool = False) -> DeviceState:
-        return state(survey(self._transport, self._work, glance=glance, root=self._root))
+    def _now(self) -> DeviceState:
+        return state(survey(self._transport, self._work, glance=True, root=self._root))
 
     def _run_script(self) -> CommandResult:
-        script, work = shlex.quote(f"{self._work}/{SCRIPT_NAME}"), shlex.quote(self._work)
+        """Run what puts back, if it is there and this login's; otherwise tell what was put back by now."""
+        folder, _ = own_folder(self._transport, self._address, make=False)
+        there, script, done = (shlex.quote(one) for one in (folder, *_files(folder)))
         run = (
-            f"if [ -f {script} ]; then exec sh {script}; fi; "
-            f"[ -d {work} ] && exit {_NO_SCRIPT}; exit {_NO_FOLDER}"
+            f"if [ ! -h {there} ] && [ -O {there} ]; then "
+            f"if [ -f {script} ]; then exec sh {script}; fi; tail -n {DONE_KEPT} {done} 2>/dev/null; fi; "
+            f"exit {_NO_SCRIPT}"
         )
         return self._transport.run(["sh", "-c", run], timeout_s=RESTORE_S)
 
@@ -122,12 +153,12 @@ class Conditions:
 
     def _remember(self, before: Before) -> None:
         """Write what to put back to this host and to the device."""
-        text = json.dumps({"work": self._work, "before": to_plain(before)}, indent=1)
+        kept = _Kept(before, secrets.token_hex(8), self._identity)
         new = self._memory.with_suffix(f".{os.getpid()}.new")
         try:
             with new.open("w", encoding="utf-8") as file:
                 new.chmod(0o600)
-                file.write(text)
+                file.write(json.dumps(to_plain(kept), indent=1))
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(self._memory)
@@ -136,37 +167,58 @@ class Conditions:
         finally:
             with contextlib.suppress(OSError):
                 new.unlink()
-        self._send(before)
+        self._send(before, kept.record)
 
-    def _remembered(self) -> Before | None:
+    def _remembered(self) -> _Kept | None:
         """What this host knows is to be put back; None where it knows nothing."""
         try:
-            plain = json.loads(self._memory.read_text(encoding="utf-8"))
-            return from_plain(Before, plain["before"]) if plain["work"] == self._work else None
+            return from_plain(_Kept, json.loads(self._memory.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, BadSettings):
             return None  # the device's own script is what counts
 
-    def _send(self, before: Before) -> None:
-        made = self._transport.run(["mkdir", "-p", "-m", "700", self._work], timeout_s=SET_S)
-        if not made.ok:
-            said = one_line(made.stderr[-SAID_KEPT:].decode(errors="replace"))
-            raise DeviceTrouble(f"{self._address}: cannot make {self._work}: {said}")
-        script = restore_script(before, self._work).encode()
-        self._transport.push(script, f"{self._work}/{SCRIPT_NAME}", timeout_s=SET_S)
+    def _lost(self, done: str) -> tuple[Before, str] | None:
+        """What this host knows is still to be put back though the script for it is gone, and its record.
+
+        Somebody removed the script, or the device lost it as it started anew: what outlives that is put back.
+
+        Args:
+            done: records of what the device put back by itself.
+        """
+        kept = self._remembered()
+        if kept is None or kept.record in done.split():
+            return None
+        found = survey(self._transport, self._work, root=self._root)
+        now, identity = state(found), machine(found).identity
+        started_anew = not now.boot_id or now.boot_id != kept.before.boot_id
+        if identity is None or kept.identity is None:
+            another = started_anew  # or perhaps another: nobody can tell
+        else:
+            another = identity != kept.identity
+        if another:
+            return None
+        if not started_anew:
+            return kept.before, kept.record
+        left = Before(stay_on=kept.before.stay_on if now.stays_awake else None, boot_id=now.boot_id)
+        return (left, kept.record) if left.changes else None
+
+    def _send(self, before: Before, record: str) -> None:
+        folder, _ = own_folder(self._transport, self._address, make=True)
+        script = restore_script(before, folder, record).encode()
+        self._transport.push(script, f"{folder}/{SCRIPT_NAME}", timeout_s=SET_S)
 
     def _changed(self, plan: Plan) -> DeviceState:
         """How the device is once it was changed. A change that is broken off is put back, if that can be."""
         self._remember(plan.before)
         try:
             self._change(plan)
-            now = self._now(glance=True)
+            now = self._now()
             for _ in range(SCREEN_LOOKS if plan.awake else 0):
                 if now.screen_on is not False:
                     break
                 time.sleep(SCREEN_S)
-                now = self._now(glance=True)
+                now = self._now()
         except BaseException as error:
             if not isinstance(error, TransientError):  # then nothing reaches the device
                 with contextlib.suppress(DeviceTrouble):
@@ -182,3 +234,7 @@ class Conditions:
         if plan.awake:
             script = "svc power stayon true </dev/null; input keyevent 224 </dev/null"
             self._transport.run(["sh", "-c", script], timeout_s=SET_S)
+
+
+def _files(folder: str) -> tuple[str, str]:
+    return f"{folder}/{SCRIPT_NAME}", f"{folder}/{DONE_NAME}"

@@ -167,7 +167,7 @@ class BenchDevice:
             work.settle(batch)
             size = next_size(size, batch)
             self._ended = self._clock()
-            yield from _each(batch.stamped(self._notes))
+            yield from _each(batch.stamped(self.notes))
 
     def canary(self) -> Verdict | None:
         """Measure the canary now, and judge it by its history; None without one.
@@ -191,7 +191,8 @@ class BenchDevice:
                 self._on_event(f"{error}: the device itself puts back what was set, within a minute")
 
     @property
-    def _notes(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[str, ...]:
+        """What there is to say of the conditions, and why there is no canary if there is none."""
         return (*self._hold.notes, *self._watch.notes)
 
     def _begin(self) -> None:
@@ -315,7 +316,7 @@ class BenchDevice:
             return []
         if batch.doubt is None and self._watch.has_canary:
             batch.doubt = "no canary after it"
-        return batch.stamped(self._notes)
+        return batch.stamped(self.notes)
 
 
 def _each(rows: Iterable[Row]) -> Iterator[Row]:

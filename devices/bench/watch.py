@@ -90,7 +90,7 @@ class Watch:
         self._verdict: Verdict | None = None
         self._history: History | None = None
         #: longest time that warming up and one reading of the canary may take together, in seconds
-        self._deadline_s = LEAST_DEADLINE_S
+        self._deadline_s = Plan().deadline_s
         #: whether it was in vain to wait until the device is at full speed: that is done once
         self.resigned = False
         #: what there is to say of the canary in a row's conditions

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from devices.checks import Check, checks, spans, worst
+from devices.checks import Check, checks, worst
 from devices.facts import DeviceState, MachineFacts, Policy
 from devices.inventory.entry import Entry
 from devices.measurement import Cluster
+from devices.speed_checks import spans
 
 NOW_S = 1_800_000_000
 SMALL = Policy("cpufreq/policy0", (0, 1, 2, 3), "schedutil", ("performance", "schedutil"))
@@ -118,7 +119,7 @@ def test_a_board_that_is_fit_has_none_of_a_phones_findings() -> None:
 def test_what_is_wrong_is_found(name: str, state: dict[str, object], level: str, said: str) -> None:
     check = found(name, replace(FINE, **state))
     assert (check.level, said in check.said) == (level, True), check
-    assert (check.remedy is None) == (level == "ok" or "does not tell" in check.said)
+    assert (check.remedy is None) == (level == "ok")
 
 
 @pytest.mark.parametrize(
@@ -136,6 +137,32 @@ def test_what_is_wrong_is_found(name: str, state: dict[str, object], level: str,
 def test_what_an_entry_asks_for_counts(name: str, entry: dict[str, object], level: str, said: str) -> None:
     check = found(name, entry=replace(ENTRY, **entry))
     assert (check.level, said in check.said) == (level, True), check
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "level", "said", "remedy"),
+    [
+        ("power mode", {"power_mode": "MAXN"}, "ok", "MAXN", None),
+        ("power mode", {"power_mode": "MAXN_SUPER"}, "ok", "MAXN_SUPER", None),
+        ("power mode", {"power_mode": "15W"}, "warning", "15W: it limits", "sudo nvpmodel -m 0"),
+        ("clocks", {"clocks_locked": True}, "ok", "locked by jetson_clocks", None),
+        ("clocks", {"clocks_locked": False}, "warning", "not locked", "sudo jetson_clocks"),
+        ("clocks", {"power_mode": "15W"}, "ok", "does not tell", None),
+    ],
+)
+def test_what_a_jetson_says_of_its_power_and_clocks(
+    name: str, state: dict[str, object], level: str, said: str, remedy: str | None
+) -> None:
+    check = found(name, replace(BOARD_FINE, **state), Entry("nano", "ssh://nano"), BOARD)
+    assert (check.level, said in check.said) == (level, True), check
+    assert (check.remedy is None) if remedy is None else remedy in str(check.remedy)
+
+
+def test_clocks_that_are_locked_do_not_move_whatever_the_governor_is() -> None:
+    moving = replace(BOARD_FINE, policies=(SMALL,))
+    entry = Entry("nano", "ssh://nano")
+    assert found("governor", moving, entry, BOARD).level == "warning"
+    assert found("governor", replace(moving, clocks_locked=True), entry, BOARD).level == "ok"
 
 
 def test_a_sleeping_screen_counts_where_nobody_wakes_it() -> None:
