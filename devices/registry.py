@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from devices.device import Device
-from devices.inventory.entry import Entry
+from devices.errors import BadInventory, BadSettings
+from devices.inventory.entry import READERS, Entry, check_cores
 from devices.inventory.file import load
 from devices.local import LocalTransport
 from devices.measurement import Settings
@@ -58,11 +60,23 @@ def open_device(
 
     Raises:
         BadSettings: there is no such device, or the settings are none for it.
+        BadInventory: what its entry says does not fit it; the message has its line.
         DeviceTrouble: it cannot be reached, or cannot measure.
     """
     inventory = load(bench)
     entry = inventory.entry(where)
-    return open_entry(entry, settings, folder=inventory.folder, wait_s=wait_s, on_event=on_event)
+    inventory.check_files(entry)
+    from_entry = settings in (None, entry.settings())
+    try:
+        if entry.place.scheme == "local" and from_entry:
+            check_cores(entry.cpus, os.cpu_count())
+        return open_entry(entry, settings, folder=inventory.folder, wait_s=wait_s, on_event=on_event)
+    except BadSettings as error:
+        if entry not in inventory.entries or not from_entry:
+            raise
+        key = str(error).partition(":")[0]
+        place = inventory.place(entry, key if key in READERS else "address")
+        raise BadInventory(f"{place}: {error}") from error
 
 
 def open_entry(

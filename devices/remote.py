@@ -12,7 +12,7 @@ from devices.bench.wanted import Wanted
 from devices.checks import limit_c, measuring_cores
 from devices.device import Device
 from devices.facts import MachineFacts, big_cores, machine
-from devices.inventory.entry import Entry
+from devices.inventory.entry import Entry, check_cores
 from devices.measurement import Settings
 from devices.reach import transport_to, work_folder
 from devices.runners.benchmark_model.device import BenchmarkModelDevice
@@ -38,6 +38,7 @@ def open_remote(
     try:
         work = work_folder(transport, entry)
         found = machine(survey(transport, work))
+        check_cores(settings.cpus, found.cores)
         inner = _runner(
             entry, settings, transport, work, found, libraries=_libraries(entry, settings, folder)
         )

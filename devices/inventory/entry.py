@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from devices.bench.limits import TEMPERATURE_C
 from devices.errors import BadSettings
 from devices.inventory.address import Address
 from devices.measurement import Settings
@@ -19,6 +20,8 @@ RUNNER_OF = {"local": "litert", "ssh": "litert", "adb": "benchmark_model"}
 #: what only phones and boards have
 _FOR_OTHERS = ("governor", "frequency_khz", "temperature_limit_c", "cooldown_s", "work", "libraries")
 WORK_OF = {"adb": "/data/local/tmp/mnas", "ssh": "~/.cache/mnas", "local": "~/.cache/mnas"}
+#: core numbers that an entry may have: from 0 to one less
+CORES = 1024
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PATH = re.compile(r"~?(?:/[A-Za-z0-9_+.-]+)+")
 
@@ -200,11 +203,26 @@ def read_cpus(value: Any) -> tuple[int, ...]:
         return tuple(core for core in range(mask.bit_length()) if mask >> core & 1)
     cores: list[int] = []
     for part in value.split(","):
-        bounds = re.fullmatch(r"\s*([0-9]{1,4})(?:\s*-\s*([0-9]{1,4}))?\s*", part)
+        bounds = re.fullmatch(r"\s*([0-9]{1,9})(?:\s*-\s*([0-9]{1,9}))?\s*", part)
         if bounds is None or not int(bounds[1]) <= int(bounds[2] or bounds[1]):
             raise Unfit(problem)
+        if int(bounds[2] or bounds[1]) >= CORES:
+            raise Unfit(f"cores have numbers from 0 to {CORES - 1}")
         cores += range(int(bounds[1]), int(bounds[2] or bounds[1]) + 1)
     return tuple(cores)
+
+
+def check_cores(cpus: tuple[int, ...] | None, existing: int | None) -> None:
+    """See that a device has the cores that are to be used.
+
+    Args:
+        existing: how many it has; None where that is not known.
+
+    Raises:
+        BadSettings: it lacks one.
+    """
+    if cpus and existing and max(cpus) >= existing:
+        raise BadSettings(f"cpus: core {max(cpus)} does not exist: this device has cores 0 to {existing - 1}")
 
 
 READERS: Mapping[str, Callable[[Any], Any]] = {
@@ -245,6 +263,13 @@ def _check_range(low: float, high: float, unit: str) -> Callable[[float | None],
     return check
 
 
+def _check_temperature(value: float | None) -> str | None:
+    low, high = TEMPERATURE_C
+    if value is None or low < value < high:
+        return None
+    return f"{value:g} must lie between {low:g} and {high:g} degrees Celsius, and be neither of them"
+
+
 def _check_words(pattern: str, words: str) -> Callable[[str | tuple[str, ...] | None], str | None]:
     def check(value: str | tuple[str, ...] | None) -> str | None:
         parts = () if value is None else (value,) if isinstance(value, str) else value
@@ -255,9 +280,13 @@ def _check_words(pattern: str, words: str) -> Callable[[str | tuple[str, ...] | 
 
 
 def _check_cpus(value: tuple[int, ...] | None) -> str | None:
-    if value is None or (value and all(0 <= one < 1024 for one in value) and len(set(value)) == len(value)):
+    if value is None:
         return None
-    return f"{shown(list(value))} must name at least one core, each once, by numbers from 0 to 1023"
+    if (wrong := next((one for one in value if not 0 <= one < CORES), None)) is not None:
+        return f"there is no core {shown(wrong)}: cores have numbers from 0 to {CORES - 1}"
+    if value and len(set(value)) == len(value):
+        return None
+    return f"{shown(list(value))} must name at least one core, each once, by numbers from 0 to {CORES - 1}"
 
 
 def _check_printable(value: str | tuple[str, ...]) -> str | None:
@@ -279,7 +308,7 @@ _CHECKS: Mapping[str, Callable[[Any], str | None]] = {
     "delegate": _check_printable,
     "governor": _check_words(r"[a-z][a-z0-9_]{0,31}", "a governor such as performance"),
     "frequency_khz": _check_range(1_000, 20_000_000, "kHz"),
-    "temperature_limit_c": _check_range(0, 120, "degrees Celsius"),
+    "temperature_limit_c": _check_temperature,
     "cooldown_s": _check_range(0, 86_400, "seconds"),
     "work": _check_path,
     "tags": _check_words(NAME.pattern, "letters, digits, dots, - and _, a letter or digit first"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tempfile
 import tomllib
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from devices.inventory.toml_lines import Value, line_of, with_table
 FILE_NAME = "bench.toml"
 VARIABLE = "MNAS_BENCH"
 SCHEMA = 1
+_HEADER = re.compile(r"""\s*\[\s*devices\s*\.\s*(?:"([^"\\]+)"|'([^']+)'|([A-Za-z0-9_-]+))""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,31 @@ class Inventory:
         raise BadSettings(
             f"there is no device {where[:100]!r}{meant}: {have}; local, adb://... and ssh://... need no entry"
         )
+
+    def place(self, entry: Entry, key: str = "address") -> str:
+        """Where it says something of a device, for messages: file, line and name.
+
+        Raises:
+            BadInventory: the file cannot be read any more.
+        """
+        if self.path is None or entry not in self.entries:
+            return f"device {shown(entry.name)}"
+        line = line_of(_read(self.path), ("devices", entry.name, key))
+        return f"{self.path}, line {line}, device {shown(entry.name)}"
+
+    def check_files(self, entry: Entry) -> None:
+        """See that the files on this host that an entry names are there.
+
+        Raises:
+            BadInventory: one is not; the message has its line.
+        """
+        for library in entry.libraries:
+            path = self.folder / Path(library).expanduser()
+            if not path.is_file():
+                raise BadInventory(
+                    f"{self.place(entry, 'libraries')}: libraries: there is no file {shown(library)} in "
+                    f"{self.folder.absolute()}, the inventory's folder"
+                )
 
 
 def find(start: Path | None = None) -> Path | None:
@@ -116,7 +143,7 @@ def parse(text: str, name: str = FILE_NAME) -> tuple[Entry, ...]:
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # some figures are no TOMLDecodeError
-        raise BadInventory(f"{name} is no TOML: {error}") from error
+        raise BadInventory(_no_toml(text, name, str(error))) from error
 
     def refuse(path: tuple[str, ...], problem: str) -> NoReturn:
         where = f", device {shown(path[1])}" if len(path) > 1 else ""
@@ -162,19 +189,34 @@ def with_entry(text: str, entry: Entry, name: str = FILE_NAME) -> str:
         BadInventory: the text is no inventory, or has the entry in a form that cannot be changed in place.
     """
     before = parse(text, name)
+    known = any(one.name == entry.name for one in before)
+    after = tuple(entry if one.name == entry.name else one for one in before)
+    after = after if known else (*before, entry)
     try:
         changed = with_table(text, ("devices", entry.name), _values(entry))
-    except ValueError:
-        changed = ""
-    after = tuple(entry if one.name == entry.name else one for one in before)
-    after = after if entry in after else (*before, entry)
-    if not changed or parse(changed, name) != after:
-        line = line_of(text, ("devices", entry.name))
-        raise BadInventory(
-            f"{name}, line {line}, device {entry.name}: it does not begin with a line "
-            f"[devices.{entry.name}], so it can only be changed by hand"
-        )
-    return changed
+        if parse(changed, name) == after:
+            return changed
+    except (ValueError, BadInventory):
+        pass  # the entry, or all of them, are not written as tables with headers
+    path = ("devices", entry.name) if known else ("devices",)
+    why = (
+        f"it does not begin with a line [devices.{entry.name}], so it can only be changed by hand"
+        if known
+        else "the devices there do not begin with lines [devices.NAME], so it can only be added by hand"
+    )
+    raise BadInventory(f"{name}, line {line_of(text, path)}, device {entry.name}: {why}")
+
+
+def _no_toml(text: str, name: str, problem: str) -> str:
+    """What is wrong with a text that is no TOML, with its line and the device around it."""
+    found = re.search(r" \(at (?:line ([0-9]+), column [0-9]+|end of document)\)$", problem)
+    if found is None:
+        return f"{name} is no TOML: {problem}"
+    line = int(found[1] or len(text.rstrip().split("\n")))
+    headers = [_HEADER.match(one) for one in text.split("\n")[:line]]
+    device = next((one[1] or one[2] or one[3] for one in reversed(headers) if one), None)
+    around = "" if device is None else f", device {shown(device)}"
+    return f"{name}, line {line}{around}: this is no TOML: {problem[: found.start()]}"
 
 
 def _values(entry: Entry) -> dict[str, Value]:

@@ -96,9 +96,15 @@ def set_up(
 
 
 def _note(entry: Entry, bench: Path | None, sha256: str) -> Path | None:
-    """Write a program's SHA-256 into the inventory that has the entry."""
+    """Write a program's SHA-256 into the inventory that has the entry; None where it has it no more.
+
+    Setting up takes minutes, in which somebody may have changed the file: it is read anew.
+    """
     if bench is None or entry.name == entry.address:
         return None
-    if entry.benchmark_model_sha256 != sha256:
-        inventory.add(bench, replace(entry, benchmark_model_sha256=sha256))
+    now = next((one for one in inventory.load(bench).entries if one.name == entry.name), None)
+    if now is None or now.place != entry.place:
+        return None
+    if now.benchmark_model_sha256 != sha256:
+        inventory.add(bench, replace(now, benchmark_model_sha256=sha256))
     return bench

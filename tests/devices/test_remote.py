@@ -162,8 +162,11 @@ def test_a_library_is_looked_for_beside_the_inventory(phone: EmulatedPhone, alon
         f'[devices.a]\naddress = "{phone.address}"\nlibraries = ["libs/libQ.so"]\n'
         f'[devices.b]\naddress = "{phone.address}"\ndelegate = "external:libX.so"\n',
     )
-    for name, missing in (("a", "lab/libs/libQ.so"), ("b", "lab/libX.so")):
-        with pytest.raises(BadSettings, match=f"cannot read .*{alone}/{missing}"):
+    for name, missing in (
+        ("a", f"line 3, device a: libraries: there is no file 'libs/libQ.so' in {alone}/lab,"),
+        ("b", f"line 5, device b: .*cannot read .*{alone}/lab/libX.so"),
+    ):
+        with pytest.raises(BadSettings, match=missing):
             open_device(name, bench=path)
 
 

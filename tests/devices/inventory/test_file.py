@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devices.bench.limits import TEMPERATURE_C
 from devices.errors import BadInventory, BadSettings
 from devices.inventory.entry import READERS, RUNNERS, Entry
 from devices.inventory.file import Inventory, add, find, load, parse, with_entry
@@ -116,7 +117,14 @@ BAD = [
     ("adb://1", "threads = 1.5", "line 5, device b: threads is 1.5; it must be a whole number"),
     ("adb://1", "cpus = []", "line 5, device b: cpus: [] must name at least one core"),
     ("adb://1", "cpus = [1, 1]", "line 5, device b: cpus: [1, 1] must name at least one core, each once"),
-    ("adb://1", "cpus = [-1]", "line 5, device b: cpus: [-1] must"),
+    ("adb://1", "cpus = [-1]", "line 5, device b: cpus: there is no core -1: cores have numbers from 0"),
+    ("adb://1", "cpus = [0, 1024]", "line 5, device b: cpus: there is no core 1024: cores have numbers from"),
+    (
+        "adb://1",
+        'cpus = "0-9999"',
+        "line 5, device b: cpus is 0-9999; cores have numbers from 0 to 1023",
+    ),
+    ("adb://1", 'cpus = "0-99999"', "line 5, device b: cpus is 0-99999; cores have numbers from 0 to 1023"),
     ("adb://1", "cpus = 4", "line 5, device b: cpus is 4; it must be core numbers from 0"),
     ("adb://1", 'cpus = "7-4"', "line 5, device b: cpus is 7-4; it must be core numbers"),
     ("adb://1", 'cpus = "0x0"', "line 5, device b: cpus: [] must name"),
@@ -131,8 +139,10 @@ BAD = [
     (
         "adb://1",
         "temperature_limit_c = nan",
-        "line 5, device b: temperature_limit_c: nan must lie between 0 and 120",
+        "line 5, device b: temperature_limit_c: nan must lie between 0 and 150",
     ),
+    ("adb://1", "temperature_limit_c = 0", "line 5, device b: temperature_limit_c: 0 must lie between 0 and"),
+    ("adb://1", "temperature_limit_c = 150", "line 5, device b: temperature_limit_c: 150 must lie between"),
     (
         "adb://1",
         'temperature_limit_c = "36"',
@@ -176,10 +186,26 @@ def test_every_key_of_an_entry_can_be_said() -> None:
     assert {field.name for field in fields(Entry)} == {"name", *READERS}
 
 
-@pytest.mark.parametrize("text", ["a = = 1", "[devices.a]\n[devices.a]", "\x00", "a = 1_"])
-def test_what_is_no_toml_is_said_with_its_line(text: str) -> None:
-    with pytest.raises(BadInventory, match=r"^bench.toml is no TOML: .*line \d"):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = = 1", "bench.toml, line 1: this is no TOML: Invalid value"),
+        ("[devices.a]\n[devices.a]", "bench.toml, line 2, device a: this is no TOML: Cannot declare"),
+        (
+            '[devices.b]\naddress = "local"\n[devices."a.c"] # the first\nthreads = 1\nthreads = 2',
+            "bench.toml, line 5, device a.c: this is no TOML: Cannot overwrite",
+        ),
+        ("[devices.a]\n  [ devices . b ]\nx = 1_", "bench.toml, line 3, device b: this is no TOML: "),
+        ("\x00", "bench.toml, line 1: this is no TOML: "),
+        ("a = 2020-13-01", "bench.toml"),
+        ("[devices.a", "bench.toml, line 1, device a: this is no TOML: "),
+    ],
+)
+def test_what_is_no_toml_is_said_with_its_line_and_device(text: str, message: str) -> None:
+    with pytest.raises(BadInventory) as caught:
         parse(text)
+    assert str(caught.value).startswith(message)
+    assert str(caught.value).isprintable()
 
 
 def test_an_inventory_is_looked_for_upward(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,6 +291,49 @@ def test_an_entry_without_a_header_is_left_to_people(text: str) -> None:
         with_entry(text, Entry("a", "adb://2"))
 
 
+@pytest.mark.parametrize("text", ["devices = {y = {address = 'local'}}", "# a\ndevices = {}"])
+def test_devices_in_one_value_are_left_to_people(text: str) -> None:
+    """The file itself is good, and not to blame."""
+    line = text.count("\n") + 1
+    parse(text)
+    with pytest.raises(BadInventory) as caught:
+        with_entry(text, Entry("z", "adb://2"), "in.toml")
+    assert str(caught.value) == (
+        f"in.toml, line {line}, device z: the devices there do not begin with lines [devices.NAME], so it "
+        "can only be added by hand"
+    )
+
+
+def test_what_an_entry_says_has_its_place(alone: Path) -> None:
+    (alone / "bench.toml").write_text(BENCH)
+    inventory = load()
+    pixel = inventory.entry("pixel6")
+    assert inventory.place(pixel, "tags") == f"{alone}/bench.toml, line 11, device pixel6"
+    assert inventory.place(pixel, "threads") == f"{alone}/bench.toml, line 4, device pixel6"
+    assert inventory.place(Entry.at("adb://1")) == "device 'adb://1'"
+
+
+def test_files_that_a_delegate_needs_are_looked_for_beside_the_inventory(
+    alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = alone / "below"
+    below.mkdir()
+    (below / "bench.toml").write_text(
+        '[devices.a]\naddress = "adb://1"\nlibraries = ["libA.so", "libB.so"]\n'
+    )
+    (below / "libA.so").write_text("")
+    (alone / "libB.so").write_text("")
+    inventory = load(Path("below/bench.toml"))
+    with pytest.raises(BadInventory) as caught:
+        inventory.check_files(inventory.entry("a"))
+    assert str(caught.value) == (
+        f"below/bench.toml, line 3, device a: libraries: there is no file libB.so in {below}, the "
+        "inventory's folder"
+    )
+    (below / "libB.so").write_text("")
+    inventory.check_files(inventory.entry("a"))
+
+
 def test_a_file_that_cannot_be_written_is_an_error(alone: Path) -> None:
     with pytest.raises(BadInventory, match=r"cannot write .*No such file"):
         add(alone / "no" / "bench.toml", Entry("a", "local"))
@@ -295,7 +364,9 @@ def entries(draw: st.DrawFn) -> Entry:
         draw(st.none() | st.sampled_from(["performance", "schedutil"])) if elsewhere else None,
         draw(st.none() | st.integers(1000, 20_000_000)) if elsewhere else None,
         draw(st.booleans()),
-        draw(st.none() | st.floats(0, 120)) if elsewhere else None,
+        draw(st.none() | st.floats(*TEMPERATURE_C, exclude_min=True, exclude_max=True))
+        if elsewhere
+        else None,
         draw(st.none() | st.floats(0, 86_400)) if elsewhere else None,
         draw(st.none() | PATHS) if elsewhere else None,
         tuple(draw(st.lists(NAMES, max_size=3))),

@@ -61,6 +61,27 @@ def test_a_programs_sum_is_noted_in_the_inventory_that_has_the_device(
     assert phone.processes() == []
 
 
+def test_what_was_changed_meanwhile_stays(phone: EmulatedPhone, tmp_path: Path) -> None:
+    bench = tmp_path / "bench.toml"
+    bench.write_text(begin := f'[devices.a]\naddress = "{phone.address}"\n')
+
+    def edit(said: str) -> None:
+        bench.write_text(f"{begin}threads = 2\n")
+
+    ready = set_up(load(bench).entry("a"), bench, program=BENCHMARK_MODEL, on_event=edit)
+    assert bench.read_text() == f'{begin}threads = 2\nbenchmark_model_sha256 = "{ready.sha256}"\n'
+
+
+def test_a_device_that_was_taken_out_meanwhile_stays_out(phone: EmulatedPhone, tmp_path: Path) -> None:
+    bench = tmp_path / "bench.toml"
+    bench.write_text(text := f'[devices.a]\naddress = "{phone.address}"\n')
+    entry = load(bench).entry("a")
+    for now in ("# none\n", text.replace(phone.address, "adb://another")):
+        bench.write_text(now)
+        assert set_up(entry, bench, program=BENCHMARK_MODEL).bench is None
+        assert bench.read_text() == now
+
+
 def test_a_board_gets_its_python_while_nobody_else_can_have_it(
     server: Sshd, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,7 +89,7 @@ def test_a_board_gets_its_python_while_nobody_else_can_have_it(
     given: list[Any] = []
 
     def made(transport: SshTransport, *rest: Any) -> BoardRuntime:
-        given.extend([holder(transport, rest[0]), *rest])
+        given.extend([holder(transport), *rest])
         return BoardRuntime("/x/venv/bin/python", "3.11.2", "ai-edge-litert", "2.3.0", "2.4.6", True)
 
     monkeypatch.setattr(setting_up, "set_up_board", made)
@@ -78,7 +99,7 @@ def test_a_board_gets_its_python_while_nobody_else_can_have_it(
     assert held is not None
     assert (work, wheels, python) == (f"{server.home}/.cache/mnas", tmp_path, "python3.11")
     transport = SshTransport("board", config=server.config)
-    assert holder(transport, work) is None
+    assert holder(transport) is None
     transport.close()
 
 
