@@ -26,8 +26,8 @@ def state_directory(part: str) -> Path:
     root = Path(chosen) if chosen else (Path(home) if home else Path.home() / ".local/state") / "mnas"
     directory = root / part
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        root.chmod(0o700)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)  # one that is there may be for others, too
+        directory.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise BadSettings(
             f"cannot make {directory}: {error.strerror}; MNAS_STATE_DIR names another folder"

@@ -57,30 +57,14 @@ def measure_temp(text: str) -> tuple[Temperature, ...]:
     return () if celsius is None else (Temperature("vcgencmd", "soc", celsius),)
 
 
-@dataclass(frozen=True, slots=True)
-class Tegrastats:
-    """One line of `tegrastats`.
+def tegrastats(text: str) -> tuple[Temperature, ...]:
+    """The temperatures in the last whole line of `tegrastats`, of any release.
 
-    Attributes:
-        cpu_mhz: each core's frequency; None for one that is switched off, or where it is not told.
-        temperatures: without the power chip's, which is a constant on several boards.
+    The power chip's is left out: it is a constant on several boards.
     """
-
-    cpu_mhz: tuple[int | None, ...] = ()
-    temperatures: tuple[Temperature, ...] = ()
-
-
-def tegrastats(text: str) -> Tegrastats:
-    """Read the last whole line of `tegrastats`, of any release: `CPU [3%@345,off]` or `cpu [0%,0%]@102`."""
     line = next(
         (line for line in reversed(text.splitlines()) if re.search(r"\bRAM [0-9]+/[0-9]+MB", line)), ""
     )
-    cores = re.search(r"\bcpu \[([0-9a-z%@,]{1,2000})\](?:@([0-9]{1,5}))?", line, re.IGNORECASE)
-    mhz: list[int | None] = []
-    for core in cores[1].split(",") if cores else ():
-        own = re.fullmatch(r"[0-9]{1,3}%(?:@([0-9]{1,5}))?", core)
-        told = (own[1] or (cores[2] if cores else None)) if own else None
-        mhz.append(int(told) if told else None)
     found = []
     for name, figure in re.findall(
         r"(?<!\S)([A-Za-z][A-Za-z0-9_-]{0,31})@(-?[0-9]{1,4}(?:\.[0-9]{1,4})?)C(?!\S)", line
@@ -88,7 +72,7 @@ def tegrastats(text: str) -> Tegrastats:
         celsius = degrees(figure)
         if celsius is not None and not name.upper().startswith("PMIC"):
             found.append(Temperature(name, _NAMES.get(name) or kind_of(name), celsius))
-    return Tegrastats(tuple(mhz), tuple(found))
+    return tuple(found)
 
 
 def power_mode(text: str) -> str | None:

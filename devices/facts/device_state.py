@@ -88,12 +88,11 @@ class DeviceState:
 def state(survey: Survey) -> DeviceState:
     """How a device was when surveyed. A glance tells nothing of free space and privilege."""
     service = thermal.thermal_service(survey["dumpsys_thermalservice"])
-    tegra = boards.tegrastats(survey["tegrastats"])
     temperatures = thermal.merged(
         service.temperatures,
         thermal.zones(survey["zones"]),
         boards.measure_temp(survey["measure_temp"]),
-        tegra.temperatures,
+        boards.tegrastats(survey["tegrastats"]),
     )
     battery = android.battery(survey["dumpsys_battery"])
     throttled = boards.get_throttled(survey["get_throttled"])

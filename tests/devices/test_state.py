@@ -38,12 +38,21 @@ def test_the_folder_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_nobody_else_looks_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = tmp_path / "chosen"
-    chosen.mkdir(mode=0o755)
     monkeypatch.setenv("MNAS_STATE_DIR", str(chosen))
     for _ in range(2):  # made, and found
         part = state_directory("leases")
         assert stat.S_IMODE(part.stat().st_mode) == 0o700
         assert stat.S_IMODE(chosen.stat().st_mode) == 0o700
+
+
+def test_somebodys_folder_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = tmp_path / "chosen"
+    chosen.mkdir()
+    chosen.chmod(0o1777)
+    monkeypatch.setenv("MNAS_STATE_DIR", str(chosen))
+    part = state_directory("leases")
+    assert stat.S_IMODE(chosen.stat().st_mode) == 0o1777
+    assert stat.S_IMODE(part.stat().st_mode) == 0o700
 
 
 def test_what_is_kept_stays(tmp_path: Path) -> None:
