@@ -110,6 +110,15 @@ def load(path: Path | None = None) -> Inventory:
     return Inventory(path, parse(_read(path), str(path)))
 
 
+def changed(path: Path, entry: Entry) -> str:
+    """What `add` would write.
+
+    Raises:
+        BadInventory: the file cannot be read or changed.
+    """
+    return with_entry(_read(path) if path.exists() else f"schema = {SCHEMA}\n", entry, str(path))
+
+
 def add(path: Path, entry: Entry) -> None:
     """Write an entry into an inventory: a new one at its end, or new values of the one of that name.
 
@@ -118,13 +127,12 @@ def add(path: Path, entry: Entry) -> None:
     Raises:
         BadInventory: the file cannot be read, changed or written.
     """
-    text = _read(path) if path.exists() else f"schema = {SCHEMA}\n"
-    changed = with_entry(text, entry, str(path))
+    text = changed(path, entry)
     try:
         with tempfile.NamedTemporaryFile(
             "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
         ) as file:
-            file.write(changed)
+            file.write(text)
         Path(file.name).chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
         Path(file.name).replace(path)
     except OSError as error:

@@ -46,6 +46,9 @@ def list_devices(
 ) -> None:
     """List the inventory and the phones that are plugged in: their state, and who uses them.
 
+    Ends with exit code 0 also where devices are offline or cannot be used: their
+    state says so. `mnas devices doctor` ends with 3 then.
+
     Example: mnas devices list --json
     """
     from devices.doctor import glances
@@ -87,9 +90,32 @@ def add(
     delegate: Annotated[
         str, typer.Option(help="xnnpack, cpu, gpu, nnapi, npu, external:FILE ....")
     ] = "xnnpack",
+    delegate_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY:VALUE", help="What an external delegate is told; may be repeated."),
+    ] = None,
+    library: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="A file on this host that the delegate needs there; may be repeated."
+        ),
+    ] = None,
     governor: Annotated[str | None, typer.Option(help="Frequency governor to set while measuring.")] = None,
+    frequency: Annotated[
+        int | None,
+        typer.Option(metavar="KHZ", help="Frequency to hold the measuring cores at, where it can be."),
+    ] = None,
+    stay_awake: Annotated[
+        bool, typer.Option(help="Keep a phone's screen on while measuring, or leave it alone.")
+    ] = True,
     temperature_limit: Annotated[
-        float | None, typer.Option(help="Measure below it only, degrees Celsius.")
+        float | None, typer.Option(metavar="CELSIUS", help="Measure below it only.")
+    ] = None,
+    cooldown: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Longest wait for that, each time.")
+    ] = None,
+    python: Annotated[
+        str | None, typer.Option(metavar="PATH", help="A board's Python with NumPy and a TFLite runtime.")
     ] = None,
     work: Annotated[str | None, typer.Option(help="Folder on the device for everything put there.")] = None,
     tag: Annotated[
@@ -107,7 +133,7 @@ def add(
     from devices.doctor import look
     from devices.errors import BadSettings
     from devices.inventory.entry import Entry, Unfit, read_cpus
-    from devices.inventory.file import FILE_NAME, Inventory, find, load
+    from devices.inventory.file import FILE_NAME, Inventory, changed, find, load
     from devices.inventory.file import add as write
 
     path = bench or find() or Path(FILE_NAME)
@@ -126,10 +152,17 @@ def add(
         cores,
         delegate,
         governor,
-        temperature_limit_c=temperature_limit,
-        work=work,
+        frequency,
+        stay_awake,
+        temperature_limit,
+        cooldown,
+        work,
         tags=tuple(tag or ()),
+        libraries=tuple(_from_folder(one, path.parent) for one in library or ()),
+        python=python,
+        delegate_options=tuple(delegate_option or ()),
     )
+    changed(path, entry)
     machine = look(entry, teller(quiet))
     write(path, entry)
     following = f"mnas devices setup {shlex.quote(name)}" + (
@@ -254,6 +287,14 @@ def setup(
     print_line(f"{entry.name} measures with {done.runtime} {done.version}: {done.path}")
     if done.sha256:
         print_line(f"sha256 {done.sha256}" + (f", noted in {done.bench}" if done.bench else ""))
+
+
+def _from_folder(file: Path, folder: Path) -> str:
+    """A file as the inventory in a folder names it: relative to the folder where it lies within."""
+    if not file.is_file():
+        raise BadInput(f"--library {file}: there is no such file")
+    whole, base = file.absolute(), folder.absolute()
+    return str(whole.relative_to(base) if whole.is_relative_to(base) else whole)
 
 
 def _with_plugged_in(inventory: Inventory) -> list[Entry]:

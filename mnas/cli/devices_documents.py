@@ -42,7 +42,9 @@ def listed_document(entry: Entry, one: Glance) -> dict[str, Any]:
         **entry_document(entry),
         "state": one.state,
         "message": one.said or None,
-        "used_by": None if one.holder is None else asdict(one.holder),
+        "used_by": None
+        if one.holder is None
+        else {name: getattr(one.holder, name) for name in ("owner", "command", "since", "pid")},
         "machine": machine_document(one.machine),
     }
 

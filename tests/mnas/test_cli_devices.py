@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import socket
@@ -95,6 +96,65 @@ def test_adding_looks_at_the_device_and_keeps_the_file(run: Run, alone: Path, ph
     assert load().entry("pixel") == Entry("pixel", phone.address, threads=2)
 
 
+def test_every_key_of_an_entry_can_be_given(run: Run, alone: Path, phone: EmulatedPhone) -> None:
+    (alone / "libs").mkdir()
+    (alone / "libs/libQ.so").write_text("")
+    other = alone.parent / "libR.so"
+    other.write_text("")
+    options = {
+        "--runner": "benchmark_model",
+        "--threads": 2,
+        "--cpus": "0xc0",
+        "--delegate": "external:libQ.so",
+        "--delegate-option": "backend:htp",
+        "--library": "libs/libQ.so",
+        "--governor": "performance",
+        "--frequency": 1_500_000,
+        "--temperature-limit": 45.5,
+        "--cooldown": 90,
+        "--work": "/data/local/tmp/other",
+        "--tag": "phone",
+        "--python": "/opt/python3",
+    }
+    given = [str(part) for option in options.items() for part in option]
+    ended = run("add", "pixel", phone.address, *given, "--library", other, "--no-stay-awake")
+    assert ended.code == 0, ended.err
+    entry = load().entry("pixel")
+    assert entry == Entry(
+        "pixel",
+        phone.address,
+        "benchmark_model",
+        2,
+        (6, 7),
+        "external:libQ.so",
+        "performance",
+        1_500_000,
+        False,
+        45.5,
+        90.0,
+        "/data/local/tmp/other",
+        ("phone",),
+        ("libs/libQ.so", str(other)),
+        "/opt/python3",
+        delegate_options=("backend:htp",),
+    )
+    plain = Entry("pixel", phone.address)
+    same = {
+        one.name for one in dataclasses.fields(entry) if getattr(entry, one.name) == getattr(plain, one.name)
+    }
+    assert same == {"name", "address", "runner", "benchmark_model_sha256"}  # a new key needs an option
+
+
+def test_a_file_that_only_people_can_change_is_not_blamed(run: Run, alone: Path) -> None:
+    """And is told of before a device is looked for."""
+    (alone / "in.toml").write_text("# ours\ndevices = {y = {address = 'local'}}\n")
+    ended = run("add", "z", "adb://127.0.0.1:1", "--bench", "in.toml")
+    assert ended.code == 2
+    assert "in.toml, line 2, device z: the devices there do not begin with lines" in " ".join(
+        ended.err.split()
+    )
+
+
 def test_what_does_not_answer_is_not_added(run: Run, alone: Path) -> None:
     ended = run("add", "gone", "adb://127.0.0.1:1")
     assert ended.code == 3
@@ -110,6 +170,10 @@ def test_what_does_not_answer_is_not_added(run: Run, alone: Path) -> None:
         (("a", "adb://1", "--cpus", "big"), "--cpus big: it must be core numbers"),
         (("a", "adb://1", "--runner", "litert"), "litert cannot run at adb://1"),
         (("a", "adb://1", "--work", "/data/../x"), "is no folder"),
+        (("a", "adb://1", "--library", "gone.so"), "--library gone.so: there is no such file"),
+        (("a", "adb://1", "--frequency", "5"), "frequency_khz: 5 must lie between"),
+        (("a", "adb://1", "--cooldown", "-1"), "cooldown_s: -1 must lie between"),
+        (("a", "adb://1", "--temperature-limit", "0"), "temperature_limit_c: 0 must lie between"),
     ],
 )
 def test_what_cannot_be_an_entry_is_refused_before_anything_is_asked(
@@ -197,6 +261,18 @@ def test_a_phone_that_knows_only_the_servers_key_is_reached_through_the_server(
             server.adb("disconnect", phone.address.removeprefix("adb://"))
 
 
+def test_a_quiet_doctor_asks_nobody_to_accept_a_key(run: Run, tmp_path: Path) -> None:
+    """It is refused at once: there would be no word of what is waited for."""
+    with emulated_phone([make_key(tmp_path / "other")]) as phone:
+        ended = run("doctor", phone.address, "--quiet", "--json")
+        assert "prompt" not in " ".join(phone.log)
+    (found,) = json.loads(ended.out)
+    assert ended.code == 3
+    refused = found["checks"][1]
+    assert (refused["name"], refused["level"]) == ("authorised", "fault")
+    assert "without --quiet" in refused["remedy"]
+
+
 @pytest.mark.parametrize(("port", "code"), [("abc", 2), ("99999", 2), ("", 0)])
 def test_a_server_port_that_cannot_be_is_told(alone: Path, port: str, code: int) -> None:
     """In a process of its own: adbutils reads the variable when it is imported."""
@@ -229,7 +305,7 @@ def test_a_device_that_does_not_answer_is_a_fault(run: Run) -> None:
     assert agrees(document, "doctor")
     (check,) = document[0]["checks"]
     assert (check["name"], check["level"]) == ("reachable", "fault")
-    assert "developer options" in check["remedy"]
+    assert "check host and port" in check["remedy"]
 
 
 def test_a_phone_is_set_up_examined_and_measured(run: Run, alone: Path, phone: EmulatedPhone) -> None:
