@@ -21,9 +21,10 @@ Way = Literal["cable", "network", "ssh"]
 #: the device answered, but lets this host not in
 LOCKED: dict[type[DevicesError], str] = {
     Unauthorized: "unlock the phone and accept the key on its screen, then examine it again",
-    KeyRefused: "let the device accept one of this host's keys, then examine it again",
+    KeyRefused: "examine it without --quiet, and accept this host's key on its screen",
     HostKeyRejected: "run that command if this is the board you expect",
 }
+_COPY_KEY = "put a key of this host there, with ssh-copy-id, then examine it again"
 _NAME = "check the name in the address: this host knows no machine of that name, or has no network"
 _NOT_FOUND: dict[Way, str] = {
     "cable": "plug it in, allow USB debugging in its developer options; adb devices must list it",
@@ -48,10 +49,12 @@ OTHERS = "do what it says, then examine the device again"
 
 def remedy(place: Address, error: DevicesError) -> str:
     """What to do about an error in reaching a device."""
+    way: Way = "ssh" if place.scheme == "ssh" else "cable" if place.serial else "network"
+    if way == "ssh" and isinstance(error, KeyRefused):
+        return _COPY_KEY
     for kind, accepting in LOCKED.items():
         if isinstance(error, kind):
             return accepting
-    way: Way = "ssh" if place.scheme == "ssh" else "cable" if place.serial else "network"
     if isinstance(error.__cause__, socket.gaierror):
         return _NAME
     if isinstance(error, DeviceNotFound):

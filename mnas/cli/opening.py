@@ -15,13 +15,18 @@ if TYPE_CHECKING:
     from devices.measurement import Settings
 
 
-def teller(quiet: bool) -> Callable[[str], None]:
-    """Prints what a device is waited for, on standard error; the same words in a row once, none if quiet."""
+def teller(quiet: bool) -> Callable[[str], None] | None:
+    """Prints what a device is waited for, on standard error, the same words in a row once.
+
+    None if quiet: then nobody is told to accept a key, and a phone that waits for that is not waited for.
+    """
+    if quiet:
+        return None
     last = ""
 
     def tell(text: str) -> None:
         nonlocal last
-        if text != last and not quiet:
+        if text != last:
             errors.print(shown(text), style="dim", highlight=False, markup=False, soft_wrap=True)
         last = text
 
