@@ -106,7 +106,20 @@ class LinkError(DeviceTrouble):
 
 
 class DelegateFallback(DeviceTrouble):
-    """The delegate that was asked for did not run the model, or not all of it: no result of that delegate."""
+    """The delegate that was asked for did not run the model, or not all of it: no result of that delegate.
+
+    `delegated_operators` of `total_operators` are what it took, as far as that is known.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        delegated_operators: int | None = None,
+        total_operators: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.delegated_operators = delegated_operators
+        self.total_operators = total_operators
 
     code = "DELEGATE_FALLBACK"
 

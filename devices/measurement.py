@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from devices.errors import BadSettings, by_name
+from devices.errors import BadSettings, DelegateFallback, DevicesError, by_name
 
 NOISY_SPREAD = 0.10
 FEW_SAMPLES = 20
@@ -181,13 +181,21 @@ class OperatorTime:
         index: position in execution order.
         label: the runtime's own name, for example `Convolution (NHWC, F32) IGEMM`.
         delegated: whether a delegate ran it.
-        mean_ms: trimmed mean over the runs of the pass.
+        mean_ms: of all its calls in one run, a trimmed mean over the runs of the pass.
+        kind: the type of node as the runner tells it, for example `CONV_2D`; None where it tells none.
+        name: what the runner calls this one, for example its output tensor; None likewise.
+        times_called: in one run, rounded down: 0 is less than once a run; None likewise.
+        total_ms: of all its calls in one run, by the runner's own table; None likewise.
     """
 
     index: int
     label: str
     delegated: bool
     mean_ms: float
+    kind: str | None = None
+    name: str | None = None
+    times_called: int | None = None
+    total_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +206,7 @@ class Summary:
         count: runs.
         median_ms: None where the runner prints none; then the mean has to stand for it.
         warmup_mean_ms: mean of the runs before those counted; None if there were none or it is not told.
+        initialisation_memory_bytes: what loading the model added to the process' memory; None if not told.
     """
 
     count: int
@@ -209,6 +218,7 @@ class Summary:
     p5_ms: float | None = None
     p95_ms: float | None = None
     warmup_mean_ms: float | None = None
+    initialisation_memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if (
@@ -250,7 +260,7 @@ class Pass:
         first_inference_ms: the first run after the model was loaded.
         initialisation_ms: time to load the model and prepare it, its file being in memory already.
         peak_memory_bytes: what loading and the first run added to the worker's resident memory at their peak;
-            None where the device does not tell.
+            of `benchmark_model` what loading and all runs added; None where the device does not tell.
         operators: per-operator times, if asked for; from runs of their own, a little slower.
         all_preempted: every run was preempted, so that the samples are the fastest quarter of them.
         summary: the runner's statistics where it does not tell its samples: then `samples_ms` is empty.
@@ -281,12 +291,32 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A model that could not be measured: a value in the results, so that the other models go on."""
+    """A model that could not be measured: a value in the results, so that the other models go on.
+
+    Attributes:
+        error: the name of the error's class in `devices.errors`.
+        delegated_operators: with `DelegateFallback`, operators the delegate took; None where it is not told.
+        total_operators: of so many; None likewise.
+    """
 
     model: str
     sha256: str
     error: str
     message: str
+    delegated_operators: int | None = None
+    total_operators: int | None = None
+
+    @classmethod
+    def of(cls, model: ModelFile, error: DevicesError, message: str) -> Failure:
+        """What an error came to for a model, in words that name it."""
+        failure = cls(model.name, model.sha256, type(error).__name__, message)
+        if not isinstance(error, DelegateFallback):
+            return failure
+        return replace(
+            failure,
+            delegated_operators=error.delegated_operators,
+            total_operators=error.total_operators,
+        )
 
     @property
     def code(self) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
-from devices.measurement import FEW_SAMPLES, NOISY_SPREAD, Measurement, Pass
+from devices.measurement import FEW_SAMPLES, NOISY_SPREAD, Context, Measurement, Pass
 
 #: share of the measuring cores' time taken by others from which a measurement is called disturbed
 DISTURBED_LOAD = 0.10
@@ -14,6 +15,8 @@ DISTURBED_LOAD = 0.10
 SLOWING = 0.10
 #: below this many ms a latency counted in whole microseconds is known to no better than 2 %
 COARSE_MS = 0.05
+#: how far the operators' sum may lie from the median latency, as a share of it
+PROFILE_OFF = 0.25
 #: samples of a pass of which thirds can be compared
 SLOWING_SAMPLES = 30
 
@@ -24,7 +27,7 @@ class Warning:
 
     Attributes:
         code: `noisy`, `few_samples`, `preempted`, `disturbed`, `throttled`, `slowing`, `suspect`,
-            `average_only`, `coarse`, `deprecated` or `delegate_not_taken`.
+            `average_only`, `coarse`, `profile_off`, `deprecated` or `delegate_not_taken`.
         message: the figure, what it should be and what would help.
     """
 
@@ -114,6 +117,15 @@ def warnings(measurement: Measurement) -> tuple[Warning, ...]:
                 "and the runner counts whole microseconds: a larger model is measured better",
             )
         )
+    if (off := profile_share(measurement)) is not None and abs(off - 1) > PROFILE_OFF:
+        found.append(
+            Warning(
+                "profile_off",
+                f"the operators' times add up to {off:.0%} of the median latency, more than "
+                f"{PROFILE_OFF:.0%} off: they are no account of it; "
+                "profile a larger model, or on a quieter device",
+            )
+        )
     context = measurement.context
     if context.settings.delegate == "nnapi":
         found.append(
@@ -123,16 +135,28 @@ def warnings(measurement: Measurement) -> tuple[Warning, ...]:
                 "ask for gpu, npu or the maker's own delegate",
             )
         )
-    if (
-        context.total_operators is not None
-        and context.delegated_operators is not None
-        and context.delegated_operators < context.total_operators
-    ):
-        found.append(
-            Warning(
-                "delegate_not_taken",
-                f"{context.total_operators - context.delegated_operators} of {context.total_operators} "
-                f"operators are not run by the delegate ({context.delegate}): they use slower kernels",
-            )
-        )
+    if untaken := _untaken(context):
+        found.append(Warning("delegate_not_taken", untaken))
     return tuple(found)
+
+
+def profile_share(measurement: Measurement) -> float | None:
+    """What the operators' times add up to, over the median latency; None where no operators were timed."""
+    sums = [sum(row.mean_ms for row in burst.operators) for burst in measurement.passes if burst.operators]
+    return median(sums) / measurement.median_ms if sums and measurement.median_ms else None
+
+
+def _untaken(context: Context) -> str:
+    """What of a model the delegate that was asked for did not take, in words; empty where it took all."""
+    taken, total = context.delegated_operators, context.total_operators
+    if taken is None or context.settings.delegate == "cpu":
+        return ""
+    if total is None:
+        told = "" if taken else f"the delegate ({context.delegate}) took no operator"
+    elif taken == total:
+        told = ""
+    elif taken:
+        told = f"{total - taken} of {total} operators are not run by the delegate ({context.delegate})"
+    else:
+        told = f"the delegate ({context.delegate}) took 0 of {total} operators"
+    return told and f"{told}: they use slower kernels"

@@ -133,7 +133,7 @@ def _rows(measurement: Measurement, description: Description) -> list[tuple[str,
         (
             "run by",
             escape(f"{context.facts.runtime} {context.facts.runtime_version}, {context.delegate}")
-            + ("" if taken is None else f" ({taken} of {context.total_operators} operators)"),
+            + ("" if taken is None else f" ({taken} of {_count(context.total_operators)} operators)"),
         ),
         (
             "on",
@@ -170,6 +170,10 @@ def _show_operators(operators: Sequence[OperatorTime], latency_ms: float) -> Non
 def _print_tensor(tensor: TensorInfo) -> str:
     shape = "x".join(map(str, tensor.shape)) or "scalar"
     return f"{shape} {tensor.dtype}" + (" (dynamic sizes as 1)" if tensor.dynamic else "")
+
+
+def _count(value: int | None) -> str:
+    return "an unknown number of" if value is None else str(value)
 
 
 def _ms(value: float | None) -> str:

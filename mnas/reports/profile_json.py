@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +29,14 @@ def operator_times(measurement: Measurement) -> tuple[OperatorTime, ...] | None:
     if len({tuple(row.label for row in rows) for rows in lists}) > 1:
         raise DeviceTrouble(f"{measurement.model} executed different operators in different passes")
     return tuple(
-        OperatorTime(rows[0].index, rows[0].label, rows[0].delegated, median(row.mean_ms for row in rows))
+        replace(rows[0], mean_ms=median(row.mean_ms for row in rows), total_ms=_median(rows))
         for rows in zip(*lists, strict=True)
     )
+
+
+def _median(rows: Sequence[OperatorTime]) -> float | None:
+    known = [row.total_ms for row in rows if row.total_ms is not None]
+    return median(known) if known else None
 
 
 def peak_memory_bytes(measurement: Measurement) -> int | None:
@@ -61,6 +66,7 @@ def profile_json(
         "macs_unknown": description.macs_unknown,
         **latency_json(measurement),
         "samples_ms": list(measurement.samples_ms),
+        "summary": [asdict(one.summary) for one in measurement.passes if one.summary] or None,
         "peak_memory_bytes": peak_memory_bytes(measurement),
         "per_operator": operators and [_row(row, total_ms or 0.0) for row in operators],
         "per_operator_sum_ms": total_ms,

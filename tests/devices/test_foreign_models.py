@@ -192,14 +192,31 @@ def _check_document(outcome: Pass | Failure, content: bytes) -> list[str]:
 def test_whatever_the_converter_makes_runs(every: Device, converted: foreign.Models) -> None:
     outcomes = _measure(every, converted)
     if every.facts.runtime == "benchmark_model":
-        failed = _failures(outcomes, ["DeviceTrouble"])
+        failed = _failures(outcomes, ["ModelRejected", "DeviceTrouble"])
         assert failed.keys() <= {*BEYOND_THE_TOOL, *TOO_FAST_FOR_THE_TOOL}
         assert all(
             "less than a microsecond" in failed[name] for name in failed.keys() & TOO_FAST_FOR_THE_TOOL
         )
+        assert all("failed to invoke" in failed[name] for name in failed.keys() & BEYOND_THE_TOOL)
         outcomes = {name: outcome for name, outcome in outcomes.items() if name not in failed}
     for name, outcome in outcomes.items():
         _check_document(outcome, converted[name])
+
+
+def test_the_default_delegate_measures_what_it_does_not_take(
+    default_phone: Device, converted: foreign.Models
+) -> None:
+    outcomes = _measure(default_phone, converted)
+    failed = _failures(outcomes, ["ModelRejected", "DeviceTrouble"])
+    assert failed.keys() <= {*BEYOND_THE_TOOL, *TOO_FAST_FOR_THE_TOOL}
+    codes = {
+        name: _check_document(outcome, converted[name])
+        for name, outcome in outcomes.items()
+        if name not in failed
+    }
+    assert "delegate_not_taken" not in codes["float32"]
+    for name in {"int64", "without_operators", "without_inputs"} & codes.keys():
+        assert "delegate_not_taken" in codes[name], name
 
 
 def test_operators_of_converted_models_are_timed_or_said_not_to_be(
@@ -207,7 +224,7 @@ def test_operators_of_converted_models_are_timed_or_said_not_to_be(
 ) -> None:
     plan = Plan(min_runs=3, warmup_runs=1, deadline_s=DEADLINE_S, per_operator=True)
     outcomes = _measure(every, converted, plan)
-    _failures(outcomes, ["ProfilerUnavailable", "DeviceTrouble"])
+    _failures(outcomes, ["ProfilerUnavailable", "ModelRejected", "DeviceTrouble"])
     for name, outcome in outcomes.items():
         if isinstance(outcome, Pass):
             assert outcome.operators

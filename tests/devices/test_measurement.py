@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.errors import BadSettings
+from devices.errors import BadSettings, DelegateFallback, ModelRejected
 from devices.measurement import (
     DELEGATES,
     Context,
@@ -19,6 +19,7 @@ from devices.measurement import (
     Summary,
     gather,
 )
+from devices.records import from_plain, to_plain
 
 FACTS = DeviceFacts("local", "x86_64", "cpu", 2, None, "os", "3.11", "ai_edge_litert", "2.3.0")
 CONTEXT = Context(FACTS, Settings(), "2026-01-01T00:00:00+00:00", "xnnpack", 65, 65, 0.0, False)
@@ -193,6 +194,16 @@ def test_a_distribution_follows_the_runners_own_quantiles() -> None:
     assert list(points) == sorted(points)
     assert points[49] < 11.0 < points[50]
     assert burst((3.0, 1.0)).distribution_ms == (3.0, 1.0)
+
+
+def test_a_failure_of_a_fallback_tells_what_was_taken() -> None:
+    model = ModelFile("m", b"1")
+    found = Failure.of(model, DelegateFallback("x", 54, 559), "m: x")
+    assert found == Failure("m", model.sha256, "DelegateFallback", "m: x", 54, 559)
+    assert from_plain(Failure, to_plain(found)) == found
+    assert Failure.of(model, ModelRejected("y"), "m: y") == Failure(
+        "m", model.sha256, "ModelRejected", "m: y"
+    )
 
 
 def test_a_failure_has_a_word_for_scripts() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from devices.measurement import Context, DeviceFacts, ModelFile, Pass, Settings, Summary, gather
+from devices.measurement import Context, DeviceFacts, ModelFile, OperatorTime, Pass, Settings, Summary, gather
 from devices.warnings import SLOWING_SAMPLES, Warning, slows, warnings
 
 FACTS = DeviceFacts("local", "x86_64", "cpu", 2, None, "os", "3.11", "ai_edge_litert", "2.3.0")
@@ -17,6 +17,10 @@ def burst(
     samples: tuple[float, ...] = STEADY, context: Context = CONTEXT, all_preempted: bool = False
 ) -> Pass:
     return Pass("m", "0" * 64, 0, samples, 2, None, 1.0, 1.0, None, None, context, all_preempted)
+
+
+def row(ms: float) -> OperatorTime:
+    return OperatorTime(0, "CONV_2D", True, ms)
 
 
 def doubts(*passes: Pass) -> tuple[Warning, ...]:
@@ -68,6 +72,10 @@ def test_a_latency_of_a_few_whole_microseconds_is_coarse() -> None:
         (burst(context=replace(CONTEXT, throttled=True)), "throttled"),
         (burst(tuple(1.0 + 0.006 * i for i in range(30))), "slowing"),
         (burst(context=replace(CONTEXT, delegated_operators=64)), "delegate_not_taken"),
+        (burst(context=replace(CONTEXT, delegated_operators=0)), "delegate_not_taken"),
+        (burst(context=replace(CONTEXT, delegated_operators=0, total_operators=None)), "delegate_not_taken"),
+        (replace(burst(), operators=(row(0.5), row(0.2))), "profile_off"),
+        (replace(burst(), operators=(row(1.0), row(0.3))), "profile_off"),
     ],
 )
 def test_every_doubt_has_its_code_and_says_what_helps(doubtful: Pass, code: str) -> None:
@@ -102,6 +110,16 @@ def test_figures_at_a_limit_raise_no_doubt_and_those_beyond_are_told() -> None:
     assert codes(burst(STEADY[:10]), burst(STEADY[:10])) == []  # samples of all passes count
     (found,) = doubts(burst(context=replace(CONTEXT, delegated_operators=60)))
     assert "5 of 65 operators" in found.message
+    (found,) = doubts(burst(context=replace(CONTEXT, delegated_operators=0)))
+    assert "took 0 of 65 operators" in found.message
+    (found,) = doubts(burst(context=replace(CONTEXT, delegated_operators=0, total_operators=None)))
+    assert "took no operator" in found.message
+    kernels = replace(CONTEXT, settings=Settings(delegate="cpu"), delegated_operators=0)
+    assert codes(burst(context=kernels)) == []
+    assert codes(replace(burst(), operators=(row(0.5), row(0.3)))) == []
+    off = replace(burst(), operators=(row(3.0),))
+    assert codes(burst(), burst(), off) == ["profile_off"]
+    assert codes(off, replace(off, operators=(row(1.0),)), replace(off, operators=(row(1.1),))) == []
 
 
 def test_a_pass_is_long_enough_for_thirds_at_thirty_samples() -> None:

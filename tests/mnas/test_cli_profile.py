@@ -41,7 +41,7 @@ def test_the_json_has_exactly_the_documented_fields(run: Run, model: Path) -> No
     document = json.loads(ended.out)
     listed = documented("profile")
     absent = {field for field in listed if field.startswith("warnings[]") and not document["warnings"]}
-    absent |= {field for field in listed if field.startswith("plateau.")}
+    absent |= {field for field in listed if field.startswith(("plateau.", "summary[]"))}
     found = fields(document)
     if not document["device"]["clusters"]:
         absent |= {field for field in listed if field.startswith("device.clusters[].")}
@@ -165,6 +165,8 @@ def test_operator_times_are_medians_over_passes() -> None:
     passes = [(OperatorTime(0, "a", True, ms), OperatorTime(1, "b", False, 2 * ms)) for ms in (1.0, 9.0, 2.0)]
     assert operator_times(_measurement(*passes)) == passes[2]
     assert operator_times(_measurement(None, None)) is None
+    told = [(OperatorTime(0, "a", True, ms, "A", "[a]:0", 1, ms),) for ms in (1.0, 9.0, 2.0)]
+    assert operator_times(_measurement(*told)) == told[2]
 
 
 def test_passes_that_disagree_on_the_operators_are_refused() -> None:

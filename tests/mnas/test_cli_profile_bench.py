@@ -32,7 +32,7 @@ Run = Callable[..., Ended]
 run = running("profile")
 QUICK = ("--passes", "2", "--runs", "4", "--min-time", "0")
 ALL = ("-d", "pixel", "-d", "pi", "-d", "local")
-FAILURE = {"device", "model", "sha256", "error", "code", "message"}
+FAILURE = {"device", "model", "sha256", "error", "code", "message", "delegated_operators", "total_operators"}
 ENDS_S = 120.0
 #: mnas, also where whoever runs the tests was started with Ctrl-C ignored, as what a shell puts behind is
 HEEDING_CTRL_C = (
@@ -134,7 +134,7 @@ def exact(document: dict[str, Any]) -> None:
     for one in listed - found:
         parts = one.replace("[]", ".[]").split(".")
         above = {".".join(parts[:n]).replace(".[]", "[]") for n in range(1, len(parts) + 1)}
-        within = any(each.startswith(f"{one}.") for each in found)
+        within = any(each.startswith((f"{one}.", f"{one}[].")) for each in found)
         assert within or above & found, f"{one} is documented and not there"
 
 
@@ -166,6 +166,9 @@ def test_the_json_of_several_holds_every_measurement_in_order(run: Run, place: P
     assert phone["device"]["runtime"] == "benchmark_model"
     assert len(phone["device"]["runtime_sha256"]) == 64
     assert phone["governor"] == "performance"
+    assert [one["median_ms"] for one in phone["summary"]] == phone["pass_medians_ms"]
+    assert all(one["min_ms"] <= one["median_ms"] <= one["max_ms"] for one in phone["summary"])
+    assert board["summary"] is local["summary"] is None
     assert phone["fences"]
     assert board["fences"]
     assert local["fences"] == []
@@ -202,6 +205,7 @@ def test_a_delegate_that_falls_back_is_no_result(run: Run, place: Place) -> None
     assert (failure["device"], failure["model"]) == ("pixel", "two.tflite")
     assert (failure["code"], failure["error"]) == ("DELEGATE_FALLBACK", "DelegateFallback")
     assert "1 of 2" in failure["message"]
+    assert (failure["delegated_operators"], failure["total_operators"]) == (1, 2)
     people = run(network, place.models[0], "-d", "pixel", *QUICK, "--delegate", "gpu", "-q")
     assert people.code == 4
     assert max(map(len, people.out.splitlines())) <= 80
@@ -226,12 +230,12 @@ def test_a_phone_that_is_not_there_costs_its_own_results_only(run: Run, place: P
     (failure,) = document["failures"]
     assert set(failure) == FAILURE
     assert (failure["device"], failure["model"], failure["sha256"]) == ("gone", None, None)
-    assert (failure["code"], failure["error"]) == ("OFFLINE", "DeviceNotFound")
+    assert (failure["code"], failure["error"]) == ("NOT_FOUND", "DeviceNotFound")
     people = run(*command, "-q")
     assert (people.code, people.err) == (3, "")
     assert max(map(len, people.out.splitlines())) <= 80
     assert "all others" in people.out
-    assert "OFFLINE" in people.out
+    assert "NOT_FOUND" in people.out
     alone = run(place.models[0], "-d", "gone", *QUICK)
     assert (alone.code, alone.out) == (3, "")
     assert "nothing answers at adb://127.0.0.1:1" in alone.err

@@ -38,6 +38,8 @@ _UNCONSUMED = re.compile(r"Unconsumed cmdline flags: *(.*)")
 _REFUSED = re.compile(
     r"\w{1,64} acceleration is unsupported on this platform\.?"
     r"|Could not create \w{1,64} delegate: .{1,300}"
+    r"|Failed to apply (?:the )?(?:default )?\w{1,64} delegate\.?"
+    r"|Unable to load external delegate from : .{1,300}"
     r"|\w{1,64} accelerator could not be loaded.{0,300}"
     # comes after the line that gives the nodes to this delegate
     r"|Failed to (?:create a dispatch delegate kernel|initialize Dispatch API).{0,300}"
@@ -125,51 +127,58 @@ def share(result: Result, settings: Settings) -> tuple[int, int | None] | None:
 
     For `cpu` these are the nodes that XNNPACK took.
     """
-    _, own = _NAMES[_kind(settings)]
-    taken = [one for one in result.delegates.taken if own.search(one.delegate)]
+    kind = _kind(settings)
+    word, own = _NAMES[kind]
+    said = result.delegates
+    taken = [one for one in said.taken if own.search(one.delegate)]
+    told = taken and all(one.nodes is not None for one in taken)
+    nodes = sum(one.nodes or 0 for one in taken) if told else None
+    if any(one.delegate == word and one.how == "not" for one in said.applied):
+        return 0, nodes  # whatever it said before
     if not taken:
-        return None
-    nodes = None if any(one.nodes is None for one in taken) else sum(one.nodes or 0 for one in taken)
+        return (0, None) if kind == "gpu" and said.gpu_kernels == 0 else None
     return sum(one.taken for one in taken), nodes
 
 
 def fallback(result: Result, settings: Settings) -> DelegateFallback | None:
     """Why this is no result of the delegate that was asked for, with the share of nodes it took; else None.
 
-    A GPU, an NPU, NNAPI or an external delegate must have run every node. XNNPACK must have run some: what it
-    does not take runs on the same cores (`share` tells how much). For `cpu` it must have run none.
+    A GPU, an NPU, NNAPI or an external delegate must have run every node. XNNPACK must have been offered the
+    model: it is the runtime's own way on the processor, and what it does not take runs on the same cores
+    (`share` tells how much). For `cpu` it must have run none.
     """
     said = result.delegates
     took = share(result, settings)
-    nodes = "" if took is None else _nodes(*took)
     word, _ = _NAMES[_kind(settings)]
     ignored = [flag for flag in said.unconsumed if _FLAGS.match(flag)]
     if ignored:
-        return _not(settings, f"benchmark_model does not know {' '.join(ignored)[:300]}", nodes)
+        return _not(settings, f"benchmark_model does not know {' '.join(ignored)[:300]}", took)
     applied = next((one for one in said.applied if one.delegate == word), None)
     if settings.delegate == "cpu":
         ran = took[0] > 0 if took else (applied.how != "not" if applied else said.xnnpack_created)
-        return _not(settings, "XNNPACK ran the model as well", nodes) if ran else None
+        return _not(settings, "XNNPACK ran the model as well", took) if ran else None
     reason = _reason(result, settings, applied, took)
-    return _not(settings, reason, nodes) if reason else None
+    return _not(settings, reason, took) if reason else None
 
 
 def _reason(
     result: Result, settings: Settings, applied: Applied | None, took: tuple[int, int | None] | None
 ) -> str:
     said, kind = result.delegates, _kind(settings)
-    words = ("NPU", "dispatch", "Dispatch") if kind == "npu" else (_NAMES[kind][0],)
+    words = {"npu": ("NPU", "dispatch", "Dispatch"), "external": ("EXTERNAL", "external delegate")}.get(
+        kind, (_NAMES[kind][0],)
+    )
     refused = next((line for line in said.refused if any(word in line for word in words)), None)
     if refused:
         return refused
-    if applied and applied.how == "not":
-        return f"the model graph will not be executed by the {applied.delegate} delegate"
-    if took and took[0] == 0:
-        return "the delegate took no node"
     if kind == "xnnpack":
         return "" if took or applied or said.xnnpack_created else _silent("XNNPACK")
+    if applied and applied.how == "not":
+        return f"the model graph will not be executed by the {applied.delegate} delegate"
     if kind == "gpu" and said.gpu_kernels == 0:
         return "Created 0 GPU delegate kernels"
+    if took and took[0] == 0:
+        return "the delegate ran nothing of the model"
     if not took and not applied:
         return _silent("it")
     if (took and took[1] is not None and took[0] < took[1]) or (applied and applied.how == "partially"):
@@ -191,6 +200,8 @@ def _kind(settings: Settings) -> str:
 
 
 def _nodes(taken: int, nodes: int | None) -> str:
+    if nodes is None and not taken:
+        return "it took no node (0 %)"
     if nodes is None:
         return f"it took {taken} nodes of a number that is not told"
     return (
@@ -202,6 +213,6 @@ def _silent(what: str) -> str:
     return f"nothing on the console says that {what} took the model"
 
 
-def _not(settings: Settings, reason: str, nodes: str) -> DelegateFallback:
-    told = f"{reason.rstrip('.')}; {nodes}" if nodes else reason.rstrip(".")
-    return DelegateFallback(f"not a result of the delegate {settings.delegate}: {told}")
+def _not(settings: Settings, reason: str, took: tuple[int, int | None] | None) -> DelegateFallback:
+    told = reason.rstrip(".") + (f"; {_nodes(*took)}" if took else "")
+    return DelegateFallback(f"not a result of the delegate {settings.delegate}: {told}", *(took or ()))

@@ -138,7 +138,7 @@ class BenchmarkModelDevice:
                     raise
                 except DevicesError as error:
                     message = explain(visit.model, error, facts, plan)
-                    outcome = Failure(visit.model.name, visit.model.sha256, type(error).__name__, message)
+                    outcome = Failure.of(visit.model, error, message)
                 if visit.number not in failed:
                     yield outcome
                 if isinstance(outcome, Failure):

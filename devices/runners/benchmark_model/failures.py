@@ -38,7 +38,7 @@ _NOT_STARTED: Sequence[tuple[type[DevicesError], str]] = (
         WrongAbi,
         r"not executable: \S+ ELF file|exec format error|cannot execute binary file|wrong ELF class"
         r"|unexpected e_machine|is (?:32|64)-bit instead of|bad ELF magic"
-        r"|syntax error: .*[\"'][()][\"']?|only position independent executables",
+        r"|syntax error: .{0,300}[\"'][()][\"']?|only position independent executables",
     ),
     (
         LinkError,
@@ -61,20 +61,37 @@ _REASONS: Sequence[tuple[type[DevicesError], str]] = (
     ),
     (
         DelegateFallback,
+        # why the library of an external delegate is none, before what follows of it
+        r"Unable to load external delegate from"
+        r"|(?:Failed|Unable) to load .{0,300}(?:dlopen|cannot open shared)",
+    ),
+    (
+        DelegateFallback,
         r"Failed to apply (?:the )?(?:default )?\w+ delegate|Could not create \w+ delegate"
-        r"|acceleration is unsupported on this platform|will not be executed (?:by|w/) the delegate"
+        r"|acceleration is unsupported on this platform"
         r"|Failed to (?:create|initialize) (?:a |the )?dispatch|No usable Dispatch runtime"
         r"|accelerator could not be loaded|Failed to build program executable|Can not open OpenCL library"
         r"|No EGL error, but eglInitialize|Full delegation was required",
     ),
     (
         ModelRejected,
-        r"Didn't find op for builtin opcode|unresolved custom op|Regular TensorFlow ops are not supported"
+        r"Didn't find op for builtin opcode|unresolved custom op"
+        r"|(?:Regular TensorFlow ops|Select TensorFlow op\(s\).{0,300}) (?:are|is\(are\)) not supported"
         r"|Registration failed|failed to prepare|Failed to (?:mmap|load) (?:the )?model"
-        r"|identifier .* should be|Could not open .*\.tflite|not a valid Flatbuffer|is not a flatbuffer"
-        r"|Failed to initialize the interpreter|Failed to (?:allocate|resize) tensors|Failed to compile model"
+        r"|identifier .{0,300} should be|Could not open .{0,300}\.tflite"
+        r"|not a valid Flatbuffer|is not a flatbuffer"
         r"|Unsupported (?:type|data type)|Model provided has|Failed to get signature|No such signature",
     ),
+    (DelegateFallback, r"Node number \d{1,9} \(\w{0,100}Delegate\w{0,100}\) failed to invoke"),
+    (ModelRejected, r"Node number \d{1,9} \(.{1,300}?\) failed to invoke"),
+    # what comes of any of these
+    (
+        ModelRejected,
+        r"Failed to initialize the interpreter|Failed to (?:allocate|resize) tensors|Failed to compile model"
+        r"|Failed to invoke",
+    ),
+    # XNNPACK takes no part in many a model that the processor runs
+    (DelegateFallback, r"Though (?!XNNPACK)\w+ delegate.{0,300} will not be executed (?:by|w/) the delegate"),
 )
 _SIGNALS = re.compile(r"Fatal signal (\d{1,2}) \((SIG\w+)\)")
 _SAID_BY_SHELLS = {
@@ -85,6 +102,8 @@ _SAID_BY_SHELLS = {
     "Floating point exception": 8,
     "Killed": 9,
 }
+_NODE = re.compile(r"Node number \d{1,9} \(.{1,300}?\) failed to ")
+_KERNEL = re.compile(r"\S{1,200}\.(?:cc|cpp|h):\d{1,6} ")
 _UNTELLING = re.compile(r"|Benchmarking failed\.?|={3,}.*|\*\*\*.*|count=.*|\S{0,3}")
 
 
@@ -104,7 +123,10 @@ def failure(exit_code: int, stdout: str, stderr: str) -> DevicesError:
     signalled = _signal(exit_code, said)
     if found := _find(_REASONS, said):
         kind, line = found
-        return kind(f"{line} (benchmark_model ended with {ending(exit_code)})" if exit_code else line)
+        untaken = kind is DelegateFallback and "will not be executed" in line
+        told = f"{line.rstrip('.')}; it took no node (0 %)" if untaken else line
+        told = f"{told} (benchmark_model ended with {ending(exit_code)})" if exit_code else told
+        return DelegateFallback(told, 0) if untaken else kind(told)
     if exit_code == KILLED or signalled == 9:
         return OutOfMemory(
             "benchmark_model was killed, which is how the kernel ends a process when memory runs out"
@@ -127,14 +149,11 @@ def failure(exit_code: int, stdout: str, stderr: str) -> DevicesError:
 
 
 def _said(stdout: str, stderr: str) -> list[str]:
-    """Plain lines of both outputs, shortened; the middle of one that is too long is left out."""
+    """Plain lines of both outputs; the middle of an output that is too long is left out."""
     found: list[str] = []
     for text in (stdout, stderr):
         half = MOST_CHARACTERS // 2
-        told = [
-            line[:LINE_KEPT]
-            for line in lines(text if len(text) <= half else text[: half // 2] + text[-half // 2 :])
-        ]
+        told = list(lines(text if len(text) <= half else text[: half // 2] + text[-half // 2 :]))
         found += told if len(told) <= 2 * MOST_LINES else told[:MOST_LINES] + told[-MOST_LINES:]
     return found
 
@@ -142,13 +161,26 @@ def _said(stdout: str, stderr: str) -> list[str]:
 def _find(
     kinds: Iterable[tuple[type[DevicesError], str]], said: Sequence[str]
 ) -> tuple[type[DevicesError], str] | None:
-    """The first kind of which a line speaks, with the first such line."""
+    """The first kind of which a line speaks, with the first such line, shortened."""
     for kind, pattern in kinds:
         speaks = re.compile(pattern, re.IGNORECASE).search
-        for line in said:
-            if speaks(line):
-                return kind, line
+        for number, line in enumerate(said):
+            if found := speaks(line):
+                return kind, _shortened(_with_cause(said, number), found.end())
     return None
+
+
+def _with_cause(said: Sequence[str], number: int) -> str:
+    """A line; for one that only names a node with the line before it, in which the node's kernel says why."""
+    line, before = said[number], said[number - 1] if number else ""
+    return f"{before}; {line}" if _NODE.match(line) and _KERNEL.match(before) else line
+
+
+def _shortened(line: str, end: int) -> str:
+    """A line's beginning, or what leads to the end of what counts in it."""
+    if len(line) <= LINE_KEPT:
+        return line
+    return line[:LINE_KEPT] if end <= LINE_KEPT else f"... {line[:end][-LINE_KEPT:]}"
 
 
 def _signal(exit_code: int, said: Sequence[str]) -> int | None:
@@ -166,4 +198,4 @@ def _signal(exit_code: int, said: Sequence[str]) -> int | None:
 
 def _last(said: Sequence[str]) -> str:
     """The last line that may tell why."""
-    return next((line for line in reversed(said) if not _UNTELLING.fullmatch(line)), "")
+    return next((line for line in reversed(said) if not _UNTELLING.fullmatch(line)), "")[:LINE_KEPT]

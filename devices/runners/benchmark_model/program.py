@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from devices.errors import BadSettings, DeviceTrouble
+from devices.errors import BadSettings, DeadlineExceeded, DeviceTrouble
 from devices.runners.benchmark_model.command import Offers
 from devices.runners.benchmark_model.failures import failure
 from devices.transport import Transport
@@ -33,8 +33,12 @@ def ask(transport: Transport, path: str) -> Offers:
 
     Raises:
         DeviceTrouble: it does not run there, or is another program.
+        DeadlineExceeded: it gives no answer.
     """
-    said = transport.run([path, "--help"], timeout_s=ASK_S)
+    try:
+        said = transport.run([path, "--help"], timeout_s=ASK_S)
+    except DeadlineExceeded as error:
+        raise DeadlineExceeded(f"{NAME} --help gave no answer on the device within {ASK_S:.0f} s") from error
     stdout, stderr = (text.decode(errors="replace") for text in (said.stdout, said.stderr))
     try:
         return Offers.of_help(f"{stdout}\n{stderr}")

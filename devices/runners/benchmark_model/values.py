@@ -163,4 +163,5 @@ class Result:
             p5_ms=found.p5_ms,
             p95_ms=found.p95_ms,
             warmup_mean_ms=self.warmup.mean_ms if self.warmup else None,
+            initialisation_memory_bytes=self.init_memory_bytes,
         )

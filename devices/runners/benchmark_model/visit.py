@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from devices.errors import DevicesError, DeviceTrouble, ProfilerUnavailable
+from devices.errors import DeadlineExceeded, DevicesError, DeviceTrouble, ProfilerUnavailable
 from devices.measurement import Context, DeviceFacts, ModelFile, OperatorTime, Pass, Settings
 from devices.plan import Plan
 from devices.runners.benchmark_model.command import Offers, command
 from devices.runners.benchmark_model.console import parse
 from devices.runners.benchmark_model.delegates import fallback, share
 from devices.runners.benchmark_model.failures import failure
+from devices.runners.benchmark_model.program import NAME
 from devices.runners.benchmark_model.result_file import completed, read
 from devices.runners.benchmark_model.values import Result
 from devices.runners.program_loop import CoreState, Ended, ProgramLoop
@@ -86,8 +87,14 @@ class Visit:
             DeadlineExceeded: they did not within the plan's deadline.
             DevicesError: the shell did not go on.
         """
-        deadline = time.monotonic() + self.plan.deadline_s + GRACE_S
-        return [loop.wait(deadline - time.monotonic()) for _ in self._runs()]
+        begin = time.monotonic()
+        deadline = begin + self.plan.deadline_s + GRACE_S
+        try:
+            return [loop.wait(deadline - time.monotonic()) for _ in self._runs()]
+        except DeadlineExceeded as error:
+            raise DeadlineExceeded(
+                f"{NAME} did not end, and was stopped after {time.monotonic() - begin:.1f} s"
+            ) from error
 
     def outcome(self, ended: Sequence[Ended], facts: DeviceFacts, libraries: tuple[str, ...]) -> Pass:
         """The pass, out of the consoles of its programs.
@@ -166,7 +173,17 @@ class Visit:
         if not result.operators:
             raise ProfilerUnavailable("benchmark_model printed no operators, though it was asked to")
         return tuple(
-            OperatorTime(i, one.kind, one.delegated, one.total_ms) for i, one in enumerate(result.operators)
+            OperatorTime(
+                i,
+                one.kind,
+                one.delegated,
+                one.total_ms,
+                kind=one.kind,
+                name=one.name,
+                times_called=one.times_called,
+                total_ms=one.total_ms,
+            )
+            for i, one in enumerate(result.operators)
         )
 
 

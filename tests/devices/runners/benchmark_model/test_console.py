@@ -341,6 +341,67 @@ def test_nnapi_that_took_everything_and_then_did_not_run_it() -> None:
     assert "will not be executed" in str(found)
 
 
+NOT_BY = "Though {} delegate is explicitly applied, the model graph will not be executed by the delegate.\n"
+
+
+def test_a_model_that_xnnpack_takes_nothing_of_is_a_result_of_the_processor() -> None:
+    text = "INFO: XNNPACK delegate created.\n" + NOT_BY.format("XNNPACK") + console("2023-cmake-cpu")
+    result = parse(text)
+    assert fallback(result, Settings()) is None
+    assert share(result, Settings()) == (0, None)
+    assert fallback(result, Settings(delegate="cpu")) is None
+    told = parse(TAKEN.format(0, 31, "TfLiteXNNPackDelegate", 0) + text)
+    assert fallback(told, Settings()) is None
+    assert share(told, Settings()) == (0, 31)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Unconsumed cmdline flags: --use_xnnpack=true",
+        "Failed to apply XNNPACK delegate.",
+        "Could not create XNNPACK delegate: platform may not support delegate",
+    ],
+)
+def test_xnnpack_that_was_not_offered_the_model_has_no_result(said: str) -> None:
+    found = fallback(parse(f"{NOT_BY.format('XNNPACK')}{said}\n{console('2023-cmake-cpu')}"), Settings())
+    assert found is not None
+    assert said.removeprefix("Unconsumed cmdline flags: ").rstrip(".") in str(found)
+
+
+@pytest.mark.parametrize(
+    ("said", "delegate"),
+    [
+        (NOT_BY.format("GPU"), "gpu"),
+        ("Created 0 GPU delegate kernels.\n", "gpu"),
+        (NOT_BY.format("NNAPI"), "nnapi"),
+        (NOT_BY.format("EXTERNAL"), "external:libx.so"),
+    ],
+)
+def test_an_accelerator_that_took_nothing_says_so(said: str, delegate: str) -> None:
+    found = fallback(parse(said + console("2023-cmake-cpu")), Settings(delegate=delegate))
+    assert found is not None
+    assert str(found).endswith("; it took no node (0 %)")
+    assert (found.delegated_operators, found.total_operators) == (0, None)
+
+
+def test_a_fallback_tells_how_much_was_taken_as_figures() -> None:
+    found = fallback(parse(console("2026-oppo-gpu-54-of-559")), Settings(delegate="gpu"))
+    assert found is not None
+    assert (found.delegated_operators, found.total_operators) == (54, 559)
+    found = fallback(parse(console("2023-cmake-cpu")), Settings(delegate="gpu"))
+    assert found is not None
+    assert (found.delegated_operators, found.total_operators) == (None, None)
+
+
+def test_a_missing_library_of_an_external_delegate_is_the_reason() -> None:
+    why = 'dlopen failed: library "liby.so" not found'
+    said = f"INFO: Unable to load external delegate from : /w/libx.so ({why})\n"
+    found = fallback(parse(said + console("2023-cmake-cpu")), Settings(delegate="external:libx.so"))
+    assert found is not None
+    assert why in str(found)
+
+
 def test_nnapi_on_its_reference_only_is_the_cpu() -> None:
     text = console("2023-cmake-cpu") + TAKEN.format(31, 31, "TfLiteNnapiDelegate", 0)
     asked = Settings(delegate="nnapi")

@@ -102,6 +102,7 @@ def test_a_pass_is_complete(device: BenchmarkModelDevice, small: ModelFile) -> N
     assert summary.median_ms is not None
     assert 0.01 < summary.min_ms <= summary.median_ms <= summary.max_ms < 1000
     assert summary.warmup_mean_ms is not None
+    assert summary.initialisation_memory_bytes is not None
     assert found.first_inference_ms is not None
     assert found.initialisation_ms is not None
     assert 0 < found.initialisation_ms < 1000
@@ -139,6 +140,8 @@ def test_operators_come_from_a_run_of_their_own(device: BenchmarkModelDevice, ne
     assert found.operators
     assert [row.index for row in found.operators] == list(range(len(found.operators)))
     assert all(row.mean_ms >= 0 and row.label for row in found.operators)
+    assert all(row.kind and row.name and row.times_called == 1 for row in found.operators)
+    assert [row.total_ms for row in found.operators] == [row.mean_ms for row in found.operators]
     assert found.summary is not None
     total = sum(row.mean_ms for row in found.operators)
     assert 0.3 < total / found.summary.mean_ms < 3
@@ -190,6 +193,8 @@ def test_a_delegate_that_did_not_run_is_no_result(
         device = on_phone(other, theirs, Settings(delegate="gpu"))
         (failure,) = failures(device.stream([tiny], QUICK))
         assert (failure.error, failure.code) == ("DelegateFallback", "DELEGATE_FALLBACK")
+        assert failure.delegated_operators == 0
+        assert "it took no node (0 %)" in failure.message
         theirs.close()
 
 
@@ -330,7 +335,11 @@ def test_a_hang_costs_its_model_and_no_other(
     assert time.monotonic() - begin < 20
     (failure,) = failures(iter(found))
     assert (failure.model, failure.error) == ("m3", "DeadlineExceeded")
-    assert failure.message.startswith("m3 was not measured within its deadline of 1 s")
+    assert re.fullmatch(
+        r"m3 was not measured within its deadline of 1 s: benchmark_model did not end, and was stopped after "
+        r"\d+\.\d s",
+        failure.message,
+    )
     kept = [(each.model, each.index) for each in found if isinstance(each, Pass)]
     assert sorted(kept) == sorted((f"m{i}", index) for i in (0, 1, 2, 4, 5) for index in range(3))
 

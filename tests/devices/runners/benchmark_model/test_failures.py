@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,6 +105,75 @@ def test_the_message_is_the_line_that_tells_why() -> None:
     assert "exit code 1" in str(found)
     found = failure(1, "STARTING!\nERROR: something new\n\nBenchmarking failed.\n", "")
     assert str(found) == "benchmark_model ended with exit code 1: something new"
+
+
+SELECT = (
+    "ERROR: Select TensorFlow op(s), included in the given model, is(are) not supported by this interpreter. "
+    "Make sure you apply/link the Flex delegate before inference. For the Android, it can be resolved by "
+    'adding "org.tensorflow:tensorflow-lite-select-tf-ops" dependency. See instructions: '
+    "https://www.tensorflow.org/lite/guide/ops_select"
+)
+INVOKED = "ERROR: Node number 3 (GATHER) failed to invoke."
+NOT_BY_XNNPACK = (
+    "INFO: Though XNNPACK delegate is explicitly applied, "
+    "the model graph will not be executed by the delegate."
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "says"),
+    [
+        (
+            f"{SELECT}\nERROR: Node number 0 (FlexMatrixInverse) failed to prepare.\n"
+            "Failed to allocate tensors!",
+            "ModelRejected",
+            "Select TensorFlow op(s), included in the given model",
+        ),
+        (
+            f"ERROR: {'x' * 400} {SELECT}\nFailed to allocate tensors!",
+            "ModelRejected",
+            "is(are) not supported",
+        ),
+        (f"{INVOKED}\nFailed to invoke!", "ModelRejected", "Node number 3 (GATHER) failed to invoke."),
+        (
+            f"ERROR: tensorflow/lite/kernels/gather.cc:158 gather index out of bounds\n{INVOKED}\n",
+            "ModelRejected",
+            "gather index out of bounds; Node number 3 (GATHER) failed to invoke.",
+        ),
+        (f"Failed to allocate tensors!\n{INVOKED}", "ModelRejected", "Node number 3"),
+        (f"{NOT_BY_XNNPACK}\n{INVOKED}\nFailed to invoke!", "ModelRejected", "Node number 3"),
+        (
+            "ERROR: Node number 3 (TfLiteGpuDelegateV2) failed to invoke.",
+            "DelegateFallback",
+            "TfLiteGpuDelegateV2",
+        ),
+        (
+            'Unable to load external delegate from : dlopen failed: library "/w/libx.so" not found\n'
+            "Failed to create the EXTERNAL delegate.\nFailed to apply EXTERNAL delegate.",
+            "DelegateFallback",
+            'dlopen failed: library "/w/libx.so" not found',
+        ),
+        (
+            f"{NOT_BY_XNNPACK.replace('XNNPACK', 'GPU')}",
+            "DelegateFallback",
+            "by the delegate; it took no node (0 %)",
+        ),
+    ],
+)
+def test_the_line_that_tells_the_reason_is_found(said: str, error: str, says: str) -> None:
+    found = failure(1, f"STARTING!\n{said}\nBenchmarking failed.\n", "")
+    assert type(found) is getattr(errors, error)
+    assert says in str(found)
+    assert "exit code 1" in str(found)
+    taken = 0 if "took no node" in says else None
+    assert getattr(found, "delegated_operators", None) == taken
+
+
+def test_long_lines_are_searched_in_little_time() -> None:
+    began = time.process_time()
+    for words in ("identifier ", "Failed to load ", "Select TensorFlow op(s)", "Though GPU delegate "):
+        failure(1, "STARTING!\n" + (words * 1000 + "\n") * 100, "")
+    assert time.process_time() - began < 10
 
 
 def test_a_model_whose_names_speak_of_trouble_is_not_in_trouble_for_them() -> None:
