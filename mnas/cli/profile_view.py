@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from latency_tables.tflite import Description, TensorInfo
 
 
+#: characters of an operator's name that a table has room for
+NAME_SHOWN = 60
+
+
 def show(measurement: Measurement, description: Description) -> None:
     """One measurement in full, with its operators if they were asked for."""
     grid = Table.grid(padding=(0, 2))
@@ -152,19 +156,27 @@ def _rows(measurement: Measurement, description: Description) -> list[tuple[str,
 def _show_operators(operators: Sequence[OperatorTime], latency_ms: float) -> None:
     total_ms = sum(row.mean_ms for row in operators)
     share = f", {total_ms / latency_ms:.1%} of the latency" if latency_ms else ""
+    named = any(row.name for row in operators)
     print_table(
         f"Operators by time: {figure(total_ms)} ms in all{share}",
-        ("operator", "position", "ms", "share"),
+        ("operator", *(["name"] if named else []), "position", "ms", "share"),
         (
             (
                 row.label if row.delegated else f"{row.label} (not delegated)",
+                *([_end(row.name or "-")] if named else []),
                 row.index,
                 f"{row.mean_ms:.3f}",
                 f"{row.mean_ms / total_ms:.1%}" if total_ms else "-",
             )
             for row in sorted(operators, key=lambda row: -row.mean_ms)
         ),
+        texts=2 if named else 1,
     )
+
+
+def _end(name: str) -> str:
+    """A name's end, which tells it from its neighbours'."""
+    return name if len(name) <= NAME_SHOWN else f"...{name[3 - NAME_SHOWN :]}"
 
 
 def _print_tensor(tensor: TensorInfo) -> str:

@@ -174,6 +174,21 @@ def test_the_json_of_several_holds_every_measurement_in_order(run: Run, place: P
     assert local["fences"] == []
 
 
+def test_the_operators_of_a_phone_have_names(run: Run, place: Place) -> None:
+    network = place.folder / "two.tflite"
+    network.write_bytes(_network())
+    told = json.loads(run(network, "-d", "pixel", *QUICK, "--per-op", "--json", "-q").out)
+    exact(told)
+    rows = told["per_operator"]
+    assert [row["kind"] for row in rows] == ["CONV_2D", "CONV_2D"]
+    assert all(row["times_called"] == 1 and row["total_ms"] == row["mean_ms"] for row in rows)
+    assert len({row["name"] for row in rows}) == 2
+    shown = run(network, "-d", "pixel", *QUICK, "--per-op", "-q")
+    assert (shown.code, shown.err) == (0, "")
+    assert all(row["name"] in shown.out for row in rows)
+    assert max(map(len, shown.out.splitlines())) <= 80
+
+
 @pytest.mark.parametrize("device", ["pixel", "pi"])
 def test_one_model_on_one_device_is_told_in_full(run: Run, place: Place, device: str) -> None:
     ended = run(place.models[0], "-d", device, *QUICK, "--json")

@@ -38,7 +38,7 @@ def ask(transport: Transport, path: str) -> Offers:
     try:
         said = transport.run([path, "--help"], timeout_s=ASK_S)
     except DeadlineExceeded as error:
-        raise DeadlineExceeded(f"{NAME} --help gave no answer on the device within {ASK_S:.0f} s") from error
+        raise DeadlineExceeded(f"{NAME} --help gave no answer on the device within {ASK_S:g} s") from error
     stdout, stderr = (text.decode(errors="replace") for text in (said.stdout, said.stderr))
     try:
         return Offers.of_help(f"{stdout}\n{stderr}")

@@ -15,11 +15,11 @@ import pytest
 
 from devices.adb import direct_tcp
 from devices.emulator import BENCHMARK_MODEL, EmulatedPhone, Fault
-from devices.errors import BadSettings, LinkLost, RuntimeMissing, TransientError
+from devices.errors import BadSettings, DeadlineExceeded, LinkLost, RuntimeMissing, TransientError
 from devices.facts import MachineFacts, machine
 from devices.measurement import Failure, ModelFile, Pass, Settings, gather
 from devices.plan import Plan
-from devices.runners.benchmark_model import visit
+from devices.runners.benchmark_model import program, visit
 from devices.runners.benchmark_model.device import BenchmarkModelDevice
 from devices.runners.benchmark_model.program import version_file
 from devices.staging import Staging
@@ -303,10 +303,12 @@ def local(tmp_path: Path) -> Iterator[Callable[..., BenchmarkModelDevice]]:
     transport = Through([])
     before = psutil.Process().children(recursive=True)
 
-    def make(script: str, flags: str = "graph num_runs use_xnnpack result_file_path") -> BenchmarkModelDevice:
+    def make(
+        script: str, flags: str = "graph num_runs use_xnnpack result_file_path", helping: str = ""
+    ) -> BenchmarkModelDevice:
         offered = "\n".join(f"--{flag}=x" for flag in flags.split())
         content = f"""#!/bin/sh
-for a; do case $a in --help) echo '{offered}'; exit 1;; --graph=*) graph=${{a#*=}};; esac; done
+for a; do case $a in --help) {helping} echo '{offered}'; exit 1;; --graph=*) graph=${{a#*=}};; esac; done
 {script}
 """.encode()
         Staging(transport, str(tmp_path)).keep("bin", "benchmark_model", content, executable=True)
@@ -342,6 +344,15 @@ def test_a_hang_costs_its_model_and_no_other(
     )
     kept = [(each.model, each.index) for each in found if isinstance(each, Pass)]
     assert sorted(kept) == sorted((f"m{i}", index) for i in (0, 1, 2, 4, 5) for index in range(3))
+
+
+def test_a_program_that_hangs_when_it_is_asked_what_it_offers(
+    local: Callable[..., BenchmarkModelDevice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "ASK_S", 0.5)
+    device = local(GOOD, helping="sleep 1000;")
+    with pytest.raises(DeadlineExceeded, match=r"benchmark_model --help gave no answer .* within 0\.5 s"):
+        next(device.stream(models(1), QUICK))
 
 
 def test_every_model_may_hang(
