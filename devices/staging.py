@@ -52,7 +52,8 @@ _UNPACK = _HERE + (
     'trap \'rm -rf "../$3.d" "../$3.tar"\' EXIT; '
     'mkdir "$3.d" && cd "$3.d" || exit 3; '
     'tar -xf "../$3.tar"; case $? in 0) ;; 127) exit 127;; *) df -Pk . | tail -n 1; exit 4;; esac; '
-    "xargs $sum <names >got && cmp -s got $sum || exit 4; mv -f -- *.tflite .. || exit 3"
+    "xargs $sum <names >got && cmp -s got $sum || exit 4; "
+    "xargs touch -c <names; mv -f -- *.tflite .. && cat got || exit 3"
 )
 _ACCEPT = _HERE + (
     'trap \'rm -f "$3"\' EXIT; s=$($sum "$3") || exit 3; '
@@ -131,8 +132,9 @@ class Staging:
                 archives = list(split(missing))
                 sizes = [sum(blocks(len(content)) for content in part.values()) for part in archives]
                 self._make_room(sum(sizes) + max(sizes), free_bytes, frozenset(wanted))
-                for part in archives:
-                    self._send(part)
+                arrived = {name for part in archives for name in self._send(part)}
+                if all(f"{key}.tflite" in arrived for key in missing):
+                    return {key: self.path(key) for key in wanted}
         raise LinkLost(_damaged(f"{len(missing)} of {len(wanted)} models"))
 
     def keep(self, folder: str, name: str, content: bytes, executable: bool = False) -> str:
@@ -258,10 +260,8 @@ class Staging:
         size_bytes = sum(map(len, files.values()))
         names = "".join(f"{name}\n" for name in files)
         first, *lines = self._run(_LOOK, place, stdin=names.encode(), size_bytes=size_bytes).split("\n")
-        found = [match for match in map(_SUM.fullmatch, lines) if match]
-        held = {match[2] for match in found if match[2] in files and match[1] in digests(files[match[2]])}
         space = _SPACE.fullmatch(first)
-        return held, int(space[1]) * 1024 if space else None
+        return _unchanged(lines, files), int(space[1]) * 1024 if space else None
 
     def _make_room(self, needed_bytes: int, free_bytes: int | None, spare: frozenset[str]) -> None:
         """See that there is room, if need be by removing what earlier jobs left: programs last, if at all."""
@@ -278,14 +278,16 @@ class Staging:
         if free_bytes is not None and free_bytes < needed_bytes:
             raise NoSpace(self._full(needed_bytes, free_bytes))
 
-    def _send(self, files: Mapping[str, bytes]) -> None:
-        """Send models in one archive and unpack it. Whether they arrived well is seen afterwards."""
+    def _send(self, models: Mapping[str, bytes]) -> set[str]:
+        """Send models in one archive and unpack it; the names of those that arrived as they were."""
         token = f".{secrets.token_hex(8)}"
-        content = archive(files)
+        content = archive(models)
         self._push(content, f"models/{token}.tar")
-        space = _SPACE.match(self._run(_UNPACK, "models", token, size_bytes=len(content)))
+        said = self._run(_UNPACK, "models", token, size_bytes=len(content))
+        space = _SPACE.match(said)
         if space and int(space[1]) * 1024 < FULL_BYTES:  # tar has failed, and not all of them say why
             raise NoSpace(self._full(len(content), int(space[1]) * 1024))
+        return _unchanged(said.splitlines(), {f"{key}.tflite": content for key, content in models.items()})
 
     def _push(self, content: bytes, place: str) -> None:
         try:
@@ -322,6 +324,12 @@ class Staging:
             f"the device's storage is full: {needed_bytes / 1e6:.1f} MB are needed in {self.work}, "
             f"{free_bytes / 1e6:.1f} MB are free; remove something there"
         )
+
+
+def _unchanged(lines: Sequence[str], files: Mapping[str, bytes]) -> set[str]:
+    """The files whose sums are, of all that a device printed, those of their contents."""
+    found = [match for match in map(_SUM.fullmatch, lines) if match]
+    return {match[2] for match in found if match[2] in files and match[1] in digests(files[match[2]])}
 
 
 def _damaged(what: str) -> str:

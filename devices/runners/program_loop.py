@@ -22,13 +22,15 @@ from devices.transport import Channel, Transport
 
 #: most that comes back of a program, as base64
 OUTPUT_BYTES = 4_000_000
-START_S = 30.0
+START_S = SEND_S = 30.0
 END_S = 5.0
 SAID = 300
 
 # Runs the lines of standard input. What a program prints, how it ended, the state of the cores then, and the
-# file that it may have written come as base64, so that nothing in them can be taken for ours. Only base64 and
-# rm are other programs, for each start of one counts, and nothing is written, for the storage may be full.
+# file that it may have written come as one piece of base64, so that nothing in them can be taken for the end.
+# The first line is a secret, which parts the piece: a program can read our arguments, but not our variables.
+# Only base64 (once, in long lines) and cat (which mksh has itself) are other programs, for each start of one
+# counts, and nothing is written, for the storage may be full.
 # When memory runs out, the kernel shall end these and not the phone's: what adbd starts is spared otherwise.
 _SCRIPT = """
 mark=$1 work=$2
@@ -39,16 +41,19 @@ rm -f result.*
 allowed=
 while read -r key value; do [ "$key" != Cpus_allowed_list: ] || allowed=$value; done </proc/self/status
 told() { value=; [ ! -r "$1" ] || read -r value <"$1"; line="$line ${value:--}"; }
+wide=
+! base64 -w 4000 </dev/null >/dev/null 2>&1 || wide='-w 4000'
 read -r uptime rest </proc/uptime
 echo "$mark ready $allowed up $uptime"
 number=0
+IFS= read -r secret
 while IFS= read -r line; do
   result=result.$mark.$((number += 1))
   {
     read -r uptime rest </proc/uptime
     eval "$line"
     echo "
-$mark ended $? up $uptime"
+$secret ended $? up $uptime"
     for cpu; do
       line=core
       for name in scaling_governor scaling_cur_freq scaling_max_freq cpuinfo_max_freq; do
@@ -56,8 +61,9 @@ $mark ended $? up $uptime"
       done
       echo "$line"
     done
-  } </dev/null 2>&1 | base64
-  [ ! -s "$result" ] || { echo "$mark result"; base64 <"$result"; }
+    echo "$secret result"
+    [ ! -s "$result" ] || cat "$result"
+  } </dev/null 2>&1 | base64 $wide
   echo "$mark end"
 done
 rm -f result.*
@@ -109,8 +115,10 @@ class ProgramLoop:
             DeviceTrouble: it does not start.
         """
         self._mark = f"mnas{secrets.token_hex(8)}"
+        self._secret = secrets.token_hex(8)
         self._work = work
         self._sent = 0
+        self._waiting = f"{self._secret}\n".encode()
         arguments = [self._mark, work, *map(str, cpus or ())]
         pin = [] if cpus is None else ["taskset", f"{sum(1 << cpu for cpu in set(cpus)):x}"]
         self.alive = True
@@ -126,17 +134,13 @@ class ProgramLoop:
         """Where the program that is sent next may write a file that comes back with its output."""
         return f"{self._work}/result.{self._mark}.{self._sent + 1}"
 
-    def send(self, command: Sequence[str], timeout_s: float = 30.0) -> None:
-        """Run a command after those sent before."""
+    def send(self, command: Sequence[str]) -> None:
+        """Run a command after those sent before. It goes there with the others by the next `wait`."""
         line = shlex.join(command)
         if "\n" in line or "\0" in line:
             raise BadSettings(f"a command of several lines cannot be run: {command!r}")
         self._sent += 1
-        try:
-            self._channel.write(line.encode() + b"\n", timeout_s)
-        except BaseException:
-            self.kill()
-            raise
+        self._waiting += line.encode() + b"\n"
 
     def wait(self, deadline_s: float) -> Ended:
         """How the next of the programs sent ended.
@@ -147,7 +151,10 @@ class ProgramLoop:
             UnreadableOutput: what came is not what was asked for, or too much.
         """
         try:
-            return self._parse(*self._receive(time.monotonic() + deadline_s))
+            waiting, self._waiting = self._waiting, b""
+            if waiting:
+                self._channel.write(waiting, SEND_S)
+            return self._parse(self._receive(time.monotonic() + deadline_s))
         except BaseException:
             self.kill()
             raise
@@ -173,10 +180,10 @@ class ProgramLoop:
         if cpus is not None and allowed and allowed < set(cpus):
             raise BadSettings(f"of cores {list(cpus)} only {sorted(allowed)} can be used on the device now")
 
-    def _receive(self, deadline: float) -> tuple[bytes, bytes]:
-        """(what was printed, the file) of the next program."""
-        result, end = f"{self._mark} result".encode(), f"{self._mark} end".encode()
-        parts: list[list[bytes]] = [[]]
+    def _receive(self, deadline: float) -> bytes:
+        """All that comes of the next program."""
+        end = f"{self._mark} end".encode()
+        lines: list[bytes] = []
         size = 0
         while (line := self._channel.read_line(max(0.0, deadline - time.monotonic()))) != end:
             if not line:
@@ -185,21 +192,19 @@ class ProgramLoop:
                     f"the shell that runs programs on the device ended with {ending(code)}"
                     + (f"; its last line: {said}" if said else "")
                 )
-            if line == result and len(parts) == 1:
-                parts.append([])
-            else:
-                parts[-1].append(line)
+            lines.append(line)
             size += len(line)
             if size > OUTPUT_BYTES:
                 raise UnreadableOutput(f"a program's output is larger than {OUTPUT_BYTES / 1e6:g} MB")
-        console, file = (_decoded(part) for part in [*parts, []][:2])
-        return console, file
+        return _decoded(lines)
 
-    def _parse(self, output: bytes, result: bytes) -> Ended:
-        console, found, told = output.rpartition(b"\n" + self._mark.encode() + b" ended ")
+    def _parse(self, came: bytes) -> Ended:
+        secret = self._secret.encode()
+        output, whole, result = came.partition(b"\n" + secret + b" result\n")
+        console, found, told = output.partition(b"\n" + secret + b" ended ")
         first, *cores = told.decode(errors="replace").splitlines() or [""]
         code, _, uptime = first.partition(" up ")
-        if not found or not re.fullmatch(r"\d{1,3}", code):
+        if not found or not whole or not re.fullmatch(r"\d{1,3}", code):
             raise UnreadableOutput("a program's output came without its end")
         return Ended(
             exit_code=int(code),

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
 from devices.errors import BadSettings, DevicesError, RuntimeMissing, TransientError
@@ -124,8 +125,8 @@ class BenchmarkModelDevice:
         loop: ProgramLoop | None = None
         try:
             while True:
-                while len(ahead) < AHEAD and (visit := next(to_come, None)):
-                    ahead.append(visit)
+                if len(ahead) <= AHEAD // 2:  # several commands go there together
+                    ahead.extend(islice(to_come, AHEAD - len(ahead)))
                 if not ahead:
                     return
                 loop = loop or ProgramLoop(self._transport, self._staging.work, self._cpus)
