@@ -91,7 +91,7 @@ def glance(entry: Entry) -> Glance:
         try:
             work = work_folder(transport, entry)
             found = machine(survey(transport, work))
-            busy = busy or holder(transport, work)
+            busy = busy or holder(transport)
         finally:
             transport.close()
     except DevicesError as error:
@@ -153,7 +153,7 @@ def examine(
             return Diagnosis(entry, None, unreachable(entry, error))
         clock_s = time.time()
         facts = machine(asked)
-        found = [*_reached(entry, answered_s), *_guarded(partial(_use, entry, transport, work), "in use")]
+        found = [*_reached(entry, answered_s), *_guarded(partial(_use, entry, transport), "in use")]
         found += [*checks(entry, facts, state(asked), clock_s)]
         found += _guarded(partial(_runtime, entry, transport, work), "runtime")
     finally:
@@ -195,10 +195,10 @@ def _reached(entry: Entry, answered_s: float) -> list[Check]:
     return found
 
 
-def _use(entry: Entry, transport: Transport, work: str) -> list[Check]:
+def _use(entry: Entry, transport: Transport) -> list[Check]:
     if entry.place.scheme == "local":  # its jobs take turns burst by burst
         return []
-    found = host_holder(entry.address) or holder(transport, work)
+    found = host_holder(entry.address) or holder(transport)
     if found is None:
         return [Check("in use", "ok", "by nobody")]
     return [Check("in use", "warning", f"by {found}", "wait for it: --wait SECONDS does")]

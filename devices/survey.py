@@ -145,6 +145,8 @@ file cpuinfo "$root/proc/cpuinfo"
 file meminfo "$root/proc/meminfo"
 file model "$root/proc/device-tree/model"
 file compatible "$root/proc/device-tree/compatible"
+file serial "$root/proc/device-tree/serial-number"
+file machine_id "$root/etc/machine-id"
 file os_release "$root/etc/os-release"
 file nv_tegra_release "$root/etc/nv_tegra_release"
 mark capacity

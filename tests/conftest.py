@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -15,6 +16,14 @@ MAY_SKIP = frozenset({"hardware", "arm64", "gp"})
 # a shared machine stalls now and then: time limits belong to pytest-timeout; fixed examples make runs repeat
 hypothesis.settings.register_profile("mnas", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis.settings.load_profile("mnas")
+
+
+@pytest.fixture(autouse=True)
+def _devices_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases on this machine as a device are no other test's and no real job's. Phones have their own."""
+    base: Path = tmp_path_factory.getbasetemp() / "leases" / os.urandom(8).hex()
+    base.mkdir(parents=True)
+    monkeypatch.setattr("devices.bench.place.BASES", ("/data/local/tmp", str(base)))
 
 
 @pytest.hookimpl(wrapper=True)

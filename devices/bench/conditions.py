@@ -15,7 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devices.bench.place import own_folder
-from devices.bench.restore import DONE_KEPT, DONE_NAME, SCRIPT_NAME, Before, restore_script, write_script
+from devices.bench.restore import (
+    DONE_KEPT,
+    DONE_NAME,
+    RECORD,
+    SCRIPT_NAME,
+    Before,
+    restore_script,
+    write_script,
+)
 from devices.bench.wanted import Plan, Wanted, found, plan_for
 from devices.errors import BadSettings, DeviceTrouble, TransientError
 from devices.facts import DeviceState, machine, state
@@ -49,6 +57,10 @@ class _Kept:
     before: Before
     record: str
     identity: str | None = None
+
+    def __post_init__(self) -> None:
+        if not RECORD.fullmatch(self.record):
+            raise BadSettings(f"{self.record!r} is no record of a change")
 
 
 class Conditions:
@@ -123,8 +135,10 @@ class Conditions:
         Raises:
             DeviceTrouble: the device cannot be reached.
         """
-        script = ["test", "-f", f"{self._work}/{SCRIPT_NAME}"]
-        return self._memory.exists() or self._transport.run(script, timeout_s=SET_S).ok
+        if self._memory.exists():
+            return True
+        folder, _ = own_folder(self._transport, self._address, make=False)
+        return self._transport.run(["test", "-f", f"{folder}/{SCRIPT_NAME}"], timeout_s=SET_S).ok
 
     def restore_leftover(self) -> tuple[str, ...]:
         """Put back what an earlier job left, as it does when the device was restarted.

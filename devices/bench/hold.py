@@ -6,10 +6,13 @@ from collections.abc import Callable
 
 from devices.bench.conditions import Conditions
 from devices.bench.lease import EXPIRY_S, Lease
-from devices.bench.retry import prompt
+from devices.bench.retry import prompt, retry
 from devices.bench.wanted import Wanted
 from devices.errors import LeaseLost, TransientError
 from devices.transport import Transport
+
+#: how long a link that breaks meanwhile may take to come back; after that the device puts itself back
+PUT_BACK_S = 4.0
 
 
 class Hold:
@@ -77,13 +80,12 @@ class Hold:
             return
         self._has_lease = self._is_set = False
         try:
-            try:
-                self._put_back()
-            except TransientError as error:
-                self._on_event(f"{self._address}: {error}; putting it back once more")
-                self._put_back()
+            retry(self._put_back, PUT_BACK_S, self._tell)
         finally:
             self._lease.release()  # the device itself puts back what is left, before it is free
+
+    def _tell(self, error: TransientError, _: float) -> None:
+        self._on_event(f"{self._address}: {error}; putting it back once more")
 
     def _put_back(self) -> None:
         self._lease.verify()

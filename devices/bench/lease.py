@@ -1,23 +1,23 @@
 """One job per device: the host's lock and a lease on the device itself. Knows nothing of what the job does.
 
 On one host a lock that the system frees decides. Across hosts a lease on the device does, judged by the
-device's own clock: it ends 30 s after the holder's last heartbeat. A guard process on the device then ends
+device's own clock: it ends 30 s after the holder's last heartbeat, or at once where a job of this very host
+left it and has ended. A guard process on the device then ends
 what the job left running there and puts its settings back. `lease.sh`, which runs there, says why no two hold
 it at once.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 
 from devices.bench.holder import Holder, host_holder, lock_file
+from devices.bench.place import SCRIPT, SCRIPT_NAME, bases, own_folder, told
 from devices.bench.retry import prompt
 from devices.errors import DeviceBusy, DeviceTrouble, LeaseLost, LinkLost, NoSpace
 from devices.lock import held
@@ -26,8 +26,6 @@ from devices.transport import Transport
 
 __all__ = ["Holder", "Lease", "holder", "host_holder"]
 
-SCRIPT = Path(__file__).with_name("lease.sh").read_bytes()
-SCRIPT_NAME = f"lease-{hashlib.sha256(SCRIPT).hexdigest()[:12]}.sh"
 EXPIRY_S = 30.0
 #: heartbeats, and looks of the guard, within the time after which a lease ends
 BEATS, LOOKS = 6, 15
@@ -38,25 +36,24 @@ CLEANING_S = 65.0
 COMMAND_S, BEAT_S = 20.0, 10.0
 #: releasing puts back what was set, where that is still to be done
 RELEASE_S = 40.0
-SAID_KEPT = 300
 
 Event = Callable[[str], None]
 
 
-def holder(transport: Transport, work: str) -> Holder | None:
+def holder(transport: Transport) -> Holder | None:
     """Which job of any host has a device, or None. Leaves nothing on the device.
 
     Raises:
         DeviceTrouble: it cannot be reached, or gives no answer that makes sense.
     """
-    command = ["sh", "-s", "show", f"{work}/lease"]
+    command = ["sh", "-s", "show", bases()]
     said = transport.run(command, stdin=SCRIPT, timeout_s=COMMAND_S)
     lines = said.stdout.decode(errors="replace").splitlines()
     if lines and lines[0].startswith("busy "):
         return Holder.parse(lines[1] if len(lines) > 1 else "")
     if lines == ["free"]:
         return None
-    raise DeviceTrouble(f"who has the device cannot be told: {one_line(_told(said.stdout, said.stderr))}")
+    raise DeviceTrouble(f"who has the device cannot be told: {one_line(told(said.stdout, said.stderr))}")
 
 
 class Lease:
@@ -76,14 +73,14 @@ class Lease:
 
         Args:
             transport: the way to the device.
-            work: the work folder there.
+            work: the work folder there, made with the first lease; the lease itself does not lie in it.
             address: the device's name in messages and for this host's lock.
             tag: of the processes that the guard ends when this host falls silent.
             expiry_s: how long after its last heartbeat the lease ends.
             on_event: told in a sentence what is waited for.
         """
         self._transport = transport
-        self._folder = f"{work}/lease"
+        self._folder = ""
         self._work = work
         self._address = address
         self._tag = tag
@@ -205,14 +202,9 @@ class Lease:
         with self._one_beat:
             self._token = self._token or f"t{secrets.token_hex(8)}"  # the same until an answer came
             began = time.monotonic()
-            said = self._ask(
-                "claim",
-                self._token,
-                str(round(self._expiry_s * 100)),
-                self._tag,
-                self._holder.to_json(),
-                self._poll,
-            )
+            said = self._asked_for()
+            if (dead := _ended(said)) is not None:
+                said = self._asked_for(dead)
             word, _, rest = said.partition(" ")
             if word == "claimed" and re.fullmatch("[0-9]{1,9}", rest):
                 self._fence, self._lost, self._beat_began = int(rest), None, began
@@ -220,13 +212,17 @@ class Lease:
             self._token = ""
             first, _, owner = rest.partition("\n")
             found = Holder.parse(owner)
-            if word == "busy" and (first.endswith(" guard") or found.is_gone):
+            if word == "busy" and (first.split()[1:2] == ["guard"] or found.is_gone):
                 raise _Cleaning(f"{self._address} is being cleaned up after {found}, which fell silent")
             if word == "busy":
                 raise DeviceBusy(f"{self._address} is in use by {found}")
             if word == "lost":  # a claim whose answer never came, and that nothing followed in time
                 raise _Cleaning(f"{self._address}: an earlier claim of this job ran out")
             raise DeviceTrouble(f"{self._address}: no lease could be had: {one_line(said)}")
+
+    def _asked_for(self, dead: str = "") -> str:
+        expiry = str(round(self._expiry_s * 100))
+        return self._ask("claim", self._token, expiry, self._tag, self._holder.to_json(), self._poll, dead)
 
     def _wait(self, take: Callable[[], None], deadline: float) -> None:
         """Take something that another job may have, again and again until the deadline."""
@@ -255,40 +251,43 @@ class Lease:
                 continue  # the link may come back in time
 
     def _install(self) -> None:
-        """Put the script there, and see that it arrived as it was sent."""
-        path = f"{self._folder}/{SCRIPT_NAME}"
-        make = 'mkdir -p "$1" && chmod 700 "$1" "$2" && if [ -f "$3" ]; then cat "$3"; fi'
-        there = self._transport.run(
-            ["sh", "-c", make, "mnas", self._folder, self._work, path], timeout_s=COMMAND_S
+        """Make the folders, put the script there, and see that it arrived as it was sent."""
+        made = self._transport.run(
+            ["sh", "-c", 'mkdir -p "$1" && chmod 700 "$1"', "mnas", self._work], timeout_s=COMMAND_S
         )
-        if not there.ok:
-            raise self._unusable(there.stdout, there.stderr)
-        if there.stdout == SCRIPT:
+        if not made.ok:
+            raise self._unusable(self._work, made.stdout, made.stderr)
+        self._folder, there = own_folder(self._transport, self._address, make=True)
+        if there == SCRIPT:
             return
+        path = f"{self._folder}/{SCRIPT_NAME}"
         self._transport.push(SCRIPT, path, COMMAND_S)
         if self._transport.run(["cat", path], timeout_s=COMMAND_S).stdout != SCRIPT:
             raise LinkLost(f"{self._address}: {path} arrived changed")
 
     def _ask(self, verb: str, *arguments: str, timeout_s: float = COMMAND_S) -> str:
         script = f"{self._folder}/{SCRIPT_NAME}"
-        command = ["sh", script, verb, self._folder, *arguments]
+        command = ["sh", script, verb, bases(), *arguments]
         with prompt(self._address):
             said = self._transport.run(command, timeout_s=timeout_s)
         if said.exit_code > 128:
             raise LinkLost(f"{self._address}: the lease's command was ended from outside")
         if not said.ok:
-            raise self._unusable(said.stdout, said.stderr)
+            raise self._unusable(self._folder, said.stdout, said.stderr)
         return said.stdout.decode(errors="replace").strip()
 
-    def _unusable(self, stdout: bytes, stderr: bytes) -> DeviceTrouble:
-        why = one_line(_told(stdout, stderr)) or "no reason was given"
+    def _unusable(self, folder: str, stdout: bytes, stderr: bytes) -> DeviceTrouble:
+        why = one_line(told(stdout, stderr)) or "no reason was given"
         kind = NoSpace if "No space left" in why else DeviceTrouble
-        return kind(f"{self._address}: {self._folder} cannot be used: {why}")
+        return kind(f"{self._address}: {folder} cannot be used: {why}")
 
 
 class _Cleaning(DeviceBusy):
     """A guard cleans up on the device, or is about to: a matter of seconds."""
 
 
-def _told(stdout: bytes, stderr: bytes) -> str:
-    return (stderr or stdout)[-SAID_KEPT:].decode(errors="replace")
+def _ended(said: str) -> str | None:
+    """The token of a lease in the way whose job, one of this host, has ended; None: there is none."""
+    first, _, owner = said.partition("\n")
+    token = re.fullmatch(r"busy -?[0-9]{1,9} job ([a-z0-9]{1,64})", first)
+    return token[1] if token and Holder.parse(owner).is_gone else None

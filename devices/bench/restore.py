@@ -15,8 +15,10 @@ from devices.errors import BadSettings
 from devices.facts import PRIVILEGES
 from devices.survey import elevated
 
-#: the script's name in the work folder
-SCRIPT_NAME = "restore.sh"
+#: in this login's folder on the device: the script, and the records of what was put back, the last ones
+SCRIPT_NAME, DONE_NAME = "restore.sh", "restored"
+DONE_KEPT = 99
+RECORD = re.compile(r"[0-9a-f]{1,64}")
 #: what may be written: a policy's governor and limits, nothing else on the device
 _PATH = re.compile(
     r"[^\0\n]*/sys/devices/system/cpu/(?:cpufreq/policy[0-9]{1,4}|cpu[0-9]{1,4}/cpufreq)"
@@ -112,8 +114,18 @@ def _put_back_script(before: Before) -> str:
     )
 
 
-def restore_script(before: Before, work: str) -> str:
-    """The script that puts a device back as it was; it may run any number of times."""
+def restore_script(before: Before, folder: str, record: str) -> str:
+    """The script that puts a device back as it was; it may run any number of times.
+
+    Args:
+        before: how it was.
+        folder: where the script lies there.
+        record: what is noted there once all is as it was, so that the host can tell that from a script that
+            got lost.
+    """
+    if not RECORD.fullmatch(record):
+        raise BadSettings(f"{record!r} is no record of a change")
+    script, done = shlex.quote(f"{folder}/{SCRIPT_NAME}"), shlex.quote(f"{folder}/{DONE_NAME}")
     lines = [
         "# Written by mnas before it changed anything: puts that back, then removes itself.",
         "bad=0",
@@ -130,6 +142,10 @@ def restore_script(before: Before, work: str) -> str:
         ]
     if before.screen_off:
         lines.append("input keyevent 223 </dev/null >/dev/null 2>&1")
-    lines.append(f"[ $bad = 0 ] && rm -f {shlex.quote(f'{work}/{SCRIPT_NAME}')}")
-    lines.append("exit $bad")
+    lines += [
+        "[ $bad = 0 ] || exit 1",
+        f"{{ tail -n {DONE_KEPT} {done}; echo {record}; }} 2>/dev/null >{done}.new",
+        f"mv -f {done}.new {done}",
+        f"rm -f {script}",
+    ]
     return "\n".join(lines) + "\n"

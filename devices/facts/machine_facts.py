@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from devices.facts import android, linux
@@ -13,6 +15,10 @@ from devices.text import one_line
 
 #: how much of a name that a device gives itself is kept
 NAME_LENGTH = 120
+#: hexadecimal digits of an identity
+IDENTITY_LENGTH = 16
+#: what stands in the place of a serial number that there is not
+NO_SERIALS = frozenset({"", "unknown", "uninitialized", "null", "none", "0123456789abcdef"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,7 @@ class MachineFacts:
         clusters: kinds of cores, the slowest first.
         os_build: the build of the operating system: Android's fingerprint, a Jetson's release.
         android: whether it is an Android device.
+        identity: tells this very device from another of its kind: a digest of its serial number.
     """
 
     machine: str
@@ -42,6 +49,7 @@ class MachineFacts:
     operating_system: str
     os_build: str | None
     android: bool
+    identity: str | None = None
 
 
 def machine(survey: Survey) -> MachineFacts:
@@ -68,12 +76,26 @@ def machine(survey: Survey) -> MachineFacts:
         operating_system=name(system) or "unknown",
         os_build=name(values.get("ro.build.fingerprint") or _jetson_release(survey["nv_tegra_release"])),
         android=bool(values),
+        identity=_identity(values, survey),
     )
 
 
 def name(text: str | None) -> str | None:
     """A name that a device gives itself, fit to be printed: one line, no control characters, not endless."""
     return one_line(text)[:NAME_LENGTH].strip() or None if text else None
+
+
+def _identity(values: Mapping[str, str], survey: Survey) -> str | None:
+    """The serial number, digested: it is the owner's. A board without one is told by its installed system."""
+    if values:
+        told = (values.get("ro.serialno"), values.get("ro.boot.serialno"))
+    else:
+        told = (survey["serial"], survey["machine_id"])
+    for text in told:
+        serial = (text or "").replace("\0", "").strip()
+        if serial.lower() not in NO_SERIALS and serial.strip("0"):
+            return hashlib.sha256(serial.encode()).hexdigest()[:IDENTITY_LENGTH]
+    return None
 
 
 def _cpu_model(survey: Survey, arch: str, kinds: tuple[Cluster, ...]) -> str:

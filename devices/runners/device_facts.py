@@ -52,6 +52,7 @@ def device_facts(
         soc=machine.soc,
         clusters=machine.clusters,
         os_build=machine.os_build,
+        identity=machine.identity,
     )
 
 

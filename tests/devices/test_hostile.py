@@ -433,7 +433,7 @@ def measured(phone: EmulatedPhone, patch: pytest.MonkeyPatch, **lie: Any) -> Lyi
 
 def released(phone: EmulatedPhone) -> None:
     """Let the phone's guard clean up at once what a job had to leave, for the next example."""
-    for one in (phone.folder / "local/tmp/mnas/lease").glob("*.beat"):
+    for one in (phone.folder / "local/tmp").glob(".mnas-lease-*/*.beat"):
         one.unlink(missing_ok=True)
 
 

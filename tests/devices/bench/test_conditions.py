@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.bench import restore
+from devices.bench import place, restore
 from devices.bench.conditions import Conditions, Wanted
 from devices.bench.restore import Before, FileValue, restore_script
 from devices.bench.wanted import found, plan_for
@@ -37,6 +37,11 @@ def conditions(phone: PretendPhone, wanted: Wanted = FAST) -> Conditions:
     return Conditions(phone, phone.work, "adb://phone", wanted, root=phone.root)
 
 
+def own_folder() -> Path:
+    """Where the script lies on the device: this login's folder."""
+    return Path(place.BASES[-1]) / ".mnas-lease-2000"
+
+
 def memory() -> list[Path]:
     return list(state_directory("conditions").iterdir())
 
@@ -62,7 +67,7 @@ def test_conditions_are_set_read_back_and_put_back(phone: PretendPhone) -> None:
     }
     assert ours.restore() == ()
     assert phone.settings() == before
-    assert not Path(phone.work, "restore.sh").exists()
+    assert not (own_folder() / "restore.sh").exists()
     assert memory() == []
     assert ours.restore() == ()
 
@@ -73,8 +78,8 @@ def test_what_is_to_be_put_back_is_written_before_the_first_change(phone: Preten
     with pytest.raises(LinkLost):
         conditions(phone).apply()
     assert phone.settings() == before
-    assert Path(phone.work, "restore.sh").exists()
-    assert stat.S_IMODE(Path(phone.work).stat().st_mode) == 0o700
+    assert (own_folder() / "restore.sh").exists()
+    assert stat.S_IMODE(own_folder().stat().st_mode) == 0o755
     (file,) = memory()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
@@ -83,7 +88,7 @@ def test_the_script_alone_puts_everything_back(phone: PretendPhone) -> None:
     """As the guard on the device runs it when the host falls silent."""
     before = phone.settings()
     conditions(phone).apply()
-    script = f"{phone.work}/restore.sh"
+    script = str(own_folder() / "restore.sh")
     copy = Path(script).read_bytes()
     assert phone.run(["sh", script]).ok
     assert phone.settings() == before
@@ -116,10 +121,59 @@ def test_another_host_puts_it_back_without_a_memory(
     assert phone.settings() == before
 
 
-def test_a_removed_work_folder_is_no_loss(phone: PretendPhone) -> None:
+def test_a_removed_folder_is_no_loss(phone: PretendPhone) -> None:
     before = phone.settings()
     conditions(phone).apply()
-    shutil.rmtree(phone.work)
+    shutil.rmtree(own_folder())
+    assert conditions(phone).restore_leftover() == ()
+    assert phone.settings() == before
+    assert memory() == []
+
+
+def serial(phone: PretendPhone, number: str) -> None:
+    phone.program("getprop", f"echo '[ro.soc.model]: [SM8350]'; echo '[ro.serialno]: [{number}]'")
+
+
+def started_anew(phone: PretendPhone, kernel: dict[str, str]) -> None:
+    """The kernel forgets its values; Android keeps its settings."""
+    phone.write("/proc/sys/kernel/random/boot_id", "11111111-9485-4524-a723-f6ea5d0409c3")
+    for name, value in kernel.items():
+        if "/" in name:
+            phone.write(f"/sys/devices/system/cpu/cpufreq/{name}", value)
+
+
+@pytest.mark.parametrize("lost", ["script", "folder"])
+def test_a_device_that_started_anew_without_its_script_gets_back_what_outlives_that(
+    phone: PretendPhone, lost: str
+) -> None:
+    serial(phone, "ABC123")
+    before = phone.settings()
+    conditions(phone).apply()
+    if lost == "script":
+        (own_folder() / "restore.sh").unlink()
+    else:
+        shutil.rmtree(own_folder())
+    started_anew(phone, before)
+    assert phone.settings()["stay_on"] == "7"
+    assert conditions(phone).restore_leftover() == ()
+    assert phone.settings()["stay_on"] == before["stay_on"]
+    assert memory() == []
+
+
+def test_a_script_that_was_removed_is_sent_again(phone: PretendPhone) -> None:
+    before = phone.settings()
+    conditions(phone).apply()
+    (own_folder() / "restore.sh").unlink()
+    assert conditions(phone).restore_leftover() == ()
+    assert phone.settings() == before
+
+
+def test_another_device_by_its_serial_number_is_left_alone(phone: PretendPhone) -> None:
+    serial(phone, "ABC123")
+    conditions(phone).apply()
+    shutil.rmtree(own_folder())
+    serial(phone, "XYZ789")
+    before = phone.settings()
     assert conditions(phone).restore_leftover() == ()
     assert phone.settings() == before
     assert memory() == []
@@ -127,7 +181,7 @@ def test_a_removed_work_folder_is_no_loss(phone: PretendPhone) -> None:
 
 def test_another_device_at_the_same_address_is_left_alone(phone: PretendPhone) -> None:
     conditions(phone).apply()
-    shutil.rmtree(phone.work)
+    shutil.rmtree(own_folder())
     phone.write("/proc/sys/kernel/random/boot_id", "11111111-9485-4524-a723-f6ea5d0409c3")
     before = phone.settings()
     assert conditions(phone).restore_leftover() == ()
@@ -138,7 +192,7 @@ def test_another_device_at_the_same_address_is_left_alone(phone: PretendPhone) -
 def test_what_the_device_put_back_itself_is_not_put_back_again(phone: PretendPhone) -> None:
     """Somebody may have changed it since, on purpose."""
     conditions(phone).apply()
-    assert phone.run(["sh", f"{phone.work}/restore.sh"]).ok
+    assert phone.run(["sh", str(own_folder() / "restore.sh")]).ok
     phone.write("/sys/devices/system/cpu/cpufreq/policy0/scaling_governor", "powersave")
     assert conditions(phone).restore_leftover() == ()
     assert phone.settings()["policy0/scaling_governor"] == "powersave"
@@ -198,7 +252,7 @@ def test_a_board_is_set_up_through_sudo(tmp_path: Path) -> None:
         "cores 0-3: 1094400 kHz",
         "cores 4-7: 1766400 kHz",
     )
-    assert "sudo -n sh -c" in Path(board.work, "restore.sh").read_text(encoding="utf-8")
+    assert "sudo -n sh -c" in (own_folder() / "restore.sh").read_text(encoding="utf-8")
     assert ours.restore() == ()
     assert board.settings() == before
 
@@ -419,7 +473,7 @@ def test_what_was_before_is_kept_as_json() -> None:
 
 @given(st.text(alphabet=st.characters(exclude_characters="\0", exclude_categories=("Cs",))))
 def test_a_work_folder_of_any_name_is_quoted(name: str) -> None:
-    script = restore_script(Before(screen_off=True), f"/tmp/{name}")
+    script = restore_script(Before(screen_off=True), f"/tmp/{name}", "0a")
     with_spy = script.replace("rm -f ", "printf %s ").replace("input keyevent 223", ":")
     result = LocalTransport().run(["sh", "-c", with_spy])
     assert result.stdout.decode(errors="surrogateescape") == f"/tmp/{name}/restore.sh"

@@ -78,7 +78,7 @@ def test_a_job_from_beginning_to_end(work: str, models: list[ModelFile]) -> None
     rows = []
     for row in device.stream(models, PLAN):
         rows.append(row)
-        assert host_holder("adb://X") == holder(LocalTransport(), work)
+        assert host_holder("adb://X") == holder(LocalTransport())
     assert visits(rows) == wanted(models)
     assert all(row.context.fence == 1 and row.samples_ms for row in rows if isinstance(row, Pass))
     assert visits(device.stream(models[:1], PLAN)) == wanted(models[:1]), "it is still this job's"
@@ -86,7 +86,7 @@ def test_a_job_from_beginning_to_end(work: str, models: list[ModelFile]) -> None
     device.close()
     device.close()
     assert host_holder("adb://X") is None
-    assert holder(LocalTransport(), work) is None
+    assert holder(LocalTransport()) is None
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -105,7 +105,7 @@ def test_a_link_that_breaks_anywhere_costs_no_row_and_doubles_none(
     assert min(link.breaks) < link.calls, "a link that never broke"
     assert visits(rows) == wanted(models)
     assert {row.context.fence for row in rows if isinstance(row, Pass)} == {1}
-    assert holder(LocalTransport(), work) is None
+    assert holder(LocalTransport()) is None
 
 
 def test_the_first_contact_is_not_tried_again(work: str, models: list[ModelFile]) -> None:

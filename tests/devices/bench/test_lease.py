@@ -10,11 +10,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from devices import shell
+from devices.bench import place
 from devices.bench.lease import SCRIPT, SCRIPT_NAME, Holder, Lease, holder, host_holder
 from devices.errors import DeviceBusy, DeviceTrouble, LeaseLost, LinkLost, NoSpace
 from devices.local import LocalTransport
@@ -25,6 +27,8 @@ APPLETS = (
     "chmod",
     "cp",
     "grep",
+    "head",
+    "id",
     "ln",
     "mkdir",
     "mv",
@@ -80,7 +84,23 @@ def work(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def lease(phone: Phone, work: str) -> Iterator[Callable[..., Lease]]:
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which every login of the device may write."""
+    folder = tmp_path / "for all"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    monkeypatch.setattr(place, "BASES", (str(tmp_path / "missing"), str(folder)))
+    return folder
+
+
+@pytest.fixture
+def own(base: Path) -> Path:
+    """This login's folder in it."""
+    return base / f".mnas-lease-{os.getuid()}"
+
+
+@pytest.fixture
+def lease(phone: Phone, work: str, base: Path) -> Iterator[Callable[..., Lease]]:
     made: list[Lease] = []
 
     def make(address: str = "adb://A", expiry_s: float = 30.0, **more: object) -> Lease:
@@ -108,7 +128,7 @@ def eventually(holds: Callable[[], bool], within_s: float = 20.0) -> bool:
     return True
 
 
-def guards(work: str) -> list[int]:
+def guards(base: Path) -> list[int]:
     found = []
     for line in Path("/proc").glob("[0-9]*/cmdline"):
         process = int(line.parts[2])
@@ -116,41 +136,45 @@ def guards(work: str) -> list[int]:
             words, leads = line.read_bytes().split(b"\0"), os.getsid(process) == process
         except OSError:
             continue
-        if leads and b"guard" in words and f"{work}/lease".encode() in words:
+        if leads and b"guard" in words and any(word.endswith(os.fsencode(base)) for word in words):
             found.append(process)
     return found
 
 
-def test_a_lease_comes_and_goes(lease: Callable[..., Lease], phone: Phone, work: str) -> None:
+def test_a_lease_comes_and_goes(
+    lease: Callable[..., Lease], phone: Phone, work: str, base: Path, own: Path
+) -> None:
     one = lease()
-    assert holder(phone, work) is None
+    assert holder(phone) is None
     assert not Path(work).exists(), "looking leaves nothing"
+    assert list(base.iterdir()) == []
     assert one.acquire() == 1
     assert (one.fence, one.verify()) == (1, 1)
-    found = holder(phone, work)
+    found = holder(phone)
     assert found == host_holder("adb://A")
     assert found is not None
     assert found.pid == os.getpid()
     assert Path(work).stat().st_mode & 0o777 == 0o700
-    assert len(guards(work)) == 1
+    assert len(guards(base)) == 1
     one.release()
     one.release()
-    assert (holder(phone, work), host_holder("adb://A"), one.fence) == (None, None, None)
-    assert eventually(lambda: not guards(work))
+    assert (holder(phone), host_holder("adb://A"), one.fence) == (None, None, None)
+    assert eventually(lambda: not guards(base))
     assert one.acquire() == 2
     one.release()
-    names = {path.name for path in Path(work, "lease").iterdir()}
-    assert names == {SCRIPT_NAME, "1", "2"}, "the numbers stay, so that none is given twice"
+    assert {path.name for path in own.iterdir()} == {SCRIPT_NAME}
+    names = {path.name for path in base.iterdir()}
+    assert names == {own.name, ".mnas-lease.1", ".mnas-lease.2"}, "no number is given twice"
 
 
 @pytest.mark.parametrize("programs", ["mksh"], indirect=True)
-def test_it_is_kept_while_the_job_lives(lease: Callable[..., Lease], phone: Phone, work: str) -> None:
+def test_it_is_kept_while_the_job_lives(lease: Callable[..., Lease], phone: Phone, base: Path) -> None:
     one = lease(expiry_s=1.5)
     one.acquire()
     time.sleep(2.0)
     assert one.verify() == 1
-    assert holder(phone, work) is not None
-    assert len(guards(work)) == 1
+    assert holder(phone) is not None
+    assert len(guards(base)) == 1
 
 
 def test_the_second_is_told_who_has_it(lease: Callable[..., Lease]) -> None:
@@ -201,16 +225,15 @@ def test_an_answer_that_makes_no_sense_is_no_lease(
     assert host_holder("adb://A") is None
 
 
-def test_of_many_claimants_one_gets_it(phone: Phone, work: str) -> None:
+def test_of_many_claimants_one_gets_it(phone: Phone, work: str, base: Path) -> None:
     """Processes on the device that race for one number, again and again."""
-    folder = Path(work) / "lease"
-    folder.mkdir(parents=True)
-    (folder / "lease.sh").write_bytes(SCRIPT)
-    script, rounds = str(folder / "lease.sh"), 4
+    Path(work).mkdir()
+    (Path(work) / "lease.sh").write_bytes(SCRIPT)
+    script, rounds = str(Path(work) / "lease.sh"), 4
     environment = {**os.environ, "PATH": str(phone.programs)}
 
     def claim(number: int) -> subprocess.Popen[bytes]:
-        command = ["sh", script, "claim", str(folder), f"t{number}", "3000", TAG, "{}", "0.1"]
+        command = ["sh", script, "claim", str(base), f"t{number}", "3000", TAG, "{}", "0.1"]
         return subprocess.Popen(
             command, executable=phone.programs / "sh", env=environment, stdout=subprocess.PIPE
         )
@@ -221,34 +244,41 @@ def test_of_many_claimants_one_gets_it(phone: Phone, work: str) -> None:
         assert sorted(words[0] for words in answers) == ["busy"] * 5 + ["claimed"]
         winner = next(number for number, words in enumerate(answers) if words[0] == "claimed")
         assert answers[winner] == ["claimed", str(turn + 1)]
-        assert phone.run(["sh", script, "release", str(folder), f"t{10 * turn + winner}"]).ok
-    assert eventually(lambda: not guards(work))
+        assert phone.run(["sh", script, "release", str(base), f"t{10 * turn + winner}"]).ok
+    assert eventually(lambda: not guards(base))
 
 
 HOST = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
 from tests.devices.bench.test_lease import Phone
+from devices.bench import place
 from devices.bench.lease import Lease
 from pathlib import Path
-lease = Lease(Phone(Path(sys.argv[2])), sys.argv[3], "adb://A", sys.argv[4], expiry_s=2.0)
+place.BASES = (sys.argv[5],)
+expiry_s = float(sys.argv[6])
+lease = Lease(Phone(Path(sys.argv[2])), sys.argv[3], "adb://A", sys.argv[4], expiry_s=expiry_s)
 print(lease.acquire(), flush=True)
 time.sleep(60)
 """
 
 
-def test_a_killed_job_is_cleaned_up_after(
-    lease: Callable[..., Lease], phone: Phone, work: str, tmp_path: Path
-) -> None:
-    """SIGKILL of the host: what it left running ends, its settings are put back, the next job comes."""
-    root = str(Path(__file__).parents[3])
-    host = subprocess.Popen(
-        [sys.executable, "-c", HOST, root, str(phone.programs), work, TAG], stdout=subprocess.PIPE
-    )
+def another_process(phone: Phone, work: str, base: Path, expiry_s: float) -> subprocess.Popen[bytes]:
+    """A job of this host, which has the device by now."""
+    given = [str(Path(__file__).parents[3]), str(phone.programs), work, TAG, str(base), str(expiry_s)]
+    host = subprocess.Popen([sys.executable, "-c", HOST, *given], stdout=subprocess.PIPE)
     assert host.stdout is not None
     assert host.stdout.readline() == b"1\n"
+    return host
+
+
+def test_a_killed_job_is_cleaned_up_after(
+    lease: Callable[..., Lease], phone: Phone, work: str, tmp_path: Path, own: Path
+) -> None:
+    """SIGKILL of the host: what it left running ends, its settings are put back, the next job comes."""
+    base, host = own.parent, another_process(phone, work, own.parent, expiry_s=2.0)
     restored = tmp_path / "restored"
-    Path(work, "restore.sh").write_text(f'sleep 0.5; echo done >>"{restored}"; rm -f "$0"\n')
+    (own / "restore.sh").write_text(f'sleep 0.5; echo done >>"{restored}"; rm -f "$0"\n')
     left_running = subprocess.Popen(["sleep", "60"], env={**os.environ, shell.TAG_VARIABLE: TAG})
     other = subprocess.Popen(["sleep", "60"], env={**os.environ, shell.TAG_VARIABLE: "mnas.other.tag"})
     host.kill()
@@ -262,31 +292,131 @@ def test_a_killed_job_is_cleaned_up_after(
     assert other.poll() is None
     other.kill()
     other.wait()
-    assert len(guards(work)) == 1
+    assert len(guards(base)) == 1
+
+
+def test_after_a_killed_job_of_this_host_the_next_one_waits_for_nothing(
+    lease: Callable[..., Lease], phone: Phone, work: str, tmp_path: Path, own: Path
+) -> None:
+    host = another_process(phone, work, own.parent, expiry_s=60.0)
+    restored = tmp_path / "restored"
+    (own / "restore.sh").write_text(f'echo done >>"{restored}"; rm -f "$0"\n')
+    left_running = subprocess.Popen(["sleep", "60"], env={**os.environ, shell.TAG_VARIABLE: TAG})
+    host.kill()
+    host.communicate()
+    said: list[str] = []
+    two = Lease(phone, work, "adb://A", "mnas.other.tag", on_event=said.append)
+    assert two.acquire() == 2
+    assert said == []
+    assert left_running.wait(20) == -signal.SIGKILL
+    two.release()
+    assert restored.read_text() == "done\n"
+
+
+@pytest.mark.parametrize("programs", ["dash"], indirect=True)
+@pytest.mark.parametrize("change", [{"host": "0123456789abcdef"}, {"host": ""}, {"pid": 1}, {"pid": 10**30}])
+def test_a_job_that_may_live_is_not_taken_for_dead(
+    lease: Callable[..., Lease], monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
+) -> None:
+    """Such as one in another container whose user and host have the same names."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    dead = replace(Holder.here(), pid=ended.pid)
+    assert dead.is_gone
+    assert not Holder.here().is_gone
+    monkeypatch.setattr(Holder, "here", lambda: replace(dead, **change))
+    lease().acquire()
+    with pytest.raises(DeviceBusy, match="in use by"):
+        lease("adb://another-name").acquire()
+
+
+@pytest.mark.parametrize("programs", ["mksh"], indirect=True)
+def test_two_work_folders_are_one_device(lease: Callable[..., Lease], phone: Phone, work: str) -> None:
+    lease().acquire()
+    with pytest.raises(DeviceBusy, match="in use by"):
+        Lease(phone, f"{work}/of another entry", "adb://B", "mnas.other.tag").acquire()
+
+
+def test_two_logins_of_a_board_are_one_device_but_do_not_touch_each_other(
+    lease: Callable[..., Lease], phone: Phone, base: Path, own: Path, work: str
+) -> None:
+    programs = phone.programs
+    one = lease(expiry_s=EXPIRY_S)
+    one.acquire()
+    (own / "restore.sh").write_text("echo >$0.was-run\n")
+    before = {path.name for path in own.iterdir()}
+    (programs / "id").unlink()
+    (programs / "id").write_text("#!/bin/sh\necho 54321\n")
+    (programs / "id").chmod(0o755)
+    two = Lease(phone, work, "adb://another-name", "mnas.other.tag")
+    with pytest.raises(DeviceBusy, match=rf"in use by .*@.* \(process {os.getpid()}: "):
+        two.acquire()
+    assert holder(phone) is not None
+    one._stop.set()
+    for guard in guards(base):
+        os.killpg(guard, signal.SIGKILL)
+    left_running = subprocess.Popen(["sleep", "60"], env={**os.environ, shell.TAG_VARIABLE: TAG})
+    assert two.acquire(wait_s=20.0) == 2
+    two.release()
+    assert {path.name for path in own.iterdir()} == before
+    assert left_running.poll() is None
+    left_running.kill()
+    left_running.wait()
+    assert (base / ".mnas-lease-54321").stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("programs", ["dash", "mksh"], indirect=True)
+def test_a_folder_that_somebody_else_made_ready_is_not_used(
+    lease: Callable[..., Lease], phone: Phone, own: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "trap").mkdir()
+    own.symlink_to(tmp_path / "trap")
+    with pytest.raises(DeviceTrouble, match="another login's"):
+        lease().acquire()
+    assert list((tmp_path / "trap").iterdir()) == []
+    assert holder(phone) is None
+
+
+@pytest.mark.parametrize("programs", ["dash"], indirect=True)
+@pytest.mark.parametrize("kind", ["file", "fifo", "folder"])
+def test_what_another_login_puts_in_the_way_is_passed_by(
+    lease: Callable[..., Lease], base: Path, kind: str
+) -> None:
+    theirs = base / ".mnas-lease-54321"
+    theirs.mkdir()
+    (base / ".mnas-lease.3").symlink_to("54321.t1")
+    (theirs / "t1.owner").write_text("x")
+    if kind == "fifo":
+        os.mkfifo(theirs / "t1.beat")
+    elif kind == "folder":
+        (theirs / "t1.beat").mkdir()
+    else:
+        (base / ".mnas-lease.4").write_text("")
+    assert lease().acquire() == (5 if kind == "file" else 4)
 
 
 @pytest.mark.parametrize("programs", ["mksh"], indirect=True)
 def test_a_device_that_is_being_cleaned_up_is_waited_for(
-    lease: Callable[..., Lease], phone: Phone, work: str
+    lease: Callable[..., Lease], base: Path, own: Path
 ) -> None:
     one = lease(expiry_s=EXPIRY_S)
     one.acquire()
-    Path(work, "restore.sh").write_text('sleep 0.7; rm -f "$0"\n')
+    (own / "restore.sh").write_text('sleep 0.7; rm -f "$0"\n')
     mute(one)
-    assert eventually(lambda: Path(work, "lease", "2").is_symlink())
+    assert eventually((base / ".mnas-lease.2").is_symlink)
     said: list[str] = []
     assert lease("adb://B", on_event=said.append).acquire() == 3
     assert "cleaned up" in said[0]
-    assert not Path(work, "restore.sh").exists()
+    assert not (own / "restore.sh").exists()
 
 
 @pytest.mark.parametrize("programs", ["mksh"], indirect=True)
-def test_whose_time_ran_out_files_nothing(lease: Callable[..., Lease], phone: Phone, work: str) -> None:
+def test_whose_time_ran_out_files_nothing(lease: Callable[..., Lease], base: Path) -> None:
     """A host that sleeps and comes back, nobody else having come: its time is over all the same."""
     one = lease(expiry_s=EXPIRY_S)
     one.acquire()
     one._stop.set()
-    assert eventually(lambda: not guards(work))
+    assert eventually(lambda: not guards(base))
     with pytest.raises(LeaseLost):
         one.verify()
     with pytest.raises(LeaseLost):
@@ -312,40 +442,40 @@ def test_who_lost_it_to_another_job_files_nothing(lease: Callable[..., Lease]) -
 
 @pytest.mark.parametrize("programs", ["dash"], indirect=True)
 def test_a_late_heartbeat_does_not_revive_a_lease(
-    phone: Phone, work: str, lease: Callable[..., Lease]
+    phone: Phone, lease: Callable[..., Lease], base: Path
 ) -> None:
     """Without any guard and any other job: the holder judges itself."""
     one = lease(expiry_s=EXPIRY_S)
     one.acquire()
     one._stop.set()
-    for guard in guards(work):
+    for guard in guards(base):
         os.killpg(guard, signal.SIGKILL)
     time.sleep(EXPIRY_S + 0.1)
     with pytest.raises(LeaseLost, match="its time ran out"):
         one.beat()
-    assert holder(phone, work) is None
+    assert holder(phone) is None
 
 
-def test_a_guard_that_was_ended_is_started_again(lease: Callable[..., Lease], work: str) -> None:
+def test_a_guard_that_was_ended_is_started_again(lease: Callable[..., Lease], base: Path) -> None:
     one = lease(expiry_s=30.0)
     one.acquire()
-    (guard,) = guards(work)
+    (guard,) = guards(base)
     os.killpg(guard, signal.SIGKILL)
     one.beat()
-    assert [found for found in guards(work) if found != guard]
+    assert [found for found in guards(base) if found != guard]
 
 
 def test_a_device_that_was_started_anew_knows_no_lease(
-    lease: Callable[..., Lease], phone: Phone, work: str, tmp_path: Path
+    lease: Callable[..., Lease], phone: Phone, tmp_path: Path, base: Path, own: Path
 ) -> None:
     one = lease(expiry_s=30.0)
     one.acquire()
-    for guard in guards(work):
+    for guard in guards(base):
         os.killpg(guard, signal.SIGKILL)
-    (beat,) = Path(work, "lease").glob("*.beat")
+    (beat,) = own.glob("*.beat")
     words = beat.read_text().split()
     beat.write_text(" ".join(["another-boot", "999999999", *words[2:]]) + "\n")
-    assert holder(phone, work) is None
+    assert holder(phone) is None
     with pytest.raises(LeaseLost, match="started anew"):
         one.beat()
     assert one.reacquire() == 2
@@ -353,13 +483,13 @@ def test_a_device_that_was_started_anew_knows_no_lease(
 
 @pytest.mark.parametrize("programs", ["mksh"], indirect=True)
 def test_the_next_job_ends_what_the_one_before_left_running(
-    lease: Callable[..., Lease], phone: Phone, work: str
+    lease: Callable[..., Lease], phone: Phone, work: str, base: Path
 ) -> None:
     """Also where no guard did it, after the guard was ended or the device started anew."""
     one = lease(expiry_s=EXPIRY_S)
     one.acquire()
     mute(one)
-    for guard in guards(work):
+    for guard in guards(base):
         os.killpg(guard, signal.SIGKILL)
     left_running = subprocess.Popen(["sleep", "60"], env={**os.environ, shell.TAG_VARIABLE: TAG})
     two = Lease(phone, work, "adb://A", "mnas.other.tag")
@@ -424,12 +554,12 @@ def test_a_device_that_cannot_keep_a_lease_says_so(
     (programs / "setsid").unlink()
     with pytest.raises(DeviceTrouble, match="no setsid"):
         lease().acquire()
-    assert holder(phone, work) is None
+    assert holder(phone) is None
 
 
 @pytest.mark.parametrize("programs", ["dash"], indirect=True)
 def test_a_script_that_arrives_changed_is_not_run(
-    lease: Callable[..., Lease], phone: Phone, work: str, monkeypatch: pytest.MonkeyPatch
+    lease: Callable[..., Lease], phone: Phone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push = phone.push
     monkeypatch.setattr(phone, "push", lambda content, path, *more: push(b"exit 0 #" + content, path, *more))
@@ -438,18 +568,25 @@ def test_a_script_that_arrives_changed_is_not_run(
     monkeypatch.undo()
 
 
-def test_garbage_in_the_folder_is_no_lease(lease: Callable[..., Lease], phone: Phone, work: str) -> None:
-    folder = Path(work) / "lease"
-    folder.mkdir(parents=True)
-    (folder / "4").symlink_to("$(touch oops)")
-    (folder / "999999999999999999").symlink_to("t1")
-    (folder / "8x").write_text("")
-    (folder / "5").symlink_to("told")
-    (folder / "told.beat").write_text("x y z\n")
-    (folder / "6").symlink_to("tall")
+def test_garbage_in_the_folder_is_no_lease(
+    lease: Callable[..., Lease], phone: Phone, base: Path, own: Path
+) -> None:
+    own.mkdir()
+    for number, target in {
+        "1": "../../etc.passwd",
+        "2": f"{os.getuid()}.a.b",
+        "3": f"{os.getuid()}.../x",
+        "4": "$(touch oops)",
+        "999999999999999999": f"{os.getuid()}.t1",
+        "8x": "",
+        "5": f"{os.getuid()}.told",
+        "6": f"{os.getuid()}.tall",
+    }.items():
+        (base / f".mnas-lease.{number}").symlink_to(target or "x")
+    (own / "told.beat").write_text("x y z\n")
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    (folder / "tall.beat").write_text(f"{boot} 999999999 999999999 job .*$(x)\n")
-    assert holder(phone, work) is None
+    (own / "tall.beat").write_text(f"{boot} 999999999 999999999 job .*$(x)\n")
+    assert holder(phone) is None
     assert lease().acquire() == 7
 
 
