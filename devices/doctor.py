@@ -6,29 +6,25 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from devices.bench.canary import History, canary_model, read
+from devices.bench.conditions import Conditions
 from devices.bench.device import BenchDevice
-from devices.bench.lease import Holder, holder, host_holder
+from devices.bench.lease import Holder, Lease, holder, host_holder
 from devices.checks import Check, Level, checks, worst
-from devices.errors import (
-    DevicesError,
-    HostKeyRejected,
-    KeyRefused,
-    RuntimeMissing,
-    TransientError,
-    Unauthorized,
-)
+from devices.errors import DevicesError, RuntimeMissing, TooHot
 from devices.facts import MachineFacts, machine, state
 from devices.inventory.entry import Entry
 from devices.reach import transport_to, work_folder
 from devices.registry import open_entry
+from devices.remedies import LOCKED, remedy
 from devices.runners.benchmark_model.program import UNKNOWN, ask, version
 from devices.runners.litert import LitertDevice
 from devices.setup.installed import program_on, program_path, python_on
+from devices.shell import new_tag
 from devices.survey import survey
 from devices.text import one_line
 from devices.transport import Transport
@@ -44,7 +40,8 @@ _FLAGS = {
     "gpu-opengl": ("use_gpu", "gpu_backend"),
     "nnapi": ("use_nnapi",),
 }
-_LOCKED = (Unauthorized, KeyRefused, HostKeyRejected)
+#: how long a canary waits until a device that is hot or slowed down is as ever
+COOLDOWN_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +136,9 @@ def examine(
         on_event: told, in words, what is waited for.
     """
     began = time.monotonic()
+    tag = new_tag()
     try:
-        transport = transport_to(entry.place, on_event=on_event)
+        transport = transport_to(entry.place, tag, on_event)
     except DevicesError as error:
         return Diagnosis(entry, None, unreachable(entry, error))
     try:
@@ -148,13 +146,15 @@ def examine(
             transport.run(["true"], timeout_s=ANSWER_S)
             answered_s = time.monotonic() - began
             work = work_folder(transport, entry)
+            used = _guarded(partial(_use, entry, transport), "in use")
+            if any(one.level == "ok" for one in used):
+                used += _settings(entry, transport, work, tag, on_event)
             asked = survey(transport, work)
         except DevicesError as error:
             return Diagnosis(entry, None, unreachable(entry, error))
         clock_s = time.time()
         facts = machine(asked)
-        found = [*_reached(entry, answered_s), *_guarded(partial(_use, entry, transport), "in use")]
-        found += [*checks(entry, facts, state(asked), clock_s)]
+        found = [*_reached(entry, answered_s), *used, *checks(entry, facts, state(asked), clock_s)]
         found += _guarded(partial(_runtime, entry, transport, work), "runtime")
     finally:
         transport.close()
@@ -168,23 +168,12 @@ def examine(
 
 def unreachable(entry: Entry, error: DevicesError) -> tuple[Check, ...]:
     """The findings about a device that could not be asked."""
-    said = one_line(str(error))
-    if isinstance(error, _LOCKED):
-        accepting = {
-            Unauthorized: "unlock the phone and accept the key on its screen, then examine it again",
-            KeyRefused: "let the device accept one of this host's keys, then examine it again",
-            HostKeyRejected: "run that command if this is the board you expect",
-        }[type(error)]
-        return (Check("reachable", "ok", "it answers"), Check("authorised", "fault", said, accepting))
-    transient = isinstance(error, TransientError)  # other messages say themselves what helps
-    remedy = _REMEDIES.get(entry.place.scheme) if transient else None
-    return (Check("reachable", "fault", said, remedy or "do what it says, then examine the device again"),)
+    said, helps = one_line(str(error)), remedy(entry.place, error)
+    if isinstance(error, tuple(LOCKED)):
+        return (Check("reachable", "ok", "it answers"), Check("authorised", "fault", said, helps))
+    return (Check("reachable", "fault", said, helps),)
 
 
-_REMEDIES = {
-    "adb": "plug it in, allow USB debugging in its developer options; adb devices must list it",
-    "ssh": "switch it on and connect it to the network; ssh to it must work without a password",
-}
 _LEFT_OUT = Check("canary", "ok", "not measured: the device is in use or not fit")
 
 
@@ -204,6 +193,29 @@ def _use(entry: Entry, transport: Transport) -> list[Check]:
     return [Check("in use", "warning", f"by {found}", "wait for it: --wait SECONDS does")]
 
 
+def _settings(
+    entry: Entry, transport: Transport, work: str, tag: str, on_event: OnEvent | None
+) -> list[Check]:
+    """Put back what a job left changed that ended before it could; nothing to say where none did."""
+    conditions = Conditions(transport, work, entry.address)
+    try:
+        if not conditions.has_leftover():
+            return []
+        lease = Lease(transport, work, entry.address, tag, on_event=on_event)
+        lease.acquire()
+        try:
+            left = conditions.restore()
+        finally:
+            lease.release()
+    except DevicesError as error:
+        said = f"an earlier job left some changed, which could not be put back: {one_line(str(error))}"
+        return [Check("settings", "warning", said, "examine it again, or start the device anew")]
+    if left:
+        said = f"what an earlier job left is {'; '.join(left)}"
+        return [Check("settings", "warning", said, "start the device anew, then examine it again")]
+    return [Check("settings", "ok", "put back what an earlier job left")]
+
+
 def _guarded(look: Callable[[], list[Check]], name: str) -> list[Check]:
     try:
         return look()
@@ -220,7 +232,7 @@ def _guarded(look: Callable[[], list[Check]], name: str) -> list[Check]:
 
 def _runtime(entry: Entry, transport: Transport, work: str) -> list[Check]:
     """Whether what measures is there and works, by asking it."""
-    remedy = f"mnas devices setup {entry.name}"
+    setup = f"mnas devices setup {entry.name}"
     try:
         if entry.runner == "benchmark_model":
             sha256 = program_on(transport, work, entry)
@@ -233,7 +245,7 @@ def _runtime(entry: Entry, transport: Transport, work: str) -> list[Check]:
                         "runtime",
                         "fault",
                         f"{said}; it has no --{missing[0]}, which {entry.delegate} needs",
-                        remedy,
+                        setup,
                     )
                 ]
             return [Check("runtime", "ok", said)]
@@ -242,7 +254,7 @@ def _runtime(entry: Entry, transport: Transport, work: str) -> list[Check]:
         with closing(device):
             facts = device.facts
     except RuntimeMissing as error:
-        return [Check("runtime", "fault", one_line(str(error)), remedy)]
+        return [Check("runtime", "fault", one_line(str(error)), setup)]
     return [
         Check(
             "runtime",
@@ -254,20 +266,24 @@ def _runtime(entry: Entry, transport: Transport, work: str) -> list[Check]:
 
 def _canary(entry: Entry, folder: Path, on_event: OnEvent | None) -> list[Check]:
     """The canary beside its history; measured as a job would."""
-    remedy = "let the device cool and end what else runs there; mnas devices doctor again"
-    model = canary_model()
+    helps = "let the device cool and end what else runs there; mnas devices doctor again"
+    model, why = canary_model(), ""
+    if entry.place.scheme != "local":  # whose jobs wait for nothing
+        patience_s = COOLDOWN_S if entry.cooldown_s is None else min(COOLDOWN_S, entry.cooldown_s)
+        entry = replace(entry, cooldown_s=patience_s)
     try:
         with closing(open_entry(entry, folder=folder, on_event=on_event)) as device:
             if isinstance(device, BenchDevice):
                 verdict = device.canary()
+                why = "; ".join(device.notes[-1:])
             else:
                 verdict = History.of(device.facts, device.settings, model).take(read(device, model))
+    except TooHot as error:
+        return [Check("canary", "warning", f"not measured: {one_line(str(error))}", helps)]
     except DevicesError as error:
-        return [Check("canary", "fault", one_line(str(error)), remedy)]
+        return [Check("canary", "fault", one_line(str(error)), helps)]
     if verdict is None:
-        return [
-            Check("canary", "warning", "the device cannot measure it", "mnas devices setup " + entry.name)
-        ]
+        return [Check("canary", "warning", one_line(why), f"mnas devices setup {entry.name}")]
     if verdict.drifts:
-        return [Check("canary", "warning", str(verdict), remedy)]
+        return [Check("canary", "warning", str(verdict), helps)]
     return [Check("canary", "ok", str(verdict))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from devices import doctor
 from devices.checks import Check
 from devices.doctor import Diagnosis, examine, glance, glances, look
 from devices.emulator import BENCHMARK_MODEL, EmulatedPhone
@@ -18,6 +20,9 @@ from devices.inventory.entry import Entry
 from devices.setup.setting_up import set_up
 from tests.devices.phones import emulated_phone, make_key
 from tests.devices.sshd import Sshd, running_sshd
+
+WORK = "/data/local/tmp/mnas"
+GOVERNOR = "/sys/devices/system/cpu/cpufreq/policy7/scaling_governor"
 
 
 @pytest.fixture(autouse=True)
@@ -97,8 +102,8 @@ def test_a_hot_phone_is_told(phone: EmulatedPhone) -> None:
 
 def test_nothing_at_the_address(alone: Path) -> None:
     for address, remedy in (
-        ("adb://127.0.0.1:1", "developer options"),
-        ("ssh://127.0.0.1:1", "without a password"),
+        ("adb://127.0.0.1:1", "adb tcpip 5555"),
+        ("ssh://127.0.0.1:1", "an SSH server must run there"),
     ):
         entry = Entry("gone", address)
         (found,) = examine(entry).checks
@@ -169,6 +174,95 @@ def test_a_lease_is_seen(phone: EmulatedPhone) -> None:
     finally:
         lease.release()
         transport.close()
+
+
+def left_by_a_dead_job(phone: EmulatedPhone, alone: Path) -> str:
+    """A governor that a job on the phone set before it and its guard were killed; returns the one before."""
+    from devices.adb import direct_tcp
+    from devices.bench.conditions import Conditions, Wanted
+
+    before = phone.read(GOVERNOR).decode()
+    transport = direct_tcp("127.0.0.1", phone.port)
+    Conditions(transport, WORK, phone.address, Wanted(governor="performance")).apply()
+    transport.close()
+    assert phone.read(GOVERNOR).decode().strip() == "performance" != before.strip()
+    return before
+
+
+@pytest.mark.parametrize("host_remembers", [True, False])
+def test_what_a_dead_job_left_is_put_back(alone: Path, tmp_path: Path, host_remembers: bool) -> None:
+    with emulated_phone(rooted=True) as phone:
+        before = left_by_a_dead_job(phone, alone)
+        if not host_remembers:
+            for record in (tmp_path / "state/conditions").iterdir():
+                record.unlink()
+        entry = Entry("pixel", phone.address, temperature_limit_c=60.0)
+        found = examine(entry, canary=False)
+        assert check(found, "settings") == Check("settings", "ok", "put back what an earlier job left")
+        assert phone.read(GOVERNOR).decode() == before
+        assert "schedutil" in check(found, "governor").said, "the device is judged as it then is"
+        assert glance(entry).state == "ready"
+        assert "settings" not in {one.name for one in examine(entry, canary=False).checks}
+        assert phone.processes() == []
+
+
+def test_what_a_running_job_set_is_left_alone(alone: Path) -> None:
+    from devices.adb import direct_tcp
+    from devices.bench.lease import Lease
+
+    with emulated_phone(rooted=True) as phone:
+        left_by_a_dead_job(phone, alone)
+        transport = direct_tcp("127.0.0.1", phone.port)
+        lease = Lease(transport, WORK, "adb://somebody-elses-name", transport.tag)
+        lease.acquire()
+        try:
+            found = examine(Entry("pixel", phone.address), canary=False)
+            assert "settings" not in {one.name for one in found.checks}
+            assert phone.read(GOVERNOR).decode().strip() == "performance"
+        finally:
+            lease.release()
+            transport.close()
+
+
+def test_what_cannot_be_put_back_is_a_warning(alone: Path) -> None:
+    with emulated_phone(rooted=True) as phone:
+        left_by_a_dead_job(phone, alone)
+        phone.write("/system/bin/su", b"#!/bin/sh\nexit 1\n")
+        settings = check(examine(Entry("pixel", phone.address), canary=False), "settings")
+        assert (settings.level, settings.remedy) == (
+            "warning",
+            "start the device anew, then examine it again",
+        )
+        assert "not put back as it was" in settings.said
+
+
+def test_a_hot_phone_has_no_canary_but_no_fault_either(
+    phone: EmulatedPhone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "COOLDOWN_S", 0.2)
+    ready = set_up(Entry("pixel", phone.address), program=BENCHMARK_MODEL)
+    phone.heat(70)
+    try:
+        found = examine(Entry("pixel", phone.address, benchmark_model_sha256=ready.sha256))
+    finally:
+        phone.cool()
+    assert check(found, "canary").level == "warning"
+    assert "not below 65 °C" in check(found, "canary").said
+
+
+def test_a_canary_that_cannot_be_measured_is_a_warning_that_says_why(phone: EmulatedPhone) -> None:
+    """An exit code without a word is nothing to blame the device for."""
+    program = BENCHMARK_MODEL.read_bytes().replace(b"\n", b'\ncase "$*" in *--graph*) exit 77;; esac\n', 1)
+    sha256 = hashlib.sha256(program).hexdigest()
+    folder = phone.root / f"data/local/tmp/mnas/bin/{sha256}"
+    folder.mkdir(parents=True)
+    (folder / "benchmark_model").write_bytes(program)
+    (folder / "benchmark_model").chmod(0o755)
+    found = examine(Entry("pixel", phone.address, benchmark_model_sha256=sha256))
+    assert check(found, "runtime").level == "ok"
+    assert check(found, "canary").level == "warning"
+    assert check(found, "canary").said.startswith("no canary: ")
+    assert "77" in check(found, "canary").said
 
 
 def test_this_machine_keeps_its_canarys_history() -> None:
