@@ -88,7 +88,7 @@ def glance(entry: Entry) -> Glance:
         try:
             work = work_folder(transport, entry)
             found = machine(survey(transport, work))
-            busy = busy or holder(transport)
+            busy = busy or _living(holder(transport))
         finally:
             transport.close()
     except DevicesError as error:
@@ -187,10 +187,15 @@ def _reached(entry: Entry, answered_s: float) -> list[Check]:
 def _use(entry: Entry, transport: Transport) -> list[Check]:
     if entry.place.scheme == "local":  # its jobs take turns burst by burst
         return []
-    found = host_holder(entry.address) or holder(transport)
+    found = host_holder(entry.address) or _living(holder(transport))
     if found is None:
         return [Check("in use", "ok", "by nobody")]
     return [Check("in use", "warning", f"by {found}", "wait for it: --wait SECONDS does")]
+
+
+def _living(found: Holder | None) -> Holder | None:
+    """A job that has a device; None where it has ended: the next one takes over at once."""
+    return None if found is None or found.is_gone else found
 
 
 def _settings(

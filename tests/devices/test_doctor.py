@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,6 +23,7 @@ from tests.devices.phones import emulated_phone, make_key
 from tests.devices.sshd import Sshd, running_sshd
 
 WORK = "/data/local/tmp/mnas"
+ROOT = Path(__file__).parents[2]
 GOVERNOR = "/sys/devices/system/cpu/cpufreq/policy7/scaling_governor"
 
 
@@ -204,6 +206,27 @@ def test_what_a_dead_job_left_is_put_back(alone: Path, tmp_path: Path, host_reme
         assert glance(entry).state == "ready"
         assert "settings" not in {one.name for one in examine(entry, canary=False).checks}
         assert phone.processes() == []
+
+
+def test_a_job_that_was_killed_just_now_is_cleaned_up_after(alone: Path) -> None:
+    with emulated_phone(rooted=True, latency="known") as phone:
+        before = phone.read(GOVERNOR)
+        job = subprocess.Popen(
+            [sys.executable, "-m", "tests.devices.bench_job", phone.host, str(phone.port), "30.0"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+        )
+        assert job.stdout is not None
+        assert job.stdout.readline().endswith(b"True\n")
+        assert phone.read(GOVERNOR) != before
+        job.kill()
+        job.communicate()
+        entry = Entry("pixel", phone.address, temperature_limit_c=60.0)
+        assert glance(entry).state == "ready"
+        found = examine(entry, canary=False)
+        assert check(found, "in use").said == "by nobody"
+        assert check(found, "settings").level == "ok"
+        assert phone.read(GOVERNOR) == before
 
 
 def test_what_a_running_job_set_is_left_alone(alone: Path) -> None:
