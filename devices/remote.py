@@ -8,6 +8,7 @@ from pathlib import Path
 
 from devices.bench.canary import canary_model
 from devices.bench.device import BenchDevice, Limits
+from devices.bench.in_use import wait_until_free
 from devices.bench.wanted import Wanted
 from devices.checks import limit_c, measuring_cores
 from devices.device import Device
@@ -36,6 +37,9 @@ def open_remote(
     tag = new_tag()
     transport = transport_to(entry.place, tag, on_event)
     try:
+        wait_until_free(
+            transport, entry.address, wait_s, on_event
+        )  # before anything disturbs who measures there
         work = work_folder(transport, entry)
         found = machine(survey(transport, work))
         check_cores(settings.cpus, found.cores)

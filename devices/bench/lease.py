@@ -17,6 +17,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from devices.bench.holder import Holder, host_holder, lock_file
+from devices.bench.in_use import holder
 from devices.bench.place import SCRIPT, SCRIPT_NAME, bases, own_folder, told
 from devices.bench.retry import prompt
 from devices.errors import DeviceBusy, DeviceTrouble, LeaseLost, LinkLost, NoSpace
@@ -38,22 +39,6 @@ COMMAND_S, BEAT_S = 20.0, 10.0
 RELEASE_S = 40.0
 
 Event = Callable[[str], None]
-
-
-def holder(transport: Transport) -> Holder | None:
-    """Which job of any host has a device, or None. Leaves nothing on the device.
-
-    Raises:
-        DeviceTrouble: it cannot be reached, or gives no answer that makes sense.
-    """
-    command = ["sh", "-s", "show", bases()]
-    said = transport.run(command, stdin=SCRIPT, timeout_s=COMMAND_S)
-    lines = said.stdout.decode(errors="replace").splitlines()
-    if lines and lines[0].startswith("busy "):
-        return Holder.parse(lines[1] if len(lines) > 1 else "")
-    if lines == ["free"]:
-        return None
-    raise DeviceTrouble(f"who has the device cannot be told: {one_line(told(said.stdout, said.stderr))}")
 
 
 class Lease:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -141,15 +142,37 @@ def test_what_is_not_there_is_not_found() -> None:
 def test_a_device_in_use_is_waited_for_as_long_as_asked(phone: EmulatedPhone) -> None:
     transport = direct_tcp("127.0.0.1", phone.port)
     lease = Lease(transport, "/data/local/tmp/mnas", "adb://another", transport.tag)
-    lease.acquire()
     told: list[str] = []
     try:
         with closing(open_device(phone.address, wait_s=0.3, on_event=told.append)) as device:
+            lease.acquire()
             with pytest.raises(DeviceBusy, match="in use by"):
                 list(device.stream([canary_model()], QUICK))
             assert any("waiting" in said for said in told)
             lease.release()
             assert device.facts.runtime == "benchmark_model"
+            assert len(device.facts.identity or "") == 16
+    finally:
+        lease.release()
+        transport.close()
+
+
+def test_who_measures_is_not_disturbed_by_who_has_to_wait(phone: EmulatedPhone) -> None:
+    """All that is asked of a device in use is who has it."""
+    transport = direct_tcp("127.0.0.1", phone.port)
+    lease = Lease(transport, "/data/local/tmp/mnas", "adb://another", transport.tag)
+    lease.acquire()
+    told: list[str] = []
+    try:
+        before = len(phone.log)
+        with pytest.raises(DeviceBusy, match="in use by"):
+            open_device(phone.address, wait_s=0.3, on_event=told.append)
+        asked = "\n".join(phone.log[before:])
+        assert " show " in asked
+        assert not [word for word in ("cpuinfo", "dumpsys", "scaling_governor") if word in asked]
+        assert any("waiting" in said for said in told)
+        threading.Timer(0.5, lease.release).start()
+        open_device(phone.address, wait_s=30.0).close()
     finally:
         lease.release()
         transport.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from devices.facts import DeviceState, MachineFacts, Temperature, big_cores, machine, state
 from devices.measurement import Cluster
+from devices.runners.device_facts import device_facts, unsurveyed
 from devices.survey import Survey
 
 TEXTS = Path(__file__).with_name("texts")
@@ -49,6 +51,27 @@ def test_a_phone() -> None:
         android=True,
     )
     assert big_cores(found.clusters, 1) == (7,)
+
+
+@pytest.mark.parametrize(
+    ("texts", "number"),
+    [
+        ({"getprop": "[ro.serialno]: [1A2B3C]\n[ro.boot.serialno]: [other]\n"}, "1A2B3C"),
+        ({"getprop": "[ro.serialno]: [unknown]\n[ro.boot.serialno]: [1A2B3C]\n"}, "1A2B3C"),
+        ({"getprop": "[ro.serialno]: [0123456789ABCDEF]\n", "machine_id": "a1\n"}, None),
+        ({"serial": "10000000a1b2c3d4\0", "machine_id": "a1\n"}, "10000000a1b2c3d4"),
+        ({"serial": "0000000000000000\0", "machine_id": "a1\n"}, "a1"),
+        ({"machine_id": "uninitialized\n"}, None),
+        ({}, None),
+    ],
+)
+def test_a_device_is_told_from_another_of_its_kind(texts: dict[str, str], number: str | None) -> None:
+    found = machine(Survey({"uname": "aarch64\n6.1\n", "cpuinfo": text("cpuinfo_pi5"), **texts}))
+    assert found.identity == (None if number is None else hashlib.sha256(number.encode()).hexdigest()[:16])
+    facts = device_facts(found, "pi", runtime="r", runtime_version="1")
+    assert facts.identity == found.identity
+    here = unsurveyed("x86_64", lambda path: "processor : 0\n" if path == "/proc/cpuinfo" else "")
+    assert device_facts(here, "local", runtime="r", runtime_version="1").identity is None
 
 
 def test_a_raspberry_pi() -> None:
