@@ -13,6 +13,10 @@ from devices.survey import Survey
 #: how a device lets a job become root
 PRIVILEGES = ("root", "su", "su 0", "sudo")
 
+#: Android's thermal status from which slowing down is felt. Status 1 may last for days; whether the cores are
+#: held then is what the cooling devices tell
+MODERATE = 2
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceState:
@@ -97,7 +101,7 @@ def state(survey: Survey) -> DeviceState:
     battery = android.battery(survey["dumpsys_battery"])
     throttled = boards.get_throttled(survey["get_throttled"])
     signs = [
-        None if service.status is None else service.status > 0,
+        None if service.status is None else service.status >= MODERATE,
         service.held,
         thermal.held_by_cooling(survey["cooling"]),
         throttled.now if throttled else None,
