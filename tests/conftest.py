@@ -18,12 +18,24 @@ hypothesis.settings.register_profile("mnas", deadline=None, derandomize=bool(os.
 hypothesis.settings.load_profile("mnas")
 
 
+def _own_base(factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) -> None:
+    base: Path = factory.getbasetemp() / "leases" / os.urandom(8).hex()
+    base.mkdir(parents=True)
+    patch.setattr("devices.bench.place.BASES", ("/data/local/tmp", str(base)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _devices_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Generator[None, None, None]:
+    """Leases on this machine as a device are no real job's, also in shared fixtures; a phone has its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        _own_base(tmp_path_factory, patch)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _devices_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leases on this machine as a device are no other test's and no real job's. Phones have their own."""
-    base: Path = tmp_path_factory.getbasetemp() / "leases" / os.urandom(8).hex()
-    base.mkdir(parents=True)
-    monkeypatch.setattr("devices.bench.place.BASES", ("/data/local/tmp", str(base)))
+    """Leases on this machine as a device are no other test's."""
+    _own_base(tmp_path_factory, monkeypatch)
 
 
 @pytest.hookimpl(wrapper=True)
