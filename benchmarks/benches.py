@@ -239,8 +239,8 @@ def _set_up(bench: Bench, folder: Path, *options: str) -> None:
         bench.name,
         "--bench",
         str(file),
-        "-q",
         *options,
     ]
     environment = {**os.environ, **bench.environment, "MNAS_STATE_DIR": str(folder / "state")}
-    subprocess.run(command, env=environment, check=True, timeout=SETUP_S, stdout=subprocess.DEVNULL)
+    with (folder / "set-up").open("wb") as log:
+        subprocess.run(command, env=environment, check=True, timeout=SETUP_S, stdout=log, stderr=log)
