@@ -20,6 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from devices.emulator import processes
+
 _PIDFD_GETFD = 438  # the same number on all architectures
 #: descriptors of the caller: where it waits for its exit code, and copies of its three streams, which the
 #: shell may have redirected for a command of its own just then
@@ -127,6 +129,8 @@ def _wait(process: subprocess.Popen[bytes], caller: Caller) -> int:
 class ForkServer:
     """Runs something in a fork of this process for every process number that comes, one a line.
 
+    A fork is made ahead of each request: it takes longer than what most of them ask for.
+
     Args:
         requests: a descriptor to read; its end ends this.
         run: what to run; gives the exit code.
@@ -137,6 +141,7 @@ class ForkServer:
         self._run = run
         self._running: dict[int, Caller] = {}
         self._selector = selectors.DefaultSelector()
+        self._spare, self._order = 0, -1
 
     def serve(self) -> None:
         """Until there are no more requests."""
@@ -147,6 +152,7 @@ class ForkServer:
         gc.freeze()  # what is loaded stays shared between the forks
         self._selector.register(self._requests, selectors.EVENT_READ)
         self._selector.register(alarm, selectors.EVENT_READ)
+        self._fork()
         pending = b""
         while True:
             for key, _ in self._selector.select():
@@ -169,15 +175,32 @@ class ForkServer:
             caller = Caller.find(pid)
         except OSError:
             return
-        child = os.fork()
-        if child:
-            self._running[child] = caller
-            self._selector.register(caller.handle, selectors.EVENT_READ, child)
+        child = self._spare
+        with contextlib.suppress(BrokenPipeError):  # it has just been ended, as the caller will be told
+            os.write(self._order, f"{pid}\n".encode())
+        os.close(self._order)
+        self._running[child] = caller
+        self._selector.register(caller.handle, selectors.EVENT_READ, child)
+        self._fork()
+
+    def _fork(self) -> None:
+        """Make the fork that serves the next request."""
+        order, self._order = os.pipe()
+        self._spare = os.fork()
+        if self._spare:
+            os.close(order)
             return
+        os.close(self._order)
         code = 70
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            processes.mark_own(True)
+            asked = os.read(order, 32)
+            if not asked:
+                os._exit(0)
+            processes.mark_own(False)
+            caller = Caller.find(int(asked))
             for number in range(3):
                 os.dup2(caller.stream(number), number)
             code = self._run(caller)
@@ -191,10 +214,14 @@ class ForkServer:
             os._exit(code)
 
     def _reap(self) -> None:
-        while self._running:
+        while True:
             child, status = os.waitpid(-1, os.WNOHANG)
             if child == 0:
                 return
+            if child == self._spare:  # ended from outside
+                os.close(self._order)
+                self._fork()
+                continue
             caller = self._running.pop(child)
             with contextlib.suppress(KeyError):
                 self._selector.unregister(caller.handle)
