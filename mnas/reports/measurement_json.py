@@ -46,6 +46,7 @@ def context_json(measured: Measurement) -> dict[str, Any]:
         "fences": fences,
         "suspect": list(doubts),
         "delegate": context.delegate,
+        "delegate_options": list(context.settings.delegate_options),
         "libraries": list(context.libraries),
         "delegated_operators": context.delegated_operators,
         "executed_operators": context.total_operators,
