@@ -23,7 +23,7 @@ from devices.emulator import BENCHMARK_MODEL, EmulatedPhone, Fault
 from devices.emulator.faults import KINDS
 
 sys.path.append(str(Path(__file__).parents[1]))
-from tests.devices.sshd import Sshd, running_sshd
+from tests.devices.sshd import SSHD, Sshd, running_sshd
 
 SETUP_S = 180.0
 #: what conditions change on the emulated phone, and what therefore must be as it was
@@ -203,7 +203,7 @@ def board_bench(folder: Path) -> Iterator[BoardBench]:
     with ExitStack() as stack:
         sshd = folder / "sshd"
         sshd.mkdir()
-        server = stack.enter_context(running_sshd(sshd))
+        server = stack.enter_context(running_sshd(sshd, command=_alone()))
         relay = Relay(server.host, server.port)
         stack.callback(relay.close)
         bench = BoardBench(server, relay, folder)
@@ -218,6 +218,14 @@ def board_bench(folder: Path) -> Iterator[BoardBench]:
 def injectable() -> tuple[str, ...]:
     """The kinds of faults that the emulated phone can have."""
     return tuple(KINDS)
+
+
+def _alone() -> list[str]:
+    """A command for a server whose board keeps its lease apart from other boards on this machine."""
+    if os.geteuid() != 0:
+        return []
+    script = f'mount -t tmpfs none /var/tmp && exec {SSHD} "$@"'
+    return ["unshare", "--mount", "sh", "-c", script, "sh"]
 
 
 def _as_client(server: Sshd, port: int, ssh: Path) -> None:

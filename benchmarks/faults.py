@@ -16,11 +16,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -125,12 +126,14 @@ class Campaign:
             file.write_bytes(model.content)
             self._files.append(file)
         self._traffic: dict[bool, int] = {}
+        self._board = threading.Lock()
 
     def run(self, job: Job) -> Outcome:
         """Do one job to its end, and look what it left."""
         board = SSHD_KILLED in job.kinds
         make = board_bench if board else phone_bench
-        with self._fresh(f"job-{job.number}") as folder, make(folder) as bench:
+        turn = self._board if board else nullcontext()  # boards are this machine, with one lease
+        with turn, self._fresh(f"job-{job.number}") as folder, make(folder) as bench:
             at = [round(place * self._traffic[board]) for place in job.places]
             before = bench.settings()
             self._plan(bench, job, at)
