@@ -42,10 +42,12 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# adb-shell is published as a source archive only, pure Python for all of them: pip resolves other versions from wheels
 pins: $(STAMP)
+	@mkdir -p build && grep -v '^adb-shell==' requirements.txt >build/pins.txt
 	@for version in 3.11 3.12 3.13; do \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed \
-			--python-version $$version --only-binary=:all: --target build/pins -r requirements.txt \
+			--python-version $$version --only-binary=:all: --target build/pins -r build/pins.txt \
 			&& echo "requirements.txt resolves for Python $$version" || exit 1; \
 	done
 
