@@ -156,7 +156,7 @@ def _take_input(
             else:
                 kind = STDIN
             over = kind == CLOSE_STDIN or (
-                kind == STDIN and wanted and not _write(pipes.stdin, received(data))
+                kind == STDIN and wanted and not write_all(pipes.stdin, received(data))
             )
             if wanted and over:
                 wanted = False
@@ -170,8 +170,8 @@ def _take_input(
             process.send_signal(signal.SIGHUP)
 
 
-def _write(target: int, data: bytes) -> bool:
-    """Whether somebody took it."""
+def write_all(target: int, data: bytes) -> bool:
+    """Write all of it; whether somebody took it."""
     rest = memoryview(data)
     try:
         while rest:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from devices.emulator.connection import Closed, Stream
+from devices.emulator.shell import write_all
 
 CHUNK_BYTES = 64 * 1024
 _LONGEST_PATH_BYTES = 1024
@@ -107,7 +108,7 @@ def _receive_file(stream: Stream, argument: str, transferred: Callable[[bytes], 
                 if modified is not None:
                     os.fchmod(file.fileno(), stat.S_IMODE(int(mode)))
                     break
-                if not _write(file.fileno(), transferred(data)):
+                if not write_all(file.fileno(), transferred(data)):
                     path.unlink(missing_ok=True)
                     # adbd first says that it failed, then throws away what still comes
                     _fail(stream, "write failed: No space left on device")
@@ -135,13 +136,3 @@ def _chunk(stream: Stream) -> tuple[bytes, int | None] | None:
 def _drain(stream: Stream) -> None:
     while (chunk := _chunk(stream)) is not None and chunk[1] is None:
         pass
-
-
-def _write(target: int, data: bytes) -> bool:
-    rest = memoryview(data)
-    try:
-        while rest:
-            rest = rest[os.write(target, rest) :]
-    except OSError:
-        return False
-    return True
