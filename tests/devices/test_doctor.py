@@ -19,6 +19,7 @@ from devices.emulator import BENCHMARK_MODEL, EmulatedPhone
 from devices.errors import DeviceNotFound
 from devices.inventory.entry import Entry
 from devices.setup.setting_up import set_up
+from tests.devices.emulator.hosts import wait_until
 from tests.devices.phones import emulated_phone, make_key
 from tests.devices.sshd import Sshd, running_sshd
 
@@ -85,7 +86,7 @@ def test_a_phone_is_set_up_and_then_fit(phone: EmulatedPhone) -> None:
     phone.write(ready.path, b"#!/bin/sh\n")
     changed = examine(entry, canary=False)
     assert levels(changed) == {"runtime": "fault"}
-    assert phone.processes() == []
+    wait_until(lambda: not phone.processes())
 
 
 def test_a_program_that_is_not_the_one_noted_is_a_fault(phone: EmulatedPhone) -> None:
@@ -205,7 +206,7 @@ def test_what_a_dead_job_left_is_put_back(alone: Path, tmp_path: Path, host_reme
         assert "schedutil" in check(found, "governor").said, "the device is judged as it then is"
         assert glance(entry).state == "ready"
         assert "settings" not in {one.name for one in examine(entry, canary=False).checks}
-        assert phone.processes() == []
+        wait_until(lambda: not phone.processes())
 
 
 def test_a_job_that_was_killed_just_now_is_cleaned_up_after(alone: Path) -> None:

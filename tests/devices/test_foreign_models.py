@@ -37,6 +37,7 @@ from mnas.cli.profile_view import show
 from mnas.reports.profile_json import profile_json
 from tests.command_line import Ended, running
 from tests.devices import foreign
+from tests.devices.emulator.hosts import wait_until
 from tests.devices.phones import emulated_phone, make_key
 from tests.devices.sshd import running_sshd
 
@@ -91,7 +92,15 @@ def device() -> Iterator[Device]:
 
 
 def _workers(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
-    return [child for child in processes if "litert_worker" in " ".join(child.cmdline())]
+    return [child for child in processes if "litert_worker" in _words(child)]
+
+
+def _words(process: psutil.Process) -> str:
+    """A process's command line; nothing of one that has ended since it was listed."""
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +133,7 @@ def phones(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Setti
 
         yield phone
         stack.close()
-        assert emulated.processes() == []
+        wait_until(lambda: not emulated.processes())
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,7 @@ from devices.staging import Staging
 from devices.survey import Survey
 from devices.transport import Channel, CommandResult, Transport
 from tests.devices.conftest import one_operator
+from tests.devices.emulator.hosts import wait_until
 from tests.devices.phones import emulated_phone
 from tests.devices.sshd import running_sshd
 
@@ -698,7 +699,7 @@ def test_a_hostile_program_costs_its_models_only(phone: EmulatedPhone, home: Pat
     harmless(ended)
     assert ended.code in (2, 3, 4), ended
     assert b"error: " in ended.err
-    assert phone.processes() == []
+    wait_until(lambda: not phone.processes())
     unharmed(phone)
 
 

@@ -22,6 +22,7 @@ from devices.measurement import Pass, Settings
 from devices.plan import Plan
 from devices.registry import open_device, settings_for
 from devices.setup.setting_up import set_up
+from tests.devices.emulator.hosts import wait_until
 from tests.devices.phones import emulated_phone
 from tests.devices.sshd import Sshd, running_sshd
 
@@ -79,7 +80,7 @@ def test_a_phone_of_the_inventory_measures_as_its_entry_says(phone: EmulatedPhon
     assert row.context.suspect is None
     assert row.context.temperature_before_c is not None
     assert phone.read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() == b"schedutil"
-    assert phone.processes() == []
+    wait_until(lambda: not phone.processes())
 
 
 def test_a_phone_needs_no_inventory_and_runs_on_its_big_cores(phone: EmulatedPhone) -> None:

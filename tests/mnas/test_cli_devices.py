@@ -19,6 +19,7 @@ from devices.inventory.entry import Entry
 from devices.inventory.file import load
 from tests.command_line import Ended, running
 from tests.devices.adb.shared import plug_in
+from tests.devices.emulator.hosts import wait_until
 from tests.devices.phones import AdbServer, emulated_phone, make_key, needs
 from tests.mnas.documented import documented, fields
 
@@ -327,7 +328,7 @@ def test_a_phone_is_set_up_examined_and_measured(run: Run, alone: Path, phone: E
     (examined,) = json.loads(fit.out)
     assert agrees([examined], "doctor")
     assert [one["name"] for one in examined["checks"]][-2:] == ["runtime", "canary"]
-    assert phone.processes() == []
+    wait_until(lambda: not phone.processes())
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from devices.errors import (
     NoSpace,
     TransientError,
 )
+from tests.devices.emulator.hosts import wait_until
 from tests.devices.transport_contract import until_reached
 
 FOLDER = "/data/local/tmp"
@@ -243,7 +244,7 @@ class TestUse:
         with pytest.raises(KeyboardInterrupt):
             link.run(["sleep", "60"])
         interrupter.join()
-        assert shared_phone.processes() == []
+        wait_until(lambda: not shared_phone.processes())
         assert link.run(["true"]).ok
 
     def test_it_can_be_used_again_after_it_was_closed(self, link: AdbTransport) -> None:

@@ -12,6 +12,7 @@ from devices.adb import AdbTransport, direct_tcp, through_server
 from devices.emulator import EmulatedPhone
 from devices.transport import CommandResult
 from tests.devices.adb.shared import plug_in
+from tests.devices.emulator.hosts import wait_until
 from tests.devices.phones import AdbServer, emulated_phone
 from tests.devices.transport_contract import LinkContract
 
@@ -49,7 +50,7 @@ class TestDirect(AdbContract):
         transport = direct_tcp(shared_phone.host, shared_phone.port, [key])
         yield transport
         transport.close()
-        assert shared_phone.processes() == []
+        wait_until(lambda: not shared_phone.processes())
 
     @pytest.fixture
     def break_link(self, shared_phone: EmulatedPhone) -> Callable[[], None]:
@@ -62,7 +63,7 @@ class TestThroughServer(AdbContract):
         transport = through_server(f"{shared_phone.host}:{shared_phone.port}", shared_server.port)
         yield transport
         transport.close()
-        assert shared_phone.processes() == []
+        wait_until(lambda: not shared_phone.processes())
 
     @pytest.fixture
     def break_link(self, shared_phone: EmulatedPhone, shared_server: AdbServer) -> Callable[[], None]:

@@ -71,7 +71,7 @@ def test_files_and_processes_are_seen_from_outside(phone: EmulatedPhone) -> None
         assert host.shell("cat /data/local/tmp/there; echo back >/data/local/tmp/back") == "content"
         assert phone.read("/data/local/tmp/back") == b"back\n"
         assert (phone.folder / "local/tmp/back").exists()
-        assert phone.processes() == []
+        wait_until(lambda: not phone.processes())  # an answer is there before its process has gone
         stream = host.open("shell,v2,raw:sleep 61")
         wait_until(lambda: any("sleep 61" in words for _, words in phone.processes()))
         stream.close()

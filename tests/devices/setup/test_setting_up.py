@@ -19,6 +19,7 @@ from devices.setup import setting_up
 from devices.setup.board import BoardRuntime
 from devices.setup.setting_up import Ready, set_up
 from devices.ssh import SshTransport
+from tests.devices.emulator.hosts import wait_until
 from tests.devices.phones import emulated_phone
 from tests.devices.sshd import Sshd, running_sshd
 
@@ -58,7 +59,7 @@ def test_a_programs_sum_is_noted_in_the_inventory_that_has_the_device(
     assert set_up(load(bench).entry("a"), bench, program=BENCHMARK_MODEL) == ready
     unnamed = set_up(load(bench).entry(phone.address), bench, program=BENCHMARK_MODEL)
     assert (unnamed.sha256, unnamed.bench) == (ready.sha256, None)
-    assert phone.processes() == []
+    wait_until(lambda: not phone.processes())
 
 
 def test_what_was_changed_meanwhile_stays(phone: EmulatedPhone, tmp_path: Path) -> None:

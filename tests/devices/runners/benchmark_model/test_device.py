@@ -25,6 +25,7 @@ from devices.runners.benchmark_model.program import version_file
 from devices.staging import Staging
 from devices.survey import survey
 from devices.transport import Transport
+from tests.devices.emulator.hosts import wait_until
 from tests.devices.phones import emulated_phone, make_key
 from tests.devices.shells import Through
 
@@ -60,7 +61,7 @@ def device(phone: EmulatedPhone, transport: Transport) -> Iterator[BenchmarkMode
     device = on_phone(phone, transport)
     yield device
     device.close()
-    assert phone.processes() == []
+    wait_until(lambda: not phone.processes())
 
 
 def on_phone(
