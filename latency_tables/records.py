@@ -13,7 +13,12 @@ from devices.records import from_plain, to_plain
 from latency_tables.errors import BadTable
 from latency_tables.ops import Graph, Node, OpSpec
 
-Role = Literal["cover", "anchor"]
+#: why a network is measured: it brings operators in context; it brings the calibration; it is one operator,
+#: measured alone; it is a model from elsewhere, whose file is not kept
+Role = Literal["cover", "anchor", "alone", "model"]
+#: where a figure is from: the profile of networks; the operator alone, corrected by its kind's ratio;
+#: another table, by a correction fitted on this device; a file
+Method = Literal["in context", "alone", "transferred", "imported"]
 #: what a table was made for, in its maker's words: names and plain values, for example `{"resolution": 224}`
 Purpose = Mapping[str, str | int | float | None]
 #: facts that may change without changing what takes the time, the processor and the runtime: so a device that
@@ -29,7 +34,7 @@ class Network:
 
     Attributes:
         name: unique in its table.
-        role: `cover` networks bring operators into the table, `anchor` networks the scale.
+        role: `cover` networks bring operators into the table, `anchor` networks the calibration.
     """
 
     name: str
@@ -75,6 +80,24 @@ class Burst:
     dropped: int
     reference_ms: float | None
     context: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A figure that was not measured for this table; one that was measured goes before it.
+
+    Attributes:
+        unit: text form of an operator or a block (`latency_tables.units`).
+        latency_ms: as the networks of the table's device would have it, before the table's calibration.
+        std_ms: its standard error; None if unknown.
+        count: measurements behind it; None if unknown.
+    """
+
+    unit: str
+    latency_ms: float
+    std_ms: float | None
+    count: int | None
+    method: Method
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ import json
 import sqlalchemy as sa
 
 from latency_tables import schema
-from latency_tables.predict import Observation
 from latency_tables.records import Burst, Network, StoredFailure, graph_from_json
+from latency_tables.statistics import Observation
 
 
 def meta(connection: sa.Connection) -> dict[str, str]:

@@ -15,17 +15,9 @@ from devices.measurement import Failure, Pass
 from latency_tables import rows, schema
 from latency_tables.attribute import Attribution
 from latency_tables.errors import BadTable
+from latency_tables.fit import Measured, fit
 from latency_tables.ops import OpSpec
-from latency_tables.predict import (
-    Estimate,
-    Observation,
-    Prediction,
-    Predictor,
-    estimates,
-    fit_scale,
-    network_ms,
-    omissions,
-)
+from latency_tables.predict import Prediction, Predictor
 from latency_tables.records import (
     Burst,
     Network,
@@ -35,6 +27,7 @@ from latency_tables.records import (
     origin_from_meta,
     origin_to_meta,
 )
+from latency_tables.statistics import Estimate, Observation, estimates
 
 Value = TypeVar("Value")
 
@@ -272,30 +265,10 @@ class LatencyTable:
         return self.predictor().predict(specs)
 
     def _make_predictor(self) -> Predictor:
-        profiled_ms = {key: one.profiled_ms for key, one in self.estimates().items()}
         samples: dict[str, list[tuple[float, ...]]] = {}
         for burst in self.bursts():
             samples.setdefault(burst.network, []).append(burst.samples_ms)
-        measured = {name: network_ms(passes) for name, passes in samples.items()}
-        networks = [one for one in self.networks() if one.name in measured]
-        anchors = [one for one in networks if one.role == "anchor"]
-        if not profiled_ms or not anchors:
-            raise BadTable(
-                f"the latency table {self._address} is not built yet ({len(profiled_ms)} operators, "
-                f"{len(anchors)} anchor networks): go on with the `mnas table build` that began it"
-            )
-        left_out = omissions(
-            profiled_ms,
-            [[str(spec) for spec in one.graph.specs] for one in networks],
-            [measured[one.name] for one in networks],
-        )
-        figures = {key: ms + left_out[key] for key, ms in profiled_ms.items()}
-        raw = Predictor(figures, 1.0, self._address)
-        scale = fit_scale(
-            [raw.predict(anchor.graph.specs).sum_ms for anchor in anchors],
-            [measured[anchor.name] for anchor in anchors],
-        )
-        return Predictor(figures, scale, self._address)
+        return fit(Measured(self.networks(), samples, samples, self.observations()), self._address)
 
     def _network_id(self, connection: sa.Connection, name: str) -> int:
         found = rows.network_id(connection, name)

@@ -14,7 +14,7 @@ from latency_tables import bursts
 from latency_tables.build import Progress, refuse_other_device
 from latency_tables.errors import BadTable
 from latency_tables.ops import Graph
-from latency_tables.predict import network_ms
+from latency_tables.statistics import network_ms
 from latency_tables.store import LatencyTable
 
 #: how held-out networks are measured unless the caller says otherwise

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from devices.plan import Plan
-from mnas.cli import search, table
+from mnas.cli import search
 from mnas.cli.app import Exit, errors
 from mnas.cli.finalize import finalized
 from mnas.cli.opening import opened
 from mnas.cli.options import Bench, DeviceName, Json, Quiet, Wait
 from mnas.cli.output import Display, keeping, warn
 from mnas.cli.report import present
+from mnas.cli.table.build import outcome
 from mnas.cli.text import escape
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def _run(place: Path, beside: Path, where: _Where, quiet: bool) -> tuple[Report 
 
     _say(f"1 of 3: measuring the operators of {SPACE} on {_named(where.device)}", quiet)
     report, ready = _build(beside, where, quiet)
-    codes = [table.outcome(report)]
+    codes = [outcome(report)]
     if not ready:
         warn(
             f"the latency table {beside} is incomplete, so nothing can be searched; the same command goes on"

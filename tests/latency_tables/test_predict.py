@@ -7,17 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from latency_tables.calibration import fit_scale
 from latency_tables.errors import BadTable, MissingOperators
 from latency_tables.ops import OpSpec
-from latency_tables.predict import (
-    OMISSION_BOUNDS_MS,
-    Observation,
-    Predictor,
-    estimates,
-    fit_scale,
-    network_ms,
-    omissions,
-)
+from latency_tables.predict import Predictor
+from latency_tables.statistics import OMISSION_BOUNDS_MS, Observation, estimates, network_ms, omissions
 
 SPECS = [OpSpec("logistic", "float32", ((1, size),), (1, size)) for size in range(1, 9)]
 FIGURES = {str(spec): 0.125 * 3**index for index, spec in enumerate(SPECS)}
