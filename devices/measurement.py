@@ -264,6 +264,8 @@ class Pass:
         operators: per-operator times, if asked for; from runs of their own, a little slower.
         all_preempted: every run was preempted, so that the samples are the fastest quarter of them.
         summary: the runner's statistics where it does not tell its samples: then `samples_ms` is empty.
+        energy_mj: what the board drew per inference, in millijoules, its idle power included; from runs of
+            their own. None where the device has no power rails that can be read.
     """
 
     model: str
@@ -279,6 +281,7 @@ class Pass:
     context: Context
     all_preempted: bool = False
     summary: Summary | None = None
+    energy_mj: float | None = None
 
     @property
     def distribution_ms(self) -> tuple[float, ...]:
