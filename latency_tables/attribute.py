@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from devices.measurement import OperatorTime
 from latency_tables.errors import BadTable
@@ -38,8 +38,15 @@ _ELEMENT_TYPES = {"float32": ("F32", "X32"), "int8": ("QS8", "QC8", "QC8W", "S8"
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """What the profiler's rows say of one operator: milliseconds, and the runtime's names of the rows."""
+    """What the profiler's rows say of one operator, or of several that the runtime ran as one.
 
+    Attributes:
+        positions: the nodes in the network's graph, by their number, in the order of execution.
+        mean_ms: of all of them together.
+        labels: the runtime's names of the rows.
+    """
+
+    positions: tuple[int, ...]
     mean_ms: float
     labels: tuple[str, ...]
 
@@ -64,8 +71,8 @@ def attribute_network(graph: Graph, rows: Sequence[OperatorTime]) -> tuple[Attri
     left = frozenset(row.label.lower() for row in rows if not row.delegated)
     order = execution_order(graph, left)
     found = _match([graph.nodes[index].spec for index in order], rows)
-    by_node = dict(zip(order, found, strict=True))
-    return tuple(by_node[index] for index in range(len(graph.nodes)))
+    placed = [replace(one, positions=tuple(order[at] for at in one.positions)) for one in found]
+    return tuple(sorted(placed, key=lambda one: one.positions))
 
 
 def execution_order(graph: Graph, left: Set[str]) -> tuple[int, ...]:
@@ -114,7 +121,9 @@ def _match(specs: Sequence[OpSpec], rows: Sequence[OperatorTime]) -> list[Attrib
             )
         taken.append(row)
         position += 1
-        found.append(Attribution(sum(row.mean_ms for row in taken), tuple(row.label for row in taken)))
+        found.append(
+            Attribution((number,), sum(row.mean_ms for row in taken), tuple(row.label for row in taken))
+        )
     if position < len(rows):
         raise BadTable(
             f"the profile has {len(rows) - position} rows more than the network has operators, from row "

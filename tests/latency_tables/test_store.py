@@ -36,7 +36,7 @@ def burst(name: str, *, samples: tuple[float, ...] = (6.0, 6.0, 6.0), reference:
 
 
 def times(*figures: float) -> list[Attribution]:
-    return [Attribution(figure, ("Sigmoid (NC)",)) for figure in figures]
+    return [Attribution((node,), figure, ("Sigmoid (NC)",)) for node, figure in enumerate(figures)]
 
 
 @pytest.fixture

@@ -39,5 +39,6 @@ def make(
             if network.role in roles:
                 times = [1e-3 + spec.macs / 1e6 for spec in network.graph.specs]
                 burst = Pass(network.name, "0" * 64, 0, (sum(times),) * 3, 0, None, 1, 1, None, (), context)
-                table.add(network.name, 0, burst, [Attribution(time, ("made up",)) for time in times])
+                found = [Attribution((node,), time, ("made up",)) for node, time in enumerate(times)]
+                table.add(network.name, 0, burst, found)
     return path

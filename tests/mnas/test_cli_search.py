@@ -50,7 +50,8 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for network in made.networks():
             times = [1e-3 + spec.macs / 1e6 for spec in network.graph.specs]
             burst = Pass(network.name, "0" * 64, 0, (sum(times),) * 3, 0, None, 1.0, 1.0, None, (), context)
-            made.add(network.name, 0, burst, [Attribution(time, ("as told",)) for time in times])
+            told = [Attribution((node,), time, ("as told",)) for node, time in enumerate(times)]
+            made.add(network.name, 0, burst, told)
     return path
 
 
