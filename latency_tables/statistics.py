@@ -1,4 +1,4 @@
-"""From operator times to a figure per operator, from samples to a network's one latency. Stores nothing.
+"""From operator times to an estimate per unit, from samples to a network's one latency. Stores nothing.
 
 A network's latency is `network_ms` throughout: the median over passes of each pass's lower quartile, which is
 a little less than the median of all runs, and the more so the noisier the machine.
@@ -6,8 +6,7 @@ a little less than the median of all runs, and the more so the noisier the machi
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,21 +16,19 @@ from latency_tables.errors import BadTable
 
 #: the quantile that stands for a burst of runs: steadier than the median where other processes take turns
 STATISTIC = 0.25
-#: bounds of what a profile leaves out per operator: its clock counts microseconds, and nothing takes no time
-OMISSION_BOUNDS_MS = (0.00005, 0.002)
-#: how far kinds, and operators of a kind, are expected to differ in it; how far sums miss a network's latency
-OMISSION_SPREAD_MS = 0.0003
-SUM_ERROR = 0.02
-#: a network never takes less than this share of its profiled operators
-LEAST_FACTOR = 0.1
+#: standard deviation of a burst's mean time that the profiler's whole microseconds alone bring
+RESOLUTION_MS = 0.0002
+#: a unit's own variance between passes counts with (passes - 1) degrees of freedom, what is usual among the
+#: table's units with this many
+PRIOR_FREEDOM = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One operator's mean time in one pass of one network.
+    """One unit's mean time in one pass of one network.
 
     Attributes:
-        operator: the text form of the OpSpec.
+        operator: the unit's text form: an OpSpec's, or a block's (`latency_tables.units`).
     """
 
     operator: str
@@ -42,99 +39,120 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """One operator's time by the profile, from all its observations.
+    """One unit's time by the profile, from all its observations.
 
     Attributes:
         profiled_ms: the median over networks and passes of its mean time there.
+        standard_error_ms: of `profiled_ms`, by the differences between passes; None after one pass.
         observations: how many times it was seen.
         networks: in how many networks.
+        passes: in how many passes over them.
         spread_ms: interquartile range over networks and passes.
+        between_pass_ms: standard deviation between passes; None after one.
+        between_network_ms: standard deviation between networks; None in one.
     """
 
     profiled_ms: float
+    standard_error_ms: float | None
     observations: int
     networks: int
+    passes: int
     spread_ms: float
+    between_pass_ms: float | None
+    between_network_ms: float | None
 
 
 def estimates(observations: Iterable[Observation]) -> dict[str, Estimate]:
-    """What the profile says of each operator. The result does not depend on the order of the observations."""
-    bursts: dict[str, dict[tuple[str, int], list[float]]] = defaultdict(lambda: defaultdict(list))
-    for seen in observations:
-        bursts[seen.operator][seen.network, seen.pass_index].append(seen.mean_ms)
-    return {operator: _estimate(bursts[operator]) for operator in sorted(bursts)}
+    """What the profile says of each unit. The result does not depend on the order of the observations.
+
+    A unit's variance between passes is told from few passes, so it is drawn towards what is usual among the
+    table's units, in squares weighted by degrees of freedom (moderated variances: Smyth 2004).
+    """
+    seen = list(observations)
+    units, unit_codes = _codes([one.operator for one in seen])
+    _, network_codes = _codes([one.network for one in seen])
+    passes = np.array([one.pass_index for one in seen], dtype=np.int64)
+    times = np.array([one.mean_ms for one in seen], dtype=float)
+    order = np.lexsort((times, passes, network_codes, unit_codes))
+    keys = np.c_[unit_codes, network_codes, passes][order]
+    starts, sizes = _runs(keys)
+    means = np.add.reduceat(times[order], starts) / sizes if len(starts) else times
+    keys = keys[starts]
+    unit_starts, unit_sizes = _runs(keys[:, :1])
+    raw = [
+        _raw(keys[start : start + size, 1], keys[start : start + size, 2], means[start : start + size])
+        for start, size in zip(unit_starts, unit_sizes, strict=True)
+    ]
+    counts = np.add.reduceat(sizes, unit_starts) if len(unit_starts) else sizes
+    usual = _usual_variation(raw)
+    return {
+        unit: _estimate(one, int(count), usual) for unit, one, count in zip(units, raw, counts, strict=True)
+    }
 
 
-def _estimate(bursts: Mapping[tuple[str, int], Sequence[float]]) -> Estimate:
-    means = np.sort([np.mean(np.sort(times)) for times in bursts.values()])
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """One unit before its variance is drawn towards the usual one."""
+
+    profiled_ms: float
+    spread_ms: float
+    networks: int
+    passes: int
+    between_pass_ms: float | None
+    between_network_ms: float | None
+
+
+def _raw(networks: NDArray[np.int64], passes: NDArray[np.int64], means: NDArray[np.float64]) -> _Raw:
     lower, middle, upper = np.quantile(means, (0.25, 0.5, 0.75))
-    return Estimate(
+    starts, sizes = _runs(networks[:, None])
+    centres = np.add.reduceat(means, starts) / sizes
+    numbers, places = np.unique(passes, return_inverse=True)
+    between_pass = None
+    if len(numbers) > 1:
+        repeated = np.repeat(sizes, sizes) > 1
+        off = (means - np.repeat(centres, sizes))[repeated]
+        weights = np.bincount(places[repeated], minlength=len(numbers))
+        sums = np.bincount(places[repeated], off, minlength=len(numbers))
+        of_passes = sums[weights > 0] / weights[weights > 0]
+        if len(of_passes) > 1:
+            between_pass = float(np.sqrt(np.sum(of_passes**2) / (len(of_passes) - 1)))
+    return _Raw(
         profiled_ms=float(middle),
-        observations=sum(map(len, bursts.values())),
-        networks=len({network for network, _ in bursts}),
         spread_ms=float(upper - lower),
+        networks=len(starts),
+        passes=len(numbers),
+        between_pass_ms=between_pass,
+        between_network_ms=float(np.std(centres, ddof=1)) if len(starts) > 1 else None,
     )
 
 
-def omissions(
-    profiled_ms: Mapping[str, float], networks: Sequence[Sequence[str]], measured_ms: Sequence[float]
-) -> dict[str, float]:
-    """What the profile leaves out of each operator, in milliseconds.
-
-    The runtime's profiler rounds down to whole microseconds and sees nothing between operators, so that it
-    gives the smallest ones no time at all. What is missing shows in whole networks: their latency is fitted
-    by `factor x (sum of profiled times + sum of omissions)`, relative errors squared. An operator's omission
-    is its kind's and a part of its own, both drawn towards what is common (ridge, normal priors), so that
-    few networks do not set them at will, and stays within `OMISSION_BOUNDS_MS`.
-
-    Args:
-        profiled_ms: by operator.
-        networks: the operators of each network.
-        measured_ms: each network's latency, measured without the profiler.
-    """
-    operators = sorted(profiled_ms)
-    numbers = {operator: number for number, operator in enumerate(operators)}
-    counts = np.zeros((len(networks), len(operators)))
-    for row, network in enumerate(networks):
-        for operator in network:
-            counts[row, numbers[operator]] += 1
-    profiled = np.array([profiled_ms[operator] for operator in operators])
-    measured = np.asarray(measured_ms, float)
-
-    factor, of_kinds = _omissions_of_kinds(operators, profiled, counts, measured)
-    # the mean of each operator's own part, given what the kinds leave unexplained
-    left = measured / factor - counts @ (profiled + of_kinds)
-    prior = OMISSION_SPREAD_MS**2 * counts.T
-    noise = np.diag((SUM_ERROR * measured / factor) ** 2)
-    own = prior @ np.linalg.solve(counts @ prior + noise, left)
-    found = np.clip(of_kinds + own, *OMISSION_BOUNDS_MS)
-    return dict(zip(operators, map(float, found), strict=True))
+def _usual_variation(raw: Sequence[_Raw]) -> float:
+    """The standard deviation between passes that is usual, relative to the time; 0 where nothing is known."""
+    known = [
+        one.between_pass_ms / one.profiled_ms
+        for one in raw
+        if one.between_pass_ms is not None and one.profiled_ms > 100 * RESOLUTION_MS
+    ]
+    return float(np.median(known)) if known else 0.0
 
 
-def _omissions_of_kinds(
-    operators: Sequence[str],
-    profiled: NDArray[np.float64],
-    counts: NDArray[np.float64],
-    measured: NDArray[np.float64],
-) -> tuple[float, NDArray[np.float64]]:
-    """The factor, and per operator the omission of its kind in milliseconds."""
-    from scipy.optimize import lsq_linear
-
-    kinds = sorted({_kind(operator) for operator in operators})
-    belongs = np.array([[float(_kind(operator) == kind) for kind in kinds] for operator in operators])
-    # columns: the factor, the omission of each kind times the factor, the common one
-    sums = np.c_[counts @ profiled, counts @ belongs, np.zeros(len(counts))]
-    fitted = sums / measured[:, None] / SUM_ERROR
-    drawn = np.c_[np.zeros(len(kinds)), np.eye(len(kinds)), -np.ones(len(kinds))] / OMISSION_SPREAD_MS
-    goal = np.r_[np.full(len(counts), 1 / SUM_ERROR), np.zeros(len(kinds))]
-    least, most = OMISSION_BOUNDS_MS
-    bounds = ([LEAST_FACTOR] + [least] * (len(kinds) + 1), [np.inf] + [most] * (len(kinds) + 1))
-    factor, *found, _ = lsq_linear(np.r_[fitted, drawn], goal, bounds).x
-    return float(factor), belongs @ np.array(found) / factor
-
-
-def _kind(operator: str) -> str:
-    return operator.partition("/")[0]
+def _estimate(one: _Raw, observations: int, usual: float) -> Estimate:
+    error = None
+    if one.between_pass_ms is not None:
+        freedom = one.passes - 1
+        prior = (usual * one.profiled_ms) ** 2 + RESOLUTION_MS**2
+        variance = (PRIOR_FREEDOM * prior + freedom * one.between_pass_ms**2) / (PRIOR_FREEDOM + freedom)
+        error = float(np.sqrt(variance / one.passes))
+    return Estimate(
+        profiled_ms=one.profiled_ms,
+        standard_error_ms=error,
+        observations=observations,
+        networks=one.networks,
+        passes=one.passes,
+        spread_ms=one.spread_ms,
+        between_pass_ms=one.between_pass_ms,
+        between_network_ms=one.between_network_ms,
+    )
 
 
 def network_ms(passes: Iterable[Sequence[float]]) -> float:
@@ -147,3 +165,18 @@ def network_ms(passes: Iterable[Sequence[float]]) -> float:
     if not bursts:
         raise BadTable("a network's latency needs at least one sample")
     return float(np.median(bursts))
+
+
+def _codes(texts: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
+    """The different texts in order, and each text's place among them."""
+    different = sorted(set(texts))
+    places = {text: place for place, text in enumerate(different)}
+    return different, np.array([places[text] for text in texts], dtype=np.int64)
+
+
+def _runs(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where runs of equal rows start, and how long they are."""
+    if not len(keys):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    starts = np.flatnonzero(np.r_[True, np.any(keys[1:] != keys[:-1], axis=1)])
+    return starts, np.diff(np.r_[starts, len(keys)])

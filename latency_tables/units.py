@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from latency_tables.errors import BadOpSpec
 from latency_tables.ops import OpSpec
 
@@ -24,3 +26,57 @@ def parse_unit(text: str) -> Unit:
     if not text:
         raise BadOpSpec("an empty text is no operator")
     return tuple(OpSpec.parse(part) for part in text.split(_JOINT))
+
+
+def kind_of(text: str) -> str:
+    """The kind of a unit by its text form: the operator's; a block's are joined by ` & `."""
+    return _JOINT.join(part.partition("/")[0] for part in text.split(_JOINT))
+
+
+class Units:
+    """The units of a table, to find in networks."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._single: dict[OpSpec, str] = {}
+        #: by first operator, longest first
+        self._joint: dict[OpSpec, list[tuple[Unit, str]]] = {}
+        for text in sorted(texts):
+            unit = parse_unit(text)
+            if len(unit) == 1:
+                self._single[unit[0]] = text
+            else:
+                self._joint.setdefault(unit[0], []).append((unit, text))
+        for units in self._joint.values():
+            units.sort(key=lambda one: -len(one[0]))
+
+    @property
+    def single(self) -> bool:
+        """Whether each unit is one operator."""
+        return not self._joint
+
+    def split(self, specs: Sequence[OpSpec]) -> tuple[list[tuple[str, int]], list[OpSpec]]:
+        """The units of a network: at each place the longest that fits.
+
+        Args:
+            specs: in execution order; where all units are single operators, the order counts for nothing.
+
+        Returns:
+            Text form and number of operators of each unit, in order; and the operators that are in none.
+        """
+        found: list[tuple[str, int]] = []
+        missing: list[OpSpec] = []
+        place = 0
+        while place < len(specs):
+            spec = specs[place]
+            for unit, text in self._joint.get(spec, ()):
+                if tuple(specs[place : place + len(unit)]) == unit:
+                    found.append((text, len(unit)))
+                    place += len(unit)
+                    break
+            else:
+                if (one := self._single.get(spec)) is None:
+                    missing.append(spec)
+                else:
+                    found.append((one, 1))
+                place += 1
+        return found, missing

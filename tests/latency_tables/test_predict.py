@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from latency_tables.calibration import fit_scale
 from latency_tables.errors import BadTable, MissingOperators
+from latency_tables.omissions import OMISSION_BOUNDS_MS, omissions
 from latency_tables.ops import OpSpec
 from latency_tables.predict import Predictor
-from latency_tables.statistics import OMISSION_BOUNDS_MS, Observation, estimates, network_ms, omissions
+from latency_tables.statistics import Observation, estimates, network_ms
 
 SPECS = [OpSpec("logistic", "float32", ((1, size),), (1, size)) for size in range(1, 9)]
 FIGURES = {str(spec): 0.125 * 3**index for index, spec in enumerate(SPECS)}
@@ -19,7 +20,7 @@ FIGURES = {str(spec): 0.125 * 3**index for index, spec in enumerate(SPECS)}
 
 @given(st.lists(st.sampled_from(SPECS), max_size=40), st.floats(0.5, 2.0))
 def test_a_prediction_is_the_scaled_sum(specs, scale):
-    found = Predictor(FIGURES, scale, "t").predict(specs)
+    found = Predictor.known(FIGURES, scale, "t").predict(specs)
     assert found.sum_ms == pytest.approx(sum(FIGURES[str(spec)] for spec in specs), rel=1e-12)
     assert found.latency_ms == pytest.approx(found.sum_ms * scale, rel=1e-12)
     assert sum(found.operators_ms) == pytest.approx(found.latency_ms, rel=1e-12)
@@ -28,7 +29,7 @@ def test_a_prediction_is_the_scaled_sum(specs, scale):
 
 @given(st.lists(st.sampled_from(SPECS), max_size=40), st.randoms(use_true_random=False))
 def test_the_order_of_operators_does_not_matter(specs, rng):
-    predictor = Predictor(FIGURES, 1.1, "t")
+    predictor = Predictor.known(FIGURES, 1.1, "t")
     shuffled = list(specs)
     rng.shuffle(shuffled)
     assert predictor.predict(shuffled).latency_ms == predictor.predict(specs).latency_ms
@@ -39,7 +40,7 @@ def test_missing_operators_are_named_and_never_summed():
     with pytest.raises(
         MissingOperators, match=r"table t\.db lacks 1 operator.*logistic/int8/1x5/1x5"
     ) as caught:
-        Predictor(FIGURES, 1.0, "t.db").predict([known, missing, missing])
+        Predictor.known(FIGURES, 1.0, "t.db").predict([known, missing, missing])
     assert caught.value.keys == (str(missing),)
 
 

@@ -37,7 +37,7 @@ class OneTable:
 
     def __init__(self, *architectures: Architecture) -> None:
         specs = {spec for architecture in architectures for spec in lower(architecture).graph.specs}
-        self._predictor = Predictor({str(spec): price(spec, "") for spec in specs}, 1.25, self.address)
+        self._predictor = Predictor.known({str(spec): price(spec, "") for spec in specs}, 1.25, self.address)
 
     def predictor(self) -> Predictor:
         return self._predictor
