@@ -1,6 +1,6 @@
 """Measure model files on several devices side by side, and go on where an earlier job ended.
 
-Knows lanes, journals and interruptions. Does not know how a device measures or how results are shown.
+Knows journals and interruptions. Does not know how a device measures or how results are shown.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 
 from devices.device import Device
 from devices.errors import DevicesError
 from devices.measurement import Failure, Measurement, ModelFile, Pass, gather
 from devices.plan import Plan
 from mnas.journal import Journal
-
-#: how often a lane is asked whether it still runs, so that Ctrl-C is heard
-_POLL_S = 0.2
+from mnas.lanes import side_by_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,37 +67,7 @@ def measure(
     Raises:
         KeyboardInterrupt: once every lane has filed what it was measuring.
     """
-    if len(lanes) == 1:
-        return [_run(lanes[0], models, plan, on_progress, threading.Event())]
-    stop = threading.Event()
-    results: list[LaneResult | BaseException | None] = [None] * len(lanes)
-    ended = [threading.Event() for _ in lanes]  # not Thread.join, which Ctrl-C may leave in disorder
-
-    def work(number: int) -> None:
-        try:
-            results[number] = _run(lanes[number], models, plan, on_progress, stop)
-        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-            results[number] = error
-        finally:
-            ended[number].set()
-
-    started = 0
-    try:
-        for number, lane in enumerate(lanes):
-            started += 1
-            threading.Thread(target=work, args=(number,), name=lane.device, daemon=True).start()
-        for one in ended:
-            while not one.wait(_POLL_S):
-                pass
-    except KeyboardInterrupt:
-        stop.set()
-        for one in ended[:started]:  # what is being measured is filed first; a second Ctrl-C does not wait
-            one.wait()
-        raise
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return [result for result in results if isinstance(result, LaneResult)]
+    return side_by_side([(lane.device, partial(_run, lane, models, plan, on_progress)) for lane in lanes])
 
 
 def _run(

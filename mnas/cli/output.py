@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -72,10 +72,13 @@ def _results() -> Iterator[None]:
 class Display:
     """Progress of named steps on standard error: a bar each on a terminal, else a line now and then.
 
-    Both have the count and the time left; `quiet` shows nothing.
+    Both have the count and the time left; `quiet` shows nothing. Steps may run side by side, in threads.
+
+    Args:
+        log: given those lines too, whatever standard error is and also when quiet.
     """
 
-    def __init__(self, quiet: bool = False) -> None:
+    def __init__(self, quiet: bool = False, log: Callable[[str], None] | None = None) -> None:
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -85,9 +88,10 @@ class Display:
             console=errors,
             disable=quiet or not errors.is_interactive,
         )
-        self._lines = not quiet and not errors.is_interactive
+        on_screen = not quiet and not errors.is_interactive
+        self._lines = [say for say, wanted in ((_say, on_screen), (log, log)) if say and wanted]
         self._tasks: dict[str, TaskID] = {}
-        self._last: tuple[str, float] = ("", 0.0)
+        self._last: dict[str, float] = {}
         self._began: dict[str, tuple[float, float]] = {}
 
     def __enter__(self) -> Self:
@@ -104,12 +108,13 @@ class Display:
         if not self._lines:
             return
         now = time.monotonic()
-        last, at = self._last
-        if step != last or now - at > LINE_EVERY_S or (done == total and total > 1):
+        at = self._last.get(step)
+        if at is None or now - at > LINE_EVERY_S or (done == total and total > 1):
+            self._last[step] = now
             part = f"{done:.1f}".removesuffix(".0")
             words = [f"{step}: {part} of {total}", note, self._left(step, done, total)]
-            errors.print(shown(", ".join(filter(None, words))), highlight=False, markup=False, soft_wrap=True)
-            self._last = (step, now)
+            for say in self._lines:
+                say(", ".join(filter(None, words)))
 
     def part(self, step: str, done: int, total: int) -> None:
         """Show a part of the current step while it lasts; on a terminal only."""
@@ -126,6 +131,10 @@ class Display:
         if not first < done < total:
             return ""
         return f"about {_duration((time.monotonic() - began) * (total - done) / (done - first))} left"
+
+
+def _say(line: str) -> None:
+    errors.print(shown(line), highlight=False, markup=False, soft_wrap=True)
 
 
 def _duration(seconds: float) -> str:

@@ -1,0 +1,86 @@
+"""A job's log file: what happens, each line with its time and the number of its process. Knows no job."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from devices.errors import DevicesError
+from latency_tables.errors import TablesError
+from mnas.cli.app import Exit, Interrupted, exit_code
+from mnas.cli.output import warn
+from mnas.cli.text import shown
+from mnas.errors import BadInput, MnasError
+
+
+class Log:
+    """Appends lines to a file, whole ones, so that several jobs may share it; without a file it does nothing.
+
+    A log that cannot be written any more ends no job: it is told once, on standard error.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._handle: int | None = None
+        if path is not None:
+            try:
+                self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            except OSError as error:
+                raise BadInput(f"cannot write the log {path}: {error.strerror}") from error
+
+    def __call__(self, text: str) -> None:
+        """Append a text, on one line."""
+        if self._handle is None:
+            return
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        line = f"{now} [{os.getpid()}] {' '.join(shown(text).split())}\n"
+        with self._lock:
+            try:
+                os.write(self._handle, line.encode())
+            except OSError as error:
+                os.close(self._handle)
+                self._handle = None
+                warn(f"the log {self._path} cannot be written any more: {error.strerror}")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+@contextmanager
+def logged(path: Path | None) -> Iterator[Log]:
+    """A command's log: its first line is the command, its last one the error that ended it, if one did.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    log = Log(path)
+    try:
+        log(f"begins: {shlex.join(['mnas', *sys.argv[1:]])}")
+        yield log
+    except (KeyboardInterrupt, Interrupted) as error:
+        log(f"ends with exit code {exit_code(error):d}: interrupted")
+        raise
+    except (MnasError, DevicesError, TablesError, OSError) as error:
+        log(f"ends with exit code {exit_code(error):d}: {error}")
+        raise
+    except Exception as error:
+        log(f"ends unexpectedly: {error!r}")
+        raise
+    finally:
+        log.close()
+
+
+def ends(log: Log, code: Exit) -> Exit:
+    """Note the exit code of a command that ends by itself, and pass it on."""
+    log(f"ends with exit code {code:d}")
+    return code
