@@ -6,7 +6,7 @@ Knows journals and interruptions. Does not know how a device measures or how res
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +15,7 @@ from devices.device import Device
 from devices.errors import DevicesError
 from devices.measurement import Failure, Measurement, ModelFile, Pass, gather
 from devices.plan import Plan
+from devices.streaming import drain
 from mnas.journal import Journal
 from mnas.lanes import side_by_side
 
@@ -117,31 +118,6 @@ def _fill(
                     lane.journal.add(outcome)
                     on_progress(Progress(lane.device, done, total, f"{outcome.model}: {outcome.code}"))
 
-            _file_all(device.stream(group, replace(plan, passes=len(missing))), file, stop)
-
-
-def _file_all(
-    stream: Iterator[Pass | Failure], file: Callable[[Pass | Failure], None], stop: threading.Event
-) -> None:
-    """File a device's results as they come; when interrupted, also what the device still holds."""
-    try:
-        for outcome in stream:
-            file(outcome)
-            if stop.is_set():
+            whole = drain(device.stream(group, replace(plan, passes=len(missing))), file, stop.is_set)
+            if not whole:
                 raise KeyboardInterrupt
-    except KeyboardInterrupt:
-        for outcome in _held(stream):
-            file(outcome)
-        raise
-
-
-def _held(stream: Iterator[Pass | Failure]) -> Iterator[Pass | Failure]:
-    """What a device gives when it is told, in the middle of its stream, that the user has ended the job."""
-    throw = getattr(stream, "throw", None)
-    if throw is None:
-        return
-    try:
-        yield throw(KeyboardInterrupt())
-        yield from stream
-    except (KeyboardInterrupt, StopIteration):
-        return
