@@ -1,4 +1,4 @@
-"""How results are taken from a device so that none is lost when a job is ended. Keeps and measures nothing."""
+"""How results are taken from a device so that none is lost when a job ends. Keeps and measures nothing."""
 
 from __future__ import annotations
 
