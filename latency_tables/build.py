@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from devices.device import Device
 from devices.errors import BadSettings
 from devices.measurement import Failure, Pass
 from devices.plan import Plan
-from latency_tables import bursts, schema
+from latency_tables import bursts
 from latency_tables.attribute import attribute_network
 from latency_tables.errors import BadTable
-from latency_tables.lock import exclusive
 from latency_tables.records import Network, StoredFailure
 from latency_tables.store import LatencyTable
 
@@ -75,7 +72,7 @@ def build(
     if not plan.per_operator:
         raise BadSettings("a latency table needs per-operator times: the plan must ask for them")
     started = time.monotonic()
-    with _only_builder(table.address):
+    with table.building():
         measured = _measure(table, device, plan, on_progress or (lambda _: None))
     return BuildReport(
         networks=len(table.networks()),
@@ -139,7 +136,3 @@ def _keep(table: LatencyTable, network: Network, index: int, result: Pass | Fail
             return None
     table.fail(network.name, index, result)
     return result.message
-
-
-def _only_builder(address: str) -> AbstractContextManager[None]:
-    return nullcontext() if schema.is_url(address) else exclusive(Path(f"{address}.lock"))

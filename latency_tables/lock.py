@@ -1,4 +1,4 @@
-"""One writer per table: a lock that the system releases when its holder dies. Knows no table."""
+"""One builder per table: a lock that system or server release when its holder dies. Knows no table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,27 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from devices.lock import held
+from latency_tables.database import Database, is_url
 from latency_tables.errors import BadTable
+
+
+@contextmanager
+def builder(address: str) -> Iterator[None]:
+    """Hold the right to build the table at `address`, a file or a URL, while the block runs.
+
+    Raises:
+        BadTable: another process holds it; says which.
+    """
+    if not is_url(address):
+        with exclusive(Path(f"{address}.lock")):
+            yield
+        return
+    database = Database(address)
+    try:
+        with database.builder_lock():
+            yield
+    finally:
+        database.close()
 
 
 @contextmanager

@@ -21,9 +21,11 @@ Role = Literal["cover", "anchor", "alone", "model"]
 Method = Literal["in context", "alone", "transferred", "imported"]
 #: what a table was made for, in its maker's words: names and plain values, for example `{"resolution": 224}`
 Purpose = Mapping[str, str | int | float | None]
-#: facts that may change without changing what takes the time, the processor and the runtime: so a device that
-#: was updated (the system's fact names its kernel) keeps its table. Every pass is stored with its own facts
-INCIDENTAL_FACTS = frozenset({"memory_bytes", "operating_system", "os_build", "python_version"})
+#: facts that may change without changing what takes the time: the memory that a kernel leaves to others moves
+#: with its version, and Python starts the runtime but runs none of it
+INCIDENTAL_FACTS = frozenset({"memory_bytes", "python_version"})
+#: facts of the operating system, of which one counts: scheduler, drivers and a phone's delegates come with it
+SYSTEM_FACTS = frozenset({"os_build", "operating_system"})
 #: facts that older tables lack and not every device tells: what a table does not know is no difference
 LATER_FACTS = frozenset({"runtime_sha256", "abi", "soc", "clusters"})
 
@@ -34,7 +36,7 @@ class Network:
 
     Attributes:
         name: unique in its table.
-        role: `cover` networks bring operators into the table, `anchor` networks the calibration.
+        role: what it is measured for.
     """
 
     name: str
@@ -44,17 +46,26 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What a table was made for, and where it was measured: all of it frozen when the table is made."""
+    """What a table was made for, and where it was measured: all of it frozen when the table is made.
+
+    Attributes:
+        governor: how the kernel chose the cores' frequency in the table's first pass, which makes it part of
+            the origin; None if unknown.
+    """
 
     purpose: Purpose
     facts: DeviceFacts
     settings: Settings
+    governor: str | None = None
 
-    def differences(self, facts: DeviceFacts, settings: Settings) -> list[str]:
-        """What keeps measurements under these conditions from joining the table, one line for each."""
+    def differences(self, facts: DeviceFacts, settings: Settings, governor: str | None = None) -> list[str]:
+        """What keeps measurements under these conditions from joining the table, one line for each.
+
+        The operating system is told by its build, by its name and kernel where either side has no build.
+        """
         found = []
         for mine, other, skipped in (
-            (self.facts, facts, INCIDENTAL_FACTS),
+            (self.facts, facts, INCIDENTAL_FACTS | SYSTEM_FACTS),
             (self.settings, settings, frozenset()),
         ):
             for field in fields(mine):
@@ -62,6 +73,13 @@ class Origin:
                 unknown = field.name in LATER_FACTS and here in (None, ())
                 if field.name not in skipped and not unknown and here != there:
                     found.append(f"{field.name} is {there!r}, the table's is {here!r}")
+        system = "os_build" if self.facts.os_build and facts.os_build else "operating_system"
+        for name, here, there in (
+            (system, getattr(self.facts, system), getattr(facts, system)),
+            ("governor", self.governor, governor),
+        ):
+            if here and there and here != there:
+                found.append(f"{name} is {there!r}, the table's is {here!r}")
         return found
 
 
@@ -71,6 +89,8 @@ class Burst:
 
     Attributes:
         context: the measurement's context (`devices.measurement.Context`) as plain values.
+        peak_memory_bytes: None where the device does not tell (`devices.measurement.Pass`), as all below.
+        energy_mj: per inference, in millijoules.
     """
 
     network: str
@@ -80,6 +100,8 @@ class Burst:
     dropped: int
     reference_ms: float | None
     context: dict[str, Any]
+    peak_memory_bytes: int | None = None
+    energy_mj: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +163,7 @@ def origin_to_meta(origin: Origin) -> dict[str, str]:
         "purpose": json.dumps(dict(origin.purpose)),
         "facts": json.dumps(to_plain(origin.facts)),
         "settings": json.dumps(to_plain(origin.settings)),
+        **({"governor": origin.governor} if origin.governor else {}),
     }
 
 
@@ -155,6 +178,7 @@ def origin_from_meta(meta: Mapping[str, str], address: str) -> Origin:
             purpose=json.loads(meta["purpose"]),
             facts=from_plain(DeviceFacts, json.loads(meta["facts"])),
             settings=from_plain(Settings, json.loads(meta["settings"])),
+            governor=meta.get("governor"),
         )
     except (KeyError, TypeError, ValueError, AttributeError, BadSettings) as error:
         raise BadTable(

@@ -7,15 +7,38 @@ import json
 import sqlalchemy as sa
 
 from latency_tables import schema
-from latency_tables.records import Burst, Network, StoredFailure, graph_from_json
+from latency_tables.errors import BadTable
+from latency_tables.records import Burst, Given, Network, StoredFailure, graph_from_json
 from latency_tables.statistics import Observation
+
+
+def tables(connection: sa.Connection) -> bool:
+    """Whether there is any table at all, anybody's."""
+    return bool(sa.inspect(connection).get_table_names())
 
 
 def meta(connection: sa.Connection) -> dict[str, str]:
     """What the table says of itself; empty where it is no latency table."""
-    if not sa.inspect(connection).has_table("meta"):
+    inspector = sa.inspect(connection)
+    if not inspector.has_table("meta"):
+        return {}
+    if not {"key", "value"} <= {column["name"] for column in inspector.get_columns("meta")}:
         return {}
     return {str(row[0]): str(row[1]) for row in connection.execute(sa.select(schema.meta))}
+
+
+def fact(connection: sa.Connection, key: str) -> str | None:
+    """One entry of `meta`; None where there is none."""
+    query = sa.select(schema.meta.c.value).where(schema.meta.c.key == key)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def refuse_damage(connection: sa.Connection, address: str) -> None:
+    """Raise BadTable if an SQLite file's own check finds it damaged."""
+    if connection.dialect.name == "sqlite":
+        verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if verdict != "ok":
+            raise BadTable(f"the latency table {address} is damaged: {verdict}")
 
 
 def networks(connection: sa.Connection) -> list[Network]:
@@ -31,9 +54,9 @@ def network_id(connection: sa.Connection, name: str) -> int | None:
 
 
 def operators(connection: sa.Connection) -> dict[str, int]:
-    """The key of every operator, by its text form."""
-    found = connection.execute(sa.select(schema.operators).order_by(schema.operators.c.key))
-    return {str(row.key): int(row.id) for row in found}
+    """The key of every operator and block, by its text form, in the order of the text."""
+    found = connection.execute(sa.select(schema.operators))
+    return {str(row.key): int(row.id) for row in sorted(found, key=lambda row: str(row.key))}
 
 
 def failures(connection: sa.Connection) -> list[StoredFailure]:
@@ -65,6 +88,8 @@ def bursts(connection: sa.Connection) -> list[Burst]:
             dropped=row.dropped,
             reference_ms=row.reference_ms,
             context=dict(json.loads(row.context)),
+            peak_memory_bytes=row.peak_memory_bytes,
+            energy_mj=row.energy_mj,
         )
         for row in connection.execute(query)
     ]
@@ -76,10 +101,11 @@ def measured(connection: sa.Connection) -> set[tuple[str, int]]:
     return {(str(row.name), int(row.pass_index)) for row in connection.execute(query)}
 
 
-def profiled(connection: sa.Connection) -> set[str]:
-    """The text form of every operator that some stored pass has a time of."""
-    query = sa.select(schema.operators.c.key).join(schema.operator_times).distinct()
-    return {str(key) for key in connection.execute(query).scalars()}
+def known_units(connection: sa.Connection) -> set[str]:
+    """The text form of every operator and block that some stored pass has a time of, or that is given."""
+    profiled = sa.select(schema.operators.c.key).join(schema.operator_times).distinct()
+    given_ = sa.select(schema.given.c.unit)
+    return {str(key) for query in (profiled, given_) for key in connection.execute(query).scalars()}
 
 
 def observations(connection: sa.Connection) -> list[Observation]:
@@ -100,3 +126,16 @@ def observations(connection: sa.Connection) -> list[Observation]:
         Observation(str(key), str(name), int(index), float(ms))
         for key, name, index, ms in connection.execute(query)
     ]
+
+
+def given(connection: sa.Connection) -> list[Given]:
+    """The figures that were not measured for this table, by the text form of their unit."""
+    query = sa.select(
+        schema.given.c.unit,
+        schema.given.c.latency_ms,
+        schema.given.c.std_ms,
+        schema.given.c.count,
+        schema.given.c.method,
+    )
+    figures = [Given(*row) for row in connection.execute(query)]
+    return sorted(figures, key=lambda one: one.unit)

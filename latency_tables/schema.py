@@ -1,27 +1,17 @@
-"""The tables of a latency table's database, and how to connect to it. Knows no rows."""
+"""The tables of a latency table's database. Knows neither rows nor how a database is reached."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
-
 import sqlalchemy as sa
-from sqlalchemy import event, pool
-from sqlalchemy.exc import SQLAlchemyError
-
-from latency_tables.errors import BadOpSpec, BadTable
 
 #: `meta` names the format and its version, so that foreign and newer files are told apart from broken ones
 FORMAT = "mnas latency table"
-SCHEMA_VERSION = 1
-#: seconds a writer waits for another one
-BUSY_TIMEOUT_S = 30.0
-_SQLITE_MAGIC = b"SQLite format 3\x00"
+SCHEMA_VERSION = 2
 
 metadata = sa.MetaData()
 
+#: what the table is of, and since when: format, schema_version, created_at, purpose, facts, settings; where
+#: they apply governor, reanchored_at, stale
 meta = sa.Table(
     "meta",
     metadata,
@@ -32,10 +22,11 @@ networks = sa.Table(
     "networks",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("name", sa.String(64), nullable=False, unique=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
     sa.Column("role", sa.String(16), nullable=False),
     sa.Column("graph", sa.Text, nullable=False),
 )
+#: the text form of every operator of the networks, and of every block that ran as one
 operators = sa.Table(
     "operators",
     metadata,
@@ -53,20 +44,33 @@ passes = sa.Table(
     sa.Column("samples_ms", sa.Text, nullable=False),
     sa.Column("dropped", sa.Integer, nullable=False),
     sa.Column("reference_ms", sa.Float),
-    sa.Column("first_inference_ms", sa.Float, nullable=False),
-    sa.Column("initialisation_ms", sa.Float, nullable=False),
+    sa.Column("first_inference_ms", sa.Float),
+    sa.Column("initialisation_ms", sa.Float),
     sa.Column("peak_memory_bytes", sa.BigInteger),
+    sa.Column("energy_mj", sa.Float),
     sa.Column("context", sa.Text, nullable=False),
     sa.UniqueConstraint("network_id", "pass_index"),
 )
+#: `position` is the first node of the unit, `positions` all of them where there are several, comma between
 operator_times = sa.Table(
     "operator_times",
     metadata,
     sa.Column("pass_id", sa.ForeignKey("passes.id"), primary_key=True),
     sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("positions", sa.Text),
     sa.Column("operator_id", sa.ForeignKey("operators.id"), nullable=False),
     sa.Column("mean_ms", sa.Float, nullable=False),
     sa.Column("labels", sa.Text, nullable=False),
+)
+#: figures that were not measured for this table
+given = sa.Table(
+    "given",
+    metadata,
+    sa.Column("unit", sa.Text, primary_key=True),
+    sa.Column("latency_ms", sa.Float, nullable=False),
+    sa.Column("std_ms", sa.Float),
+    sa.Column("count", sa.Integer),
+    sa.Column("method", sa.String(16), nullable=False),
 )
 failures = sa.Table(
     "failures",
@@ -77,81 +81,3 @@ failures = sa.Table(
     sa.Column("message", sa.Text, nullable=False),
     sa.Column("failed_at", sa.String(40), nullable=False),
 )
-
-
-def is_url(address: str) -> bool:
-    """Whether a table's address is a database URL rather than the path of a file."""
-    return "://" in address
-
-
-def connect(address: str, *, create: bool = False) -> sa.Engine:
-    """An engine for a path or a database URL; SQLite files are written through to the disk at each commit.
-
-    Raises:
-        BadTable: there is no such file, or it is no SQLite file.
-    """
-    if is_url(address):
-        return sa.create_engine(address)
-    path = Path(address)
-    if not create:
-        _check_file(path)
-    url = sa.URL.create("sqlite", database=str(path))
-    # no pool: no connection outlives its use, so that the file can be copied and locked by others
-    engine = sa.create_engine(url, poolclass=pool.NullPool, connect_args={"timeout": BUSY_TIMEOUT_S})
-    event.listen(engine, "connect", _on_connect)
-    event.listen(engine, "begin", _on_begin)
-    return engine
-
-
-def _check_file(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            start = file.read(len(_SQLITE_MAGIC))
-    except FileNotFoundError:
-        raise BadTable(f"there is no latency table {path}: make one with `mnas table build`") from None
-    except OSError as error:
-        raise BadTable(f"cannot read the latency table {path}: {error.strerror}") from error
-    if start != _SQLITE_MAGIC:
-        what = "is empty" if not start else "is not an SQLite file"
-        raise BadTable(f"{path} {what}, so it is no latency table: make one with `mnas table build`")
-
-
-def _on_connect(connection: Any, _record: Any) -> None:
-    # the driver's own transactions leave CREATE TABLE outside; SQLAlchemy's BEGIN below takes it in
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.close()
-
-
-def _on_begin(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
-
-
-def refuse_damage(connection: sa.Connection, address: str) -> None:
-    """Raise BadTable if an SQLite file's own check finds it damaged."""
-    if connection.dialect.name == "sqlite":
-        verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-        if verdict != "ok":
-            raise BadTable(f"the latency table {address} is damaged: {verdict}")
-
-
-@contextmanager
-def writing(address: str) -> Iterator[None]:
-    """Turn the database's errors into `BadTable`: full disks, rights that lack, locks that never end."""
-    try:
-        yield
-    except SQLAlchemyError as error:
-        cause = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise BadTable(f"the latency table {address} cannot be used: {cause}") from error
-
-
-@contextmanager
-def reading(address: str) -> Iterator[None]:
-    """As `writing`, and values that no table would hold become `BadTable` too: the file is damaged."""
-    try:
-        with writing(address):
-            yield
-    except (ValueError, KeyError, TypeError, IndexError, BadOpSpec) as error:
-        raise BadTable(f"the latency table {address} is damaged: {error!r}") from error

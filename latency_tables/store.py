@@ -1,25 +1,29 @@
-"""A latency table on disk: made once with its networks, then filled pass by pass. Measures nothing itself."""
+"""A latency table in its database: made once, then filled pass by pass. Measures nothing itself."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import sqlalchemy as sa
 
 from devices.measurement import Failure, Pass
-from latency_tables import rows, schema
+from latency_tables import lock, migrations, rows, schema
 from latency_tables.attribute import Attribution
+from latency_tables.database import Database
 from latency_tables.errors import BadTable
-from latency_tables.fit import Measured, fit
+from latency_tables.figures import Figure
+from latency_tables.fit import Measured, figures_of, fit
 from latency_tables.ops import OpSpec
 from latency_tables.predict import Prediction, Predictor
 from latency_tables.records import (
     Burst,
+    Given,
     Network,
     Origin,
     StoredFailure,
@@ -28,6 +32,10 @@ from latency_tables.records import (
     origin_to_meta,
 )
 from latency_tables.statistics import Estimate, Observation, estimates
+from latency_tables.units import is_block, parse_unit, print_unit
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Value = TypeVar("Value")
 
@@ -35,14 +43,18 @@ Value = TypeVar("Value")
 class LatencyTable:
     """One device's latencies per operator, for one kind of networks.
 
-    Every figure is derived from the stored passes; the file is complete whenever no write is under way.
+    Every figure is derived from the stored passes. The database is complete whenever no process has it open;
+    a file whose writer was killed, when it is next opened.
     """
 
-    def __init__(self, address: str, engine: sa.Engine, origin: Origin, created_at: str) -> None:
-        self._address = address
-        self._engine = engine
+    def __init__(
+        self, address: str, database: Database, origin: Origin, created_at: str, old: sa.Engine | None = None
+    ) -> None:
+        self._given_address = address
+        self._database = database
         self._origin = origin
         self._created_at = created_at
+        self._old = old
         self._networks: list[Network] | None = None
         self._predictor: Predictor | None = None
 
@@ -51,15 +63,17 @@ class LatencyTable:
         """Make a table with its networks in one step: a killed process leaves all of it or nothing.
 
         Args:
-            address: the path of a new file, or a database URL.
+            address: the path of a new file, or a database URL: `postgresql://user@host/name`, with
+                `?schema=other` for a table in a schema of its own.
 
         Raises:
             BadTable: something is there already, or it cannot be written.
         """
         address = str(address)
+        database = Database(address)
+        taken = f"{database.address} exists already: open it, or choose another name"
         if cls.exists(address):
-            raise BadTable(f"{address} exists already: open it, or choose another name")
-        engine = schema.connect(address, create=True)
+            raise BadTable(taken)
         now = _now()
         meta = {
             "format": schema.FORMAT,
@@ -67,64 +81,59 @@ class LatencyTable:
             "created_at": now,
             **origin_to_meta(origin),
         }
-        keys = dict.fromkeys(str(spec) for network in networks for spec in network.graph.specs)
-        with schema.writing(address), engine.begin() as connection:
+        with database.writing(create=True) as connection:
+            if rows.tables(connection):  # made by another process between our look and our turn
+                raise BadTable(taken)
             schema.metadata.create_all(connection)
             connection.execute(schema.meta.insert(), [{"key": k, "value": v} for k, v in meta.items()])
-            if networks:
-                connection.execute(
-                    schema.networks.insert(),
-                    [
-                        {"name": one.name, "role": one.role, "graph": graph_to_json(one.graph)}
-                        for one in networks
-                    ],
-                )
-                connection.execute(schema.operators.insert(), [{"key": key} for key in keys])
-        return cls(address, engine, origin, now)
+            _insert_networks(connection, networks)
+        return cls(address, database, origin, now)
 
     @classmethod
     def open(cls, address: Path | str) -> Self:
-        """Open a table.
+        """Open a table. One of an older schema is read as it is, and brought up to date by its next writing.
 
         Raises:
-            BadTable: there is none, or it is foreign, damaged, or of a newer schema. The file stays as it is.
+            BadTable: there is none, or it is foreign, damaged, or of a newer schema. It stays as it is.
         """
         address = str(address)
-        engine = schema.connect(address)
-        with schema.reading(address), engine.connect() as connection:
+        database = Database(address)
+        old = None
+        with database.reading() as connection:
             meta = rows.meta(connection)
             if meta.get("format") != schema.FORMAT:
-                raise BadTable(f"{address} is a database, but no latency table")
-            schema.refuse_damage(connection, address)
-        version = meta.get("schema_version", "")
-        if version != str(schema.SCHEMA_VERSION):
-            raise BadTable(
-                f"the latency table {address} has schema version {version or 'unknown'}, and this program "
-                f"reads version {schema.SCHEMA_VERSION}: use the program that wrote it, or a newer one"
-            )
-        return cls(address, engine, origin_from_meta(meta, address), meta.get("created_at", ""))
+                raise BadTable(f"{database.address} is a database, but no latency table")
+            rows.refuse_damage(connection, database.address)
+            version = migrations.version(meta.get("schema_version", ""), database.address)
+            if version < schema.SCHEMA_VERSION:
+                old = migrations.migrated_copy(connection, version)
+                with old.connect() as copy:
+                    meta = rows.meta(copy)
+        origin = origin_from_meta(meta, database.address)
+        return cls(address, database, origin, meta.get("created_at", ""), old)
 
     @staticmethod
     def exists(address: Path | str) -> bool:
-        """Whether something is there: a file that is not empty, or a database that has tables.
+        """Whether something is there: a file that is not empty, or a database or schema that has tables.
 
         Raises:
-            BadTable: a file is there that is no database, or its folder is missing.
+            BadTable: a file is there that is no database, its folder is missing, or a server does not answer.
         """
-        address = str(address)
-        if not schema.is_url(address):
-            path = Path(address)
+        database = Database(str(address))
+        path = database.path
+        if path is not None:
             if not path.absolute().parent.is_dir():
                 raise BadTable(f"there can be no latency table {path}: there is no folder {path.parent}")
             if not path.exists() or (path.is_file() and not path.stat().st_size):
                 return False
-        engine = schema.connect(address)
-        with schema.reading(address), engine.connect() as connection:
-            return bool(sa.inspect(connection).get_table_names())
+        with database.reading() as connection:
+            return rows.tables(connection)
 
     def close(self) -> None:
         """Let go of the database."""
-        self._engine.dispose()
+        self._database.close()
+        if self._old is not None:
+            self._old.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -134,8 +143,8 @@ class LatencyTable:
 
     @property
     def address(self) -> str:
-        """Path or URL."""
-        return self._address
+        """Path or URL, as it may be printed: without a password."""
+        return self._database.address
 
     @property
     def origin(self) -> Origin:
@@ -147,25 +156,86 @@ class LatencyTable:
         """ISO 8601 time in UTC."""
         return self._created_at
 
+    def building(self) -> AbstractContextManager[None]:
+        """Hold the right to build the table while the block runs, against every other process.
+
+        Raises:
+            BadTable: another process holds it; says which.
+        """
+        return lock.builder(self._given_address)
+
+    @property
+    def reanchored_at(self) -> str | None:
+        """ISO 8601 time in UTC of the last anchoring: only passes of anchors since then count; None: all."""
+        return self._read(lambda connection: rows.fact(connection, "reanchored_at"))
+
+    def anchor_again(self, iso_time: str) -> None:
+        """Let only those passes of anchors count for the calibration that started at this time or later.
+
+        Raises:
+            BadTable: it is no ISO 8601 time with its offset from UTC, or the table cannot be written.
+        """
+        _time(iso_time)
+        self._set_fact("reanchored_at", iso_time)
+
+    @property
+    def stale(self) -> str | None:
+        """Why the table's figures are not to be trusted any more; None: nothing is known against them."""
+        return self._read(lambda connection: rows.fact(connection, "stale"))
+
+    def mark_stale(self, reason: str) -> None:
+        """Note why the table's figures are not to be trusted any more."""
+        self._set_fact("stale", reason)
+
+    def clear_stale(self) -> None:
+        """Forget that the table was stale."""
+        self._set_fact("stale", None)
+
     def networks(self) -> list[Network]:
         """The networks to measure, in the order they were given."""
         if self._networks is None:
             self._networks = self._read(rows.networks)
         return list(self._networks)
 
+    def add_networks(self, networks: Sequence[Network]) -> None:
+        """Add networks to measure; those that are there already stay as they are.
+
+        Raises:
+            BadTable: the table has another network of one's name, or cannot be written.
+        """
+        with self._writing() as connection:
+            there = {one.name: one for one in rows.networks(connection)}
+            if odd := [one.name for one in networks if there.get(one.name, one) != one]:
+                raise BadTable(f"the latency table {self.address} has another network {odd[0]}")
+            _insert_networks(connection, [one for one in networks if one.name not in there])
+        self._forget()
+
     def operators(self) -> list[str]:
         """The text form of every operator the table is to have, measured or not."""
-        return list(self._read(rows.operators))
+        return [key for key in self._read(rows.operators) if not is_block(key)]
 
     def add(self, network: str, pass_index: int, burst: Pass, attributions: Sequence[Attribution]) -> None:
         """Keep one pass of one network, with what it says of each node; a failure of it is forgotten.
 
+        Args:
+            attributions: in any order, all nodes of the network in them once; none for a pass without a
+                profile. One of several nodes gives a figure to them as a block.
+
         Raises:
             BadTable: the table has this pass already, or cannot be written.
+            ValueError: the attributions are not of the network's nodes.
         """
-        specs = {one.name: one.graph.specs for one in self.networks()}.get(network, ())
-        with schema.writing(self._address), self._engine.begin() as connection:
+        specs = next((one.graph.specs for one in self.networks() if one.name == network), ())
+        units = {one.positions: print_unit(tuple(specs[at] for at in one.positions)) for one in attributions}
+        nodes = sorted(at for one in attributions for at in one.positions)
+        if nodes and nodes != list(range(len(specs))):
+            raise ValueError(f"{network} has {len(specs)} nodes, and the attributions are of {nodes}")
+        with self._writing() as connection:
             network_id = self._network_id(connection, network)
+            governor = burst.context.governor
+            if governor and rows.fact(connection, "governor") is None and not rows.measured(connection):
+                _set_fact(connection, "governor", governor)
+                self._origin = replace(self._origin, governor=governor)
             pass_id = connection.execute(
                 schema.passes.insert()
                 .values(
@@ -179,28 +249,31 @@ class LatencyTable:
                     first_inference_ms=burst.first_inference_ms,
                     initialisation_ms=burst.initialisation_ms,
                     peak_memory_bytes=burst.peak_memory_bytes,
+                    energy_mj=burst.energy_mj,
                     context=json.dumps(asdict(burst.context)),
                 )
                 .returning(schema.passes.c.id)
             ).scalar_one()
-            ids = rows.operators(connection)
+            ids = _operator_ids(connection, units.values())
             times = [
                 {
                     "pass_id": pass_id,
-                    "position": position,
-                    "operator_id": ids[str(spec)],
+                    "position": one.positions[0],
+                    "positions": ",".join(map(str, one.positions)) if len(one.positions) > 1 else None,
+                    "operator_id": ids[units[one.positions]],
                     "mean_ms": one.mean_ms,
                     "labels": " + ".join(one.labels),
                 }
-                for position, (spec, one) in enumerate(zip(specs, attributions, strict=True))
+                for one in attributions
             ]
-            connection.execute(schema.operator_times.insert(), times)
+            if times:
+                connection.execute(schema.operator_times.insert(), times)
             connection.execute(schema.failures.delete().where(schema.failures.c.network_id == network_id))
         self._predictor = None
 
     def fail(self, network: str, pass_index: int, failure: Failure) -> None:
         """Note that a network could not be measured; an earlier failure of it is replaced."""
-        with schema.writing(self._address), self._engine.begin() as connection:
+        with self._writing() as connection:
             network_id = self._network_id(connection, network)
             connection.execute(schema.failures.delete().where(schema.failures.c.network_id == network_id))
             connection.execute(
@@ -226,24 +299,53 @@ class LatencyTable:
         return self._read(rows.measured)
 
     def missing(self) -> list[str]:
-        """The operators without a figure, in the order of `operators`."""
-        found = self._read(rows.profiled)
+        """The operators without a figure, their own or a block's with them in it, as `operators` has them."""
+        found = {str(spec) for unit in self._read(rows.known_units) for spec in parse_unit(unit)}
         return [key for key in self.operators() if key not in found]
+
+    def given(self) -> list[Given]:
+        """The figures that were not measured for this table, by the text form of their unit."""
+        return self._read(rows.given)
+
+    def add_given(self, figures: Iterable[Given]) -> None:
+        """Keep figures that were not measured for this table; an earlier one of the same unit is replaced.
+
+        Raises:
+            BadOpSpec: a figure's unit is no text of operators.
+            BadTable: the table cannot be written.
+        """
+        found = {print_unit(parse_unit(one.unit)): one for one in figures}
+        with self._writing() as connection:
+            for unit, one in found.items():
+                connection.execute(schema.given.delete().where(schema.given.c.unit == unit))
+                connection.execute(schema.given.insert().values({**asdict(one), "unit": unit}))
+        self._forget()
 
     def observations(self) -> list[Observation]:
         """Every operator time in the table."""
         return self._read(rows.observations)
 
     def estimates(self) -> dict[str, Estimate]:
-        """What the profile says of each measured operator, by its text form."""
+        """What the profile says of each measured unit, by its text form."""
         return estimates(self.observations())
+
+    def figures(self) -> dict[str, Figure]:
+        """What the table has for each unit, by its text form, before the calibration; needs no anchors."""
+        return figures_of(self._measured()) if self._predictor is None else dict(self._predictor.figures)
+
+    def frame(self) -> pd.DataFrame:
+        """One row per unit: see `latency_tables.frame.frame` for the columns and their units."""
+        from latency_tables.frame import frame
+
+        return frame(self)
 
     @property
     def ready(self) -> bool:
-        """Whether the table can predict: it has every operator, and anchors for the scale."""
+        """Whether the table can predict: it has every operator, and anchors measured if it has any."""
         measured = {name for name, _ in self.measured()}
-        anchored = any(one.role == "anchor" and one.name in measured for one in self.networks())
-        return anchored and not self.missing()
+        anchors = [one.name for one in self.networks() if one.role == "anchor"]
+        anchored = not anchors or any(name in measured for name in anchors)
+        return anchored and not self.missing() and bool(self._read(rows.known_units))
 
     def predictor(self) -> Predictor:
         """The figures and the scale, ready for many networks; kept until the table grows.
@@ -252,7 +354,7 @@ class LatencyTable:
             BadTable: no operator or no anchor network has been measured.
         """
         if self._predictor is None:
-            self._predictor = self._make_predictor()
+            self._predictor = fit(self._measured(), self.address)
         return self._predictor
 
     def predict(self, specs: Sequence[OpSpec]) -> Prediction:
@@ -264,21 +366,93 @@ class LatencyTable:
         """
         return self.predictor().predict(specs)
 
-    def _make_predictor(self) -> Predictor:
-        samples: dict[str, list[tuple[float, ...]]] = {}
-        for burst in self.bursts():
-            samples.setdefault(burst.network, []).append(burst.samples_ms)
-        return fit(Measured(self.networks(), samples, samples, self.observations()), self._address)
+    def _measured(self) -> Measured:
+        def query(connection: sa.Connection) -> Measured:
+            since = rows.fact(connection, "reanchored_at")
+            networks = rows.networks(connection)
+            anchors = {one.name for one in networks if one.role == "anchor"}
+            samples: dict[str, list[tuple[float, ...]]] = {}
+            counted: dict[str, list[tuple[float, ...]]] = {}
+            for burst in rows.bursts(connection):
+                samples.setdefault(burst.network, []).append(burst.samples_ms)
+                if burst.network in anchors and (since is None or _time(burst.started_at) >= _time(since)):
+                    counted.setdefault(burst.network, []).append(burst.samples_ms)
+            observations = rows.observations(connection)
+            return Measured(networks, samples, counted, observations, rows.given(connection))
+
+        return self._read(query)
 
     def _network_id(self, connection: sa.Connection, name: str) -> int:
         found = rows.network_id(connection, name)
         if found is None:
-            raise BadTable(f"the latency table {self._address} has no network {name}")
+            raise BadTable(f"the latency table {self.address} has no network {name}")
         return found
 
+    def _set_fact(self, key: str, value: str | None) -> None:
+        with self._writing() as connection:
+            _set_fact(connection, key, value)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._networks = None
+        self._predictor = None
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        with self._database.writing() as connection:
+            version = migrations.version(rows.fact(connection, "schema_version") or "", self.address)
+            migrations.migrate(connection, version)
+            yield connection
+        if self._old is not None:
+            self._old.dispose()
+            self._old = None
+
     def _read(self, query: Callable[[sa.Connection], Value]) -> Value:
-        with schema.reading(self._address), self._engine.connect() as connection:
+        if self._old is not None:
+            with self._old.connect() as copy:
+                return query(copy)
+        with self._database.reading() as connection:
             return query(connection)
+
+
+def _insert_networks(connection: sa.Connection, networks: Sequence[Network]) -> None:
+    if networks:
+        connection.execute(
+            schema.networks.insert(),
+            [{"name": one.name, "role": one.role, "graph": graph_to_json(one.graph)} for one in networks],
+        )
+        _operator_ids(connection, (str(spec) for one in networks for spec in one.graph.specs))
+
+
+def _operator_ids(connection: sa.Connection, keys: Iterable[str]) -> dict[str, int]:
+    """The keys of units in the database, by their text form; those that it lacks are added."""
+    wanted = list(dict.fromkeys(keys))
+    ids = rows.operators(connection)
+    if lacking := [{"key": key} for key in wanted if key not in ids]:
+        connection.execute(schema.operators.insert(), lacking)
+        ids = rows.operators(connection)
+    return ids
+
+
+def _set_fact(connection: sa.Connection, key: str, value: str | None) -> None:
+    connection.execute(schema.meta.delete().where(schema.meta.c.key == key))
+    if value is not None:
+        connection.execute(schema.meta.insert().values(key=key, value=value))
+
+
+def _time(iso_time: str) -> datetime:
+    """A time as it is stored.
+
+    Raises:
+        BadTable: it is none, or one without its offset from UTC.
+    """
+    try:
+        found = datetime.fromisoformat(iso_time)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise BadTable(f"{iso_time!r} is no time; one is written such as 2026-01-02T03:04:05+00:00")
+    return found
 
 
 def _now() -> str:

@@ -28,6 +28,11 @@ def parse_unit(text: str) -> Unit:
     return tuple(OpSpec.parse(part) for part in text.split(_JOINT))
 
 
+def is_block(text: str) -> bool:
+    """Whether a unit's text form is of several operators."""
+    return _JOINT in text
+
+
 def kind_of(text: str) -> str:
     """The kind of a unit by its text form: the operator's; a block's are joined by ` & `."""
     return _JOINT.join(part.partition("/")[0] for part in text.split(_JOINT))

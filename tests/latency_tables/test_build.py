@@ -141,11 +141,14 @@ def test_another_device_is_refused_by_what_differs(table):
     assert device.seen == []
 
 
-def test_a_device_that_was_updated_goes_on_with_its_table(table):
+def test_a_new_python_changes_no_table_but_a_new_system_does(table):
     build(table, Desk(), replace(PLAN, passes=1))
     device = Desk()
-    device.facts = replace(FACTS, operating_system="an OS, Linux 6.2", python_version="3.13")
+    device.facts = replace(FACTS, python_version="3.13", memory_bytes=2**29)
     assert build(table, device, replace(PLAN, passes=2)).measured == 3
+    device.facts = replace(FACTS, operating_system="an OS, Linux 6.2")
+    with pytest.raises(BadTable, match="operating_system is 'an OS, Linux 6.2', the table's is 'an OS'"):
+        build(table, device, replace(PLAN, passes=3))
 
 
 def test_a_second_builder_is_refused_with_the_first_ones_number(table):

@@ -60,7 +60,7 @@ def test_only_what_a_table_knows_can_differ() -> None:
     known, unknown = Origin({}, NEW, SETTINGS), Origin({}, OLD, SETTINGS)
     assert unknown.differences(NEW, SETTINGS) == []
     assert known.differences(NEW, SETTINGS) == []
-    assert known.differences(replace(NEW, os_build="2027-01-01", memory_bytes=1), SETTINGS) == []
+    assert known.differences(replace(NEW, python_version="3.12", memory_bytes=1), SETTINGS) == []
     assert known.differences(OLD, SETTINGS)[0] == f"runtime_sha256 is None, the table's is {'ab' * 32!r}"
     assert len(known.differences(OLD, SETTINGS)) == 4
     assert known.differences(NEW, Settings(2, (2, 3), "cpu")) == ["delegate is 'cpu', the table's is 'gpu'"]

@@ -120,7 +120,7 @@ def test_a_pass_is_kept_once(table):
 
 
 def test_a_pass_is_kept_whole_or_not_at_all(table):
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match=r"a has 2 nodes.*\[0\]"):
         table.add("a", 0, burst("a"), times(1.0))
     assert table.measured() == set()
     assert table.bursts() == []
@@ -199,7 +199,7 @@ def test_other_databases_are_refused_and_left_alone(path):
 def test_a_newer_schema_is_refused_by_its_number(table, path):
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
-    with pytest.raises(BadTable, match="schema version 99, and this program reads version 1"):
+    with pytest.raises(BadTable, match="schema version 99, and this program reads versions 1 to 2"):
         LatencyTable.open(path)
 
 

@@ -1,0 +1,229 @@
+"""How a latency table's database is reached: a file, or a server by URL. Knows none of its tables."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn
+from zlib import crc32
+
+import sqlalchemy as sa
+from sqlalchemy import event, pool
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from latency_tables.errors import BadOpSpec, BadTable
+
+#: seconds a writer waits for another one, and a client for a server's answer
+BUSY_TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 10
+#: first halves of the advisory locks on a server: of a table's builder, and of each of its writes
+BUILDER_LOCK, WRITE_LOCK = 0x6D6E6101, 0x6D6E6102
+#: names by which a PostgreSQL server may be asked for; the driver is psycopg in any case
+_SERVERS = ("postgresql", "postgres", "postgresql+psycopg")
+_SQLITE_MAGIC = b"SQLite format 3\x00"
+_SQLITE_COMPANIONS = ("-wal", "-shm")
+
+
+def is_url(address: str) -> bool:
+    """Whether a table's address is a database URL rather than the path of a file."""
+    return "://" in address
+
+
+def shown(address: str) -> str:
+    """An address as it may be printed: a password in it is replaced by `***`."""
+    if not is_url(address):
+        return address
+    try:
+        return sa.make_url(address).render_as_string(hide_password=True)
+    except (ArgumentError, ValueError):  # not to be told apart from its password then
+        return address.partition("://")[0] + "://***"
+
+
+class Database:
+    """One address; every reading and every writing is a transaction, and the errors of all come as BadTable.
+
+    Nothing stays open in between, so that a file can be copied and a server restarted. Files are in SQLite's
+    WAL mode, in which readers and the one writer do not wait for each other, and are written through to the
+    disk at each commit.
+    """
+
+    def __init__(self, address: str) -> None:
+        """Connect to nothing yet.
+
+        Raises:
+            BadTable: the address is no URL of a known kind, or its driver is not installed.
+        """
+        self.address = shown(address)
+        self.path = None if is_url(address) else Path(address)
+        self._secret = ""
+        self._engine = self._of_server(address) if self.path is None else self._of_file(self.path)
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A transaction that sees one state of the table, whoever writes meanwhile.
+
+        Values that no table would hold become `BadTable` too: the file is damaged.
+        """
+        self._refuse_other_files()
+        options: Mapping[str, Any] = {} if self.path else {"isolation_level": "REPEATABLE READ"}
+        with self._mapped(), self._engine.connect() as connection:
+            yield connection.execution_options(**options)
+
+    @contextmanager
+    def writing(self, *, create: bool = False) -> Iterator[sa.Connection]:
+        """A transaction that waits for other writers, and is kept whole or not at all.
+
+        Args:
+            create: whether the file, or the URL's schema on the server, may be made.
+        """
+        if not create:
+            self._refuse_other_files()
+        with self._mapped(), self._engine.connect() as plain:
+            connection = plain.execution_options(writes=True, creates=create)
+            if self.path:
+                # readers that look at a file of before there was WAL: it is changed at a later writing
+                with suppress(sqlite3.OperationalError):
+                    plain.connection.cursor().execute("PRAGMA journal_mode = WAL")
+            with connection.begin():
+                if not self.path:
+                    self._begin_on_server(connection, create=create)
+                yield connection
+
+    @contextmanager
+    def builder_lock(self) -> Iterator[None]:
+        """On a server: hold the right to build the table while the block runs. It ends with the connection.
+
+        Raises:
+            BadTable: somebody else holds it; says who.
+        """
+        with ExitStack() as stack:
+            with self._mapped():
+                plain = stack.enter_context(self._engine.connect())
+                connection = plain.execution_options(isolation_level="AUTOCOMMIT")
+                key = {"purpose": BUILDER_LOCK, "table": _key(connection)}
+                taken = connection.execute(sa.text("SELECT pg_try_advisory_lock(:purpose, :table)"), key)
+                if not taken.scalar_one():
+                    holder = connection.execute(sa.text(_HOLDER), key).scalar() or "somebody"
+                    raise BadTable(f"{holder} is at work on {self.address}: wait for it")
+            yield
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def _of_file(self, path: Path) -> sa.Engine:
+        engine = sa.create_engine("sqlite://", poolclass=pool.NullPool, creator=lambda: _connect_file(path))
+        event.listen(engine, "begin", _begin_on_file)
+        return engine
+
+    def _of_server(self, address: str) -> sa.Engine:
+        try:
+            url = sa.make_url(address)
+        except (ArgumentError, ValueError):
+            raise BadTable(f"{self.address} is no database URL; one is postgresql://user@host/name") from None
+        if url.drivername not in _SERVERS:
+            raise BadTable(
+                f"{self.address}: tables are SQLite files, given by their path, or PostgreSQL databases, "
+                "such as postgresql://user@host/name"
+            )
+        self._secret = str(url.password or "")
+        schema = str(url.query.get("schema", ""))
+        if schema and not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
+            raise BadTable(f"schema {schema!r}: lower-case letters, digits and underscores are allowed")
+        options = str(url.query.get("options", ""))
+        if schema:
+            options += f" -c search_path={schema}"
+        self._schema = schema
+        try:
+            return sa.create_engine(
+                url.set(drivername="postgresql+psycopg").difference_update_query(["schema", "options"]),
+                poolclass=pool.NullPool,
+                connect_args={
+                    "connect_timeout": CONNECT_TIMEOUT_S,
+                    "application_name": f"process {os.getpid()} on {socket.gethostname()}"[:63],
+                    "options": options,
+                },
+            )
+        except ImportError as error:
+            raise BadTable(
+                f"{self.address}: PostgreSQL needs the package psycopg ({error}): "
+                "pip install 'mnas[postgresql]'"
+            ) from None
+
+    def _begin_on_server(self, connection: sa.Connection, *, create: bool) -> None:
+        if create and self._schema:
+            connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"')
+        key = {"purpose": WRITE_LOCK, "table": _key(connection)}
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:purpose, :table)"), key)
+
+    def _refuse_other_files(self) -> None:
+        if self.path is None:
+            return
+        try:
+            with self.path.open("rb") as file:
+                start = file.read(len(_SQLITE_MAGIC))
+        except FileNotFoundError:
+            raise BadTable(
+                f"there is no latency table {self.path}: make one with `mnas table build`"
+            ) from None
+        except OSError as error:
+            raise BadTable(f"cannot read the latency table {self.path}: {error.strerror}") from error
+        if start != _SQLITE_MAGIC:
+            what = "is empty" if not start else "is not an SQLite file"
+            raise BadTable(f"{self.path} {what}, so it is no latency table: make one with `mnas table build`")
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        """Errors as `BadTable`: full disks, rights that lack, locks that never end, servers that are away."""
+        try:
+            yield
+        except SQLAlchemyError as error:
+            self._fail(error, str(getattr(error, "orig", None) or error))
+        except (ValueError, KeyError, TypeError, IndexError, BadOpSpec) as error:
+            raise BadTable(f"the latency table {self.address} is damaged: {error!r}") from error
+
+    def _fail(self, error: Exception, text: str) -> NoReturn:
+        cause = (text.splitlines() or [type(error).__name__])[0]
+        if self._secret:
+            cause = cause.replace(self._secret, "***")
+        # a server's errors hold the parameters of the connection
+        shown_error = error if self.path else None
+        raise BadTable(f"the latency table {self.address} cannot be used: {cause}") from shown_error
+
+
+_HOLDER = """
+SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND classid = :purpose AND objid = :table AND granted
+"""
+
+
+def _key(connection: sa.Connection) -> int:
+    """The second half of a table's advisory locks: they are of a database, and a table is one's schema."""
+    schema = connection.exec_driver_sql("SELECT current_schema()").scalar()
+    if schema is None:
+        raise BadTable("the database has no such schema")
+    return crc32(str(schema).encode()) & 0x7FFFFFFF
+
+
+def _connect_file(path: Path) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode=rwc"
+    if not (os.access(path.absolute().parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))):
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        # what nobody writes now can be read without WAL's two files, which could not be made
+        if not any(path.with_name(path.name + end).exists() for end in _SQLITE_COMPANIONS):
+            uri += "&immutable=1"
+    # SQLAlchemy's BEGIN takes in CREATE TABLE, which the driver's own transactions leave outside
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _begin_on_file(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
