@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,5 +11,8 @@ group = typer.Typer(
     help="Build, show, use and validate latency tables: one device's latency per operator.",
 )
 
-TableFile = Annotated[Path, typer.Argument(metavar="TABLE", help="The table's file.")]
+#: a URL is for `LatencyTable.open`; what is printed is `LatencyTable.address`, which has no password
+TableFile = Annotated[
+    str, typer.Argument(metavar="TABLE", help="The table's file, or postgresql://... of it.")
+]
 Top = Annotated[int, typer.Option(min=0, help="Operators to list.")]

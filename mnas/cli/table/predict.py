@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,7 +39,7 @@ def predict(
         except BadModel as error:  # only a file can be one
             raise BadModel(f"{model}: {error}") from error
         prediction = given.predict(specs)
-    document = predict_document(table, model, specs, prediction)
+    document = predict_document(given.address, model, specs, prediction)
     if as_json:
         print_json(document)
         return
@@ -55,7 +54,7 @@ def predict(
 
 
 def predict_document(
-    path: Path, model: str, specs: Sequence[OpSpec], prediction: Prediction
+    address: str, model: str, specs: Sequence[OpSpec], prediction: Prediction
 ) -> dict[str, Any]:
     """The fields that `docs/json.md` lists under `mnas table predict`; operators by their share."""
     times: Counter[str] = Counter()
@@ -64,7 +63,7 @@ def predict_document(
         times[str(spec)] += 1
         totals_ms[str(spec)] += latency_ms
     return {
-        "table": str(path),
+        "table": address,
         "model": model,
         "latency_ms": prediction.latency_ms,
         "sum_ms": prediction.sum_ms,

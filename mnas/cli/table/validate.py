@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,7 +58,7 @@ def validate(
                 lambda at: display.report("measuring networks", at.done, at.total),
             )
     if as_json:
-        print_json(validate_document(table, result))
+        print_json(validate_document(given.address, result))
     else:
         rank = "too few networks" if result.spearman is None else f"{result.spearman:.4f}"
         print_table(
@@ -79,10 +78,10 @@ def validate(
     return Exit.FAILURES if result.failures else Exit.DONE
 
 
-def validate_document(path: Path, result: Validation) -> dict[str, Any]:
+def validate_document(address: str, result: Validation) -> dict[str, Any]:
     """The fields that `docs/json.md` lists under `mnas table validate`."""
     return {
-        "table": str(path),
+        "table": address,
         "mape_percent": result.mape_percent,
         "within_5_percent": result.within_5_percent,
         "within_10_percent": result.within_10_percent,
