@@ -137,16 +137,20 @@ def require_complete(table: LatencyTable) -> None:
     Raises:
         BadInput: it does not; the message has the command that goes on with it.
     """
+    if not table.ready:
+        raise BadInput(f"the latency table {table.address} is incomplete, {lacking(table)}")
+
+
+def lacking(table: LatencyTable) -> str:
+    """What an incomplete table lacks, and the command that goes on with it."""
     from mnas.tables import TableRequest
 
-    if table.ready:
-        return
     missing = len(table.missing())
     lacks = f"{missing} operators missing" if missing else "no anchor network measured"
     origin = table.origin
     where = {"device": origin.facts.address, "threads": origin.settings.threads}
-    raise BadInput(
-        f"the latency table {table.address} is incomplete, {lacks}; go on with "
+    return (
+        f"{lacks}; go on with "
         f"{build_command(asdict(TableRequest.of_table(table)) | where)} -o {shlex.quote(table.address)}"
     )
 

@@ -1,0 +1,181 @@
+"""How a table stands: coverage, precision, age, doubts. Measures nothing and judges no prediction."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import median
+from typing import get_args
+
+from latency_tables.calibration import Calibration
+from latency_tables.figures import Figure
+from latency_tables.records import Burst, Method, Network, StoredFailure
+from latency_tables.store import LatencyTable
+from latency_tables.units import Units
+
+#: standard error in percent beyond which an operator counts as imprecise
+PRECISION_PERCENT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A pass of a network that the device itself doubts, and why."""
+
+    network: str
+    pass_index: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Imprecise:
+    """A unit whose standard error is large, and its share of the time of networks."""
+
+    unit: str
+    std_error_percent: float
+    share_percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How a table stands.
+
+    Attributes:
+        operators: different operators of its networks.
+        methods: by method, units that have their figure that way.
+        missing: operators without a figure.
+        networks: networks to measure.
+        complete_passes: passes in which each cover and anchor network was measured.
+        measured_passes: passes over single networks that are stored.
+        weighted_std_error_percent: mean standard error of the figures, each weighted by its share of the time
+            of networks; None while a figure is known from one pass only.
+        between_pass_percent: median over units of the spread between passes; None if unknown.
+        between_network_percent: likewise between networks.
+        imprecise: units whose standard error is over `PRECISION_PERCENT`, the largest share of time first.
+        calibration: None while the table cannot predict.
+        measured_from: ISO 8601 time of the first pass; None where there is none.
+        measured_until: of the last pass.
+        anchored_at: of the last pass of an anchor that the calibration counts; None without one.
+        stale: why the table is stale; None if it is not.
+        doubts: passes that the device itself doubts.
+        failures: networks whose last try failed.
+    """
+
+    operators: int
+    methods: Mapping[Method, int]
+    missing: tuple[str, ...]
+    networks: int
+    complete_passes: int
+    measured_passes: int
+    weighted_std_error_percent: float | None
+    between_pass_percent: float | None
+    between_network_percent: float | None
+    imprecise: tuple[Imprecise, ...]
+    calibration: Calibration | None
+    measured_from: str | None
+    measured_until: str | None
+    anchored_at: str | None
+    stale: str | None
+    doubts: tuple[Doubt, ...]
+    failures: tuple[StoredFailure, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the table can predict every network of its space."""
+        return not self.missing and self.calibration is not None
+
+
+def status_of(table: LatencyTable) -> Status:
+    """How a table stands.
+
+    Raises:
+        BadTable: it cannot be read.
+    """
+    networks = table.networks()
+    figures = table.figures()
+    bursts = table.bursts()
+    counts = Counter(one.network for one in bursts)
+    shares = shares_of_time(figures, networks)
+    times = sorted(one.started_at for one in bursts)
+    anchors = {one.name for one in networks if one.role == "anchor"}
+    since = datetime.fromisoformat(table.reanchored_at) if table.reanchored_at else None
+    anchored = [
+        one.started_at
+        for one in bursts
+        if one.network in anchors and (since is None or datetime.fromisoformat(one.started_at) >= since)
+    ]
+    planned = [one.name for one in networks if one.role in ("cover", "anchor")]
+    return Status(
+        operators=len(table.operators()),
+        methods={
+            method: sum(one.method == method for one in figures.values()) for method in get_args(Method)
+        },
+        missing=tuple(table.missing()),
+        networks=len(networks),
+        complete_passes=min((counts[name] for name in planned), default=0),
+        measured_passes=len(bursts),
+        weighted_std_error_percent=_weighted(figures, shares),
+        between_pass_percent=_median(one.between_pass_percent for one in figures.values()),
+        between_network_percent=_median(one.between_network_percent for one in figures.values()),
+        imprecise=_imprecise(figures, shares),
+        calibration=table.predictor().calibration if table.ready else None,
+        measured_from=times[0] if times else None,
+        measured_until=times[-1] if times else None,
+        anchored_at=max(anchored, default=None),
+        stale=table.stale,
+        doubts=tuple(_doubts(bursts)),
+        failures=tuple(table.failures()),
+    )
+
+
+def shares_of_time(figures: Mapping[str, Figure], networks: Sequence[Network]) -> dict[str, float]:
+    """Each unit's share (0 to 1) of the time of random networks of the space: the anchors, or else all.
+
+    Units that are in none of them have 0; operators without a figure count for nothing.
+    """
+    units = Units(figures)
+    chosen = [one for one in networks if one.role == "anchor"] or list(networks)
+    times: dict[str, float] = defaultdict(float)
+    for network in chosen:
+        for unit, _ in units.split(network.graph.specs)[0]:
+            times[unit] += figures[unit].latency_ms
+    total = sum(times.values())
+    return {unit: times.get(unit, 0.0) / total if total else 0.0 for unit in figures}
+
+
+def _weighted(figures: Mapping[str, Figure], shares: Mapping[str, float]) -> float | None:
+    parts = [
+        (shares[unit], one.std_error_ms, one.latency_ms)
+        for unit, one in figures.items()
+        if one.std_error_ms is not None
+    ]
+    known = sum(share for share, _, _ in parts)
+    if not known:
+        return None
+    return 100 * sum(share * error / ms for share, error, ms in parts if share) / known
+
+
+def _imprecise(figures: Mapping[str, Figure], shares: Mapping[str, float]) -> tuple[Imprecise, ...]:
+    found = [
+        Imprecise(unit, 100 * one.std_error_ms / one.latency_ms, 100 * shares[unit])
+        for unit, one in figures.items()
+        if one.std_error_ms is not None
+    ]
+    return tuple(
+        sorted(
+            (one for one in found if one.std_error_percent > PRECISION_PERCENT),
+            key=lambda one: (-one.share_percent, one.unit),
+        )
+    )
+
+
+def _doubts(bursts: Iterable[Burst]) -> Iterator[Doubt]:
+    for one in bursts:
+        if one.context.get("suspect"):
+            yield Doubt(one.network, one.pass_index, str(one.context["suspect"]))
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [one for one in values if one is not None]
+    return median(known) if known else None

@@ -1,0 +1,194 @@
+"""`mnas table status`: whether a table is complete, exact and fresh. Opens, calls and prints."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mnas.cli.app import Exit
+from mnas.cli.opening import opened
+from mnas.cli.options import Bench, Json, Wait
+from mnas.cli.output import print_json, print_table, warn
+from mnas.cli.table.group import TableFile, Top, group
+
+if TYPE_CHECKING:
+    from latency_tables.status import Status
+    from latency_tables.store import LatencyTable
+
+
+@group.command()
+def status(
+    table: TableFile,
+    *,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", "-d", help="Also what this device differs in now. Nothing is measured."),
+    ] = None,
+    top: Top = 5,
+    bench: Bench = None,
+    wait: Wait = 0.0,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what is wrong.")] = False,
+) -> int:
+    """How a table stands: coverage, precision, age, doubts, and what to do about it.
+
+    Exit code 4 says that it is incomplete, stale, or not of the device as it is now.
+
+    Example: mnas table status mnasnet-224.db -d local
+    """
+    from latency_tables.status import status_of
+    from latency_tables.store import LatencyTable
+
+    with LatencyTable.open(str(table)) as given:
+        found = status_of(given)
+        differences = None
+        if device is not None:
+            settings = given.origin.settings
+            with opened(device, settings=settings, bench=bench, wait_s=wait, quiet=quiet) as there:
+                differences = given.origin.differences(there.facts, settings)
+        document = status_document(given, found, differences)
+        wrong = _wrong(given, found, differences or ())
+    if as_json:
+        print_json(document)
+    elif not quiet:
+        _show(document, top)
+    for failure in found.failures:
+        warn(f"{failure.network}: {failure.message}")
+    for text in wrong:
+        warn(text)
+    return Exit.FAILURES if wrong else Exit.DONE
+
+
+def _wrong(table: LatencyTable, found: Status, differences: Sequence[str]) -> list[str]:
+    """What is wrong with a table, each with what to do."""
+    from mnas.latency import lacking
+
+    wrong = [f"the device is another than the table's: {each}" for each in differences]
+    if not found.complete:
+        wrong.append(f"{table.address} is incomplete, {lacking(table)}")
+    if found.stale is not None:
+        address, device = shlex.quote(table.address), shlex.quote(table.origin.facts.address)
+        again = f"mnas table anchor {address} -d {device}"
+        wrong.append(f"{table.address} is stale, {found.stale}; calibrate it again: {again}")
+    return wrong
+
+
+def _show(document: dict[str, Any], top: int) -> None:
+    from latency_tables.status import PRECISION_PERCENT
+
+    methods = {name.replace("_", " "): count for name, count in document["units_by_method"].items() if count}
+    print_table(
+        f"Latency table {document['table']}",
+        ("what", "figure"),
+        [
+            ("complete", "yes" if document["complete"] else "no"),
+            ("stale", document["stale"] or "no"),
+            ("operators", f"{document['operators']}, {len(document['missing_operators'])} without a figure"),
+            ("measured", ", ".join(f"{count} {name}" for name, count in methods.items()) or "nothing yet"),
+            (
+                "networks",
+                f"{document['networks']}, each in at least {document['complete_passes']} passes; "
+                f"{document['measured_passes']} measurements",
+            ),
+            (
+                "standard error",
+                f"{_percent(document['weighted_std_error_percent'])} on average, by share of time",
+            ),
+            (
+                "spread",
+                f"{_percent(document['between_pass_percent'])} between passes, "
+                f"{_percent(document['between_network_percent'])} between networks (medians)",
+            ),
+            ("calibration", _calibration(document["calibration"])),
+            ("passes from", document["measured_from"] or "-"),
+            ("to", document["measured_until"] or "-"),
+            ("anchored", _ago(document["anchored_at"], document["anchored_days_ago"])),
+            ("suspect passes", len(document["suspects"])),
+        ],
+        texts=2,
+    )
+    imprecise = document["imprecise"]
+    if imprecise and top:
+        print_table(
+            f"{len(imprecise)} figures with a standard error over {PRECISION_PERCENT:g} %, by share of time",
+            ("operator", "standard error %", "share %"),
+            [
+                (one["unit"], f"{one['std_error_percent']:.1f}", f"{one['share_percent']:.2f}")
+                for one in imprecise[:top]
+            ],
+        )
+    for one in document["suspects"][:top]:
+        warn(f"{one['network']}, pass {one['pass_index']}: {one['reason']}")
+
+
+def _calibration(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "none yet"
+    if not found["anchors"]:
+        return "none: predictions are sums, without error bars"
+    return (
+        f"{found['shape']} {found['scale']:.4f} by {found['anchors']} anchors; each, predicted from the "
+        f"others, is {_percent(found['left_out_percent'])} off"
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f} %"
+
+
+def _ago(time: str | None, days: float | None) -> str:
+    return "never" if time is None or days is None else f"{time}, {days:.1f} days ago"
+
+
+def status_document(
+    table: LatencyTable, found: Status, differences: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """The fields that `docs/json.md` lists under `mnas table status`."""
+    calibration = found.calibration
+    return {
+        "table": table.address,
+        "complete": found.complete,
+        "stale": found.stale,
+        "differences": None if differences is None else list(differences),
+        "device": table.origin.facts.address,
+        "created_at": table.created_at,
+        "measured_from": found.measured_from,
+        "measured_until": found.measured_until,
+        "anchored_at": found.anchored_at,
+        "anchored_days_ago": _days_ago(found.anchored_at),
+        "operators": found.operators,
+        "units_by_method": {method.replace(" ", "_"): count for method, count in found.methods.items()},
+        "missing_operators": list(found.missing),
+        "networks": found.networks,
+        "complete_passes": found.complete_passes,
+        "measured_passes": found.measured_passes,
+        "weighted_std_error_percent": found.weighted_std_error_percent,
+        "between_pass_percent": found.between_pass_percent,
+        "between_network_percent": found.between_network_percent,
+        "imprecise": [asdict(one) for one in found.imprecise],
+        "calibration": None
+        if calibration is None
+        else {
+            "shape": calibration.shape,
+            "scale": calibration.scale,
+            "intercept_ms": calibration.intercept_ms,
+            "factors": [{"kind": kind, "factor": factor} for kind, factor in calibration.factors.items()],
+            "anchors": calibration.anchors,
+            "left_out_percent": calibration.left_out_percent,
+        },
+        "suspects": [asdict(one) for one in found.doubts],
+        "failures": [
+            {"network": one.network, "error": one.error, "message": one.message} for one in found.failures
+        ],
+    }
+
+
+def _days_ago(time: str | None) -> float | None:
+    if time is None:
+        return None
+    return (datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds() / 86_400

@@ -1,0 +1,89 @@
+"""`mnas table status` as its users see it: what it prints, its JSON, what its exit code says."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from latency_tables.store import LatencyTable
+from tests.command_line import Ended, running
+from tests.mnas.finished import FACTS
+from tests.mnas.measured_table import make
+from tests.mnas.tables import agrees
+
+Run = Callable[..., Ended]
+
+run = running("table")
+
+
+def test_a_complete_table(run: Run, table: Path) -> None:
+    ended = run("status", str(table), "-d", "local", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    document = json.loads(ended.out)
+    assert document["complete"]
+    assert (document["stale"], document["differences"], document["missing_operators"]) == (None, [], [])
+    assert document["units_by_method"]["in_context"] == document["operators"] > 50
+    assert document["calibration"]["anchors"] == 2
+    assert document["complete_passes"] == 1
+    assert 0 <= document["anchored_days_ago"] < 1
+    shown = run("status", str(table))
+    assert (shown.code, shown.err) == (0, "")
+    assert "by 2 anchors" in shown.out
+    assert run("status", str(table), "--quiet") == (0, "", "")
+
+
+def test_all_that_is_printed_is_documented_and_the_reverse(run: Run, table: Path) -> None:
+    with sqlite3.connect(table) as connection:
+        connection.execute("UPDATE passes SET context = json_set(context, '$.suspect', 'the canary drifted')")
+        connection.execute(
+            "INSERT INTO failures SELECT id, 0, 'WorkerCrashed', 'it crashed', '2026' FROM networks LIMIT 1"
+        )
+    ended = run("status", str(table), "-d", "local", "--json")
+    assert agrees(json.loads(ended.out), "status")
+    assert "it crashed" in ended.err
+    assert json.loads(ended.out)["suspects"][0]["reason"] == "the canary drifted"
+    assert "the canary drifted" in run("status", str(table)).err
+
+
+def test_a_half_built_table_says_what_it_lacks_and_how_to_go_on(run: Run, tmp_path: Path) -> None:
+    path = make(tmp_path / "half.db", roles=("anchor",))
+    ended = run("status", str(path), "--json")
+    assert ended.code == 4
+    document = json.loads(ended.out)
+    assert not document["complete"]
+    assert document["calibration"] is None
+    assert len(document["missing_operators"]) > 0
+    err = " ".join(ended.err.split())
+    assert (
+        f"{len(document['missing_operators'])} operators missing; go on with mnas table build --space" in err
+    )
+    assert f"-o {path}" in err
+    assert run("status", str(path)).code == 4
+
+
+def test_a_table_without_any_pass(run: Run, tmp_path: Path) -> None:
+    ended = run("status", str(make(tmp_path / "new.db", roles=())))
+    assert ended.code == 4
+    assert "nothing yet" in ended.out
+    assert "never" in ended.out
+
+
+def test_a_stale_table(run: Run, table: Path) -> None:
+    with LatencyTable.open(table) as opened:
+        opened.mark_stale("the reference takes 9 % longer")
+    ended = run("status", str(table), "--quiet")
+    assert (ended.code, ended.out) == (4, "")
+    assert "is stale, the reference takes 9 % longer" in ended.err
+    assert f"mnas table anchor {table} -d local" in ended.err
+
+
+def test_a_device_that_is_not_the_tables(run: Run, tmp_path: Path) -> None:
+    path = make(tmp_path / "other.db", facts=replace(FACTS, runtime_version="0.0.1"))
+    ended = run("status", str(path), "-d", "local", "--json", "-q")
+    assert ended.code == 4
+    (named,) = [each for each in json.loads(ended.out)["differences"] if "runtime_version" in each]
+    assert named.endswith("the table's is '0.0.1'")
+    assert named in " ".join(ended.err.split())
