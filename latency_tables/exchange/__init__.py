@@ -1,0 +1,1 @@
+"""Tables in other forms, joined and compared: CSV, Parquet, YAML of blocks, merge, diff. Measures nothing."""
