@@ -37,6 +37,10 @@ def drain(
         for held in _held(stream):
             file(held)
         raise
+    except BaseException:  # the device's own trouble, or what cannot be filed: then nobody takes the rest
+        for _ in _held(stream):
+            pass
+        raise
     return True
 
 

@@ -102,10 +102,17 @@ def measured(connection: sa.Connection) -> set[tuple[str, int]]:
 
 
 def known_units(connection: sa.Connection) -> set[str]:
-    """The text form of every operator and block that some stored pass has a time of, or that is given."""
+    """The text form of every unit that some stored pass has a time of, or is of, or that is given."""
     profiled = sa.select(schema.operators.c.key).join(schema.operator_times).distinct()
-    given_ = sa.select(schema.given.c.unit)
-    return {str(key) for query in (profiled, given_) for key in connection.execute(query).scalars()}
+    found = {
+        str(key)
+        for query in (profiled, sa.select(schema.given.c.unit))
+        for key in connection.execute(query).scalars()
+    }
+    alone = sa.select(schema.networks.c.graph).join(schema.passes).where(schema.networks.c.role == "alone")
+    for graph in set(connection.execute(alone).scalars()):
+        found |= {str(spec) for spec in graph_from_json(graph).specs}
+    return found
 
 
 def observations(connection: sa.Connection) -> list[Observation]:

@@ -19,6 +19,7 @@ from latency_tables.database import Database
 from latency_tables.errors import BadTable
 from latency_tables.figures import Figure
 from latency_tables.fit import Measured, figures_of, fit
+from latency_tables.joining import join
 from latency_tables.ops import OpSpec
 from latency_tables.predict import Prediction, Predictor
 from latency_tables.records import (
@@ -326,8 +327,8 @@ class LatencyTable:
         return self._read(rows.observations)
 
     def estimates(self) -> dict[str, Estimate]:
-        """What the profile says of each measured unit, by its text form."""
-        return estimates(self.observations())
+        """What the profile says of each measured unit, by its text form, its passes joined at one speed."""
+        return estimates(self._measured().observations)
 
     def figures(self) -> dict[str, Figure]:
         """What the table has for each unit, by its text form, before the calibration; needs no anchors."""
@@ -371,14 +372,10 @@ class LatencyTable:
             since = rows.fact(connection, "reanchored_at")
             networks = rows.networks(connection)
             anchors = {one.name for one in networks if one.role == "anchor"}
-            samples: dict[str, list[tuple[float, ...]]] = {}
-            counted: dict[str, list[tuple[float, ...]]] = {}
-            for burst in rows.bursts(connection):
-                samples.setdefault(burst.network, []).append(burst.samples_ms)
-                if burst.network in anchors and (since is None or _time(burst.started_at) >= _time(since)):
-                    counted.setdefault(burst.network, []).append(burst.samples_ms)
-            observations = rows.observations(connection)
-            return Measured(networks, samples, counted, observations, rows.given(connection))
+            joined = join(rows.bursts(connection), rows.observations(connection), anchors, since)
+            return Measured(
+                networks, joined.samples_ms, joined.anchors_ms, joined.observations, rows.given(connection)
+            )
 
         return self._read(query)
 

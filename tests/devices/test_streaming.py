@@ -60,6 +60,16 @@ def test_trouble_comes_after_what_was_told_before() -> None:
     assert filed == [1]
 
 
+def test_a_device_is_not_left_in_the_middle_when_a_result_cannot_be_filed() -> None:
+    def file(row: int) -> None:
+        raise OSError(f"no room for {row}")
+
+    stream = holding()
+    with pytest.raises(OSError, match="no room for 0"):
+        drain(stream, file)
+    assert list(stream) == []
+
+
 def test_what_is_no_generator_holds_nothing() -> None:
     filed: list[int] = []
     assert not drain(iter([1, 2, 3]), filed.append, lambda: True)
