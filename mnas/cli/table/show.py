@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from mnas.cli.options import Json
 from mnas.cli.output import print_json, print_table, warn
+from mnas.cli.table.documents import calibration_document, calibration_text, failure_documents
 from mnas.cli.table.group import TableFile, Top, group
 
 if TYPE_CHECKING:
+    from latency_tables.figures import Figure
     from latency_tables.predict import Predictor
-    from latency_tables.statistics import Estimate
     from latency_tables.store import LatencyTable
+
+#: figures of an operator that are shown for each kind, too: as their median
+_SPREADS = ("std_error_percent", "between_pass_percent", "between_network_percent")
 
 
 @group.command()
@@ -26,28 +30,41 @@ def show(table: TableFile, *, top: Top = 10, as_json: Json = False) -> None:
     from devices.facts.processor import describe
     from latency_tables.store import LatencyTable
 
-    with LatencyTable.open(table) as given:
+    with LatencyTable.open(str(table)) as given:
         document = show_document(given)
+        calibration = given.predictor().calibration if given.ready else None
     if as_json:
         print_json(document)
         return
-    figures = document.pop("operators")
-    device, kinds = document.pop("device"), document.pop("kinds")
-    device["clusters"] = describe(given.origin.facts.clusters)
+    figures, kinds = document.pop("operators"), document.pop("kinds")
     failures = document.pop("failures")
+    device = document.pop("device")
+    device["clusters"] = describe(given.origin.facts.clusters)
+    document["calibration"] = calibration_text(calibration)
     flat = {**document.pop("purpose"), **document, **{f"device {name}": device[name] for name in device}}
-    print_table(f"Latency table {table}", ("what", "value"), [(name, _cell(flat[name])) for name in flat])
     print_table(
-        "Operators by kind",
-        ("kind", "operators", "median spread %"),
-        [(one["kind"], one["operators"], _cell(one["median_spread_percent"])) for one in kinds],
+        f"Latency table {given.address}", ("what", "value"), [(name, _cell(flat[name])) for name in flat]
     )
-    slowest = sorted(figures, key=lambda one: -one["profiled_ms"])[:top]
+    print_table(
+        "Operators by kind, medians",
+        ("kind", "operators", "standard error %", "between passes %", "between networks %"),
+        [
+            (one["kind"], one["operators"], *(_cell(one[f"median_{name}"]) for name in _SPREADS))
+            for one in kinds
+        ],
+    )
+    slowest = figures[:top]
     print_table(
         f"The {len(slowest)} slowest operators",
-        ("operator", "ms", "seen", "spread %"),
+        ("operator", "ms", "± %", "seen", "measured"),
         [
-            (one["operator"], _cell(one["latency_ms"]), one["observations"], _cell(one["spread_percent"]))
+            (
+                one["operator"],
+                _cell(one["latency_ms"]),
+                _cell(one["std_error_percent"]),
+                one["observations"],
+                one["method"],
+            )
             for one in slowest
         ],
     )
@@ -58,55 +75,68 @@ def show(table: TableFile, *, top: Top = 10, as_json: Json = False) -> None:
 def _cell(value: object) -> str:
     if isinstance(value, list):
         return f"{len(value)}" + (f", the first is {value[0]}" if value else "")
-    return "unknown" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
+    return "unknown" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def show_document(table: LatencyTable) -> dict[str, Any]:
-    """The fields that `docs/json.md` lists under `mnas table show`."""
-    found = table.estimates()
+    """The fields that `docs/json.md` lists under `mnas table show`; the slowest operators come first."""
     predictor = table.predictor() if table.ready else None
-    names = table.networks()
-    counts = Counter(name for name, _ in table.measured())
-    spreads: dict[str, list[float]] = defaultdict(list)
-    figures = [_figure(key, one, predictor) for key, one in found.items()]
-    for figure in figures:
-        if figure["spread_percent"] is not None:
-            spreads[figure["operator"].partition("/")[0]].append(figure["spread_percent"])
+    networks = table.networks()
+    planned = [one.name for one in networks if one.role in ("cover", "anchor")]
+    counts: dict[str, int] = defaultdict(int)
+    for name, _ in table.measured():
+        counts[name] += 1
+    figures = sorted(table.figures().values(), key=lambda one: (-one.latency_ms, one.unit))
+    operators = [_operator(one, predictor) for one in figures]
     return {
         "table": table.address,
         "purpose": dict(table.origin.purpose),
         "created_at": table.created_at,
-        "cover_networks": sum(one.role == "cover" for one in names),
-        "anchor_networks": sum(one.role == "anchor" for one in names),
-        "complete_passes": min((counts[one.name] for one in names), default=0),
-        "scale": predictor and predictor.scale,
+        "reanchored_at": table.reanchored_at,
+        "stale": table.stale,
+        "cover_networks": sum(one.role == "cover" for one in networks),
+        "anchor_networks": sum(one.role == "anchor" for one in networks),
+        "operators_alone": sum(one.role == "alone" for one in networks),
+        "models": [one.name for one in networks if one.role == "model"],
+        "complete_passes": min((counts[name] for name in planned), default=0),
+        "calibration": calibration_document(predictor and predictor.calibration),
         "missing_operators": table.missing(),
         "threads": table.origin.settings.threads,
+        "delegate": table.origin.settings.delegate,
+        "governor": table.origin.governor,
         "device": asdict(table.origin.facts),
-        "kinds": [
-            {
-                "kind": kind,
-                "operators": count,
-                "median_spread_percent": median(spreads[kind]) if spreads[kind] else None,
-            }
-            for kind, count in sorted(Counter(key.partition("/")[0] for key in found).items())
-        ],
-        "operators": figures,
-        "failures": [
-            {"network": one.network, "error": one.error, "message": one.message} for one in table.failures()
-        ],
+        "kinds": _kinds(operators),
+        "operators": operators,
+        "failures": failure_documents(table.failures()),
     }
 
 
-def _figure(key: str, estimate: Estimate, predictor: Predictor | None) -> dict[str, Any]:
-    from latency_tables.ops import OpSpec
-
-    latency_ms = predictor.predict([OpSpec.parse(key)]).latency_ms if predictor else None
+def _operator(figure: Figure, predictor: Predictor | None) -> dict[str, Any]:
+    error = figure.std_error_ms
     return {
-        "operator": key,
-        "latency_ms": latency_ms,
-        "profiled_ms": estimate.profiled_ms,
-        "observations": estimate.observations,
-        "networks": estimate.networks,
-        "spread_percent": latency_ms and 100 * estimate.spread_ms / latency_ms,
+        "operator": figure.unit,
+        "latency_ms": predictor and predictor.scale * predictor.unit_ms(figure.unit),
+        "uncalibrated_ms": figure.latency_ms,
+        "std_error_percent": None if error is None else 100 * error / figure.latency_ms,
+        "profiled_ms": figure.profiled_ms,
+        "method": figure.method,
+        "observations": figure.observations,
+        "networks": figure.networks,
+        "passes": figure.passes,
+        "between_pass_percent": figure.between_pass_percent,
+        "between_network_percent": figure.between_network_percent,
     }
+
+
+def _kinds(operators: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    from latency_tables.units import kind_of
+
+    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for one in operators:
+        groups[kind_of(one["operator"])].append(one)
+    found = []
+    for kind, members in sorted(groups.items()):
+        known = {name: [one[name] for one in members if one[name] is not None] for name in _SPREADS}
+        medians = {f"median_{name}": median(values) if values else None for name, values in known.items()}
+        found.append({"kind": kind, "operators": len(members), **medians})
+    return found

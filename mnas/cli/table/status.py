@@ -14,6 +14,7 @@ from mnas.cli.app import Exit
 from mnas.cli.opening import opened
 from mnas.cli.options import Bench, Json, Wait
 from mnas.cli.output import print_json, print_table, warn
+from mnas.cli.table.documents import calibration_document, calibration_text, failure_documents
 from mnas.cli.table.group import TableFile, Top, group
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def status(
     if as_json:
         print_json(document)
     elif not quiet:
-        _show(document, top)
+        _show(document, found, top)
     for failure in found.failures:
         warn(f"{failure.network}: {failure.message}")
     for text in wrong:
@@ -78,7 +79,7 @@ def _wrong(table: LatencyTable, found: Status, differences: Sequence[str]) -> li
     return wrong
 
 
-def _show(document: dict[str, Any], top: int) -> None:
+def _show(document: dict[str, Any], found: Status, top: int) -> None:
     from latency_tables.status import PRECISION_PERCENT
 
     methods = {name.replace("_", " "): count for name, count in document["units_by_method"].items() if count}
@@ -104,7 +105,7 @@ def _show(document: dict[str, Any], top: int) -> None:
                 f"{_percent(document['between_pass_percent'])} between passes, "
                 f"{_percent(document['between_network_percent'])} between networks (medians)",
             ),
-            ("calibration", _calibration(document["calibration"])),
+            ("calibration", calibration_text(found.calibration)),
             ("passes from", document["measured_from"] or "-"),
             ("to", document["measured_until"] or "-"),
             ("anchored", _ago(document["anchored_at"], document["anchored_days_ago"])),
@@ -126,17 +127,6 @@ def _show(document: dict[str, Any], top: int) -> None:
         warn(f"{one['network']}, pass {one['pass_index']}: {one['reason']}")
 
 
-def _calibration(found: dict[str, Any] | None) -> str:
-    if found is None:
-        return "none yet"
-    if not found["anchors"]:
-        return "none: predictions are sums, without error bars"
-    return (
-        f"{found['shape']} {found['scale']:.4f} by {found['anchors']} anchors; each, predicted from the "
-        f"others, is {_percent(found['left_out_percent'])} off"
-    )
-
-
 def _percent(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.2f} %"
 
@@ -149,7 +139,6 @@ def status_document(
     table: LatencyTable, found: Status, differences: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """The fields that `docs/json.md` lists under `mnas table status`."""
-    calibration = found.calibration
     return {
         "table": table.address,
         "complete": found.complete,
@@ -171,20 +160,9 @@ def status_document(
         "between_pass_percent": found.between_pass_percent,
         "between_network_percent": found.between_network_percent,
         "imprecise": [asdict(one) for one in found.imprecise],
-        "calibration": None
-        if calibration is None
-        else {
-            "shape": calibration.shape,
-            "scale": calibration.scale,
-            "intercept_ms": calibration.intercept_ms,
-            "factors": [{"kind": kind, "factor": factor} for kind, factor in calibration.factors.items()],
-            "anchors": calibration.anchors,
-            "left_out_percent": calibration.left_out_percent,
-        },
+        "calibration": calibration_document(found.calibration),
         "suspects": [asdict(one) for one in found.doubts],
-        "failures": [
-            {"network": one.network, "error": one.error, "message": one.message} for one in found.failures
-        ],
+        "failures": failure_documents(found.failures),
     }
 
 

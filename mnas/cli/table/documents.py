@@ -1,0 +1,41 @@
+"""Parts of JSON documents that several commands of `mnas table` print. Prints nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from latency_tables.calibration import Calibration
+    from latency_tables.records import StoredFailure
+
+
+def calibration_document(calibration: Calibration | None) -> dict[str, Any] | None:
+    """From sums to latencies; None where nothing can be predicted yet."""
+    if calibration is None:
+        return None
+    return {
+        "shape": calibration.shape,
+        "scale": calibration.scale,
+        "intercept_ms": calibration.intercept_ms,
+        "factors": [{"kind": kind, "factor": factor} for kind, factor in calibration.factors.items()],
+        "anchors": calibration.anchors,
+        "left_out_percent": calibration.left_out_percent,
+    }
+
+
+def calibration_text(calibration: Calibration | None) -> str:
+    """The same for people, on one line."""
+    if calibration is None:
+        return "none yet"
+    if not calibration.anchors:
+        return "none: predictions are sums, without error bars"
+    text = f"{calibration.shape} {calibration.scale:.4f} by {calibration.anchors} anchors"
+    if calibration.left_out_percent is None:
+        return text
+    return f"{text}; each, predicted from the others, is {calibration.left_out_percent:.2f} % off"
+
+
+def failure_documents(failures: Iterable[StoredFailure]) -> list[dict[str, str]]:
+    """Networks that could not be measured."""
+    return [{"network": one.network, "error": one.error, "message": one.message} for one in failures]
