@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from latency_tables.predict import Predictor
 
 #: rows that are looked up together, so that what is computed for them stays in a core's cache
-ROWS = 4096
+ROWS = 2048
 
 
 @dataclass(frozen=True, slots=True)
