@@ -1,39 +1,19 @@
-"""Which rows of the runtime's profiler belong to which operator of a network. Measures and stores nothing."""
+"""Which rows of a profile belong to which operators of a network. Measures and stores nothing."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from devices.measurement import OperatorTime
+from latency_tables import labels, merged_rows
 from latency_tables.errors import BadTable
-from latency_tables.ops import Graph, OpSpec
+from latency_tables.ops import Graph
+from latency_tables.partitions import Subset, leading_to, of_kinds, subsets
 
-#: kind -> what XNNPACK calls the operators that run it; a row's label must match in full
-LABELS: dict[str, str] = {
-    # a 1x1 convolution of stride 1 runs as a fully connected operator
-    "conv_2d": r"Convolution \(NHWC, \w+\) (I?GEMM|DWConv|VMulCAddC)|Fully Connected \([\w, ]+\) GEMM",
-    "depthwise_conv_2d": r"Convolution \(NHWC, \w+\) (DWConv|VMulCAddC|IGEMM)",
-    "fully_connected": r"Fully Connected \([\w, ]+\) GEMM",
-    "add": r"Add \(ND.*\)",
-    "sub": r"Subtract \(ND.*\)",
-    "mul": r"Multiply \(ND.*\)|Square \(NC.*\)",
-    "mean": r"Mean \(ND.*\) Reduce2?|Global Average Pooling .*",
-    "average_pool_2d": r"Average Pooling \(NHWC, \w+\).*|Global Average Pooling .*",
-    "max_pool_2d": r"Max Pooling \(NHWC, \w+\).*",
-    "logistic": r"Sigmoid \(NC.*\).*",
-    "hard_swish": r"HardSwish \(NC.*\).*",
-    "relu": r"Clamp \(NC.*\).*",
-    "relu6": r"Clamp \(NC.*\).*",
-    "softmax": r"Softmax \(NC.*\).*",
-    "reshape": r"Static Reshape \(N[CD].*\)|Copy \(NC.*\).*",
-    "concatenation": r"Copy \(NC.*\)|Concatenate.*",
-}
-#: kind -> a row that the runtime may run just before the operator's own, as part of it
-PREPARATIONS: dict[str, str] = {"fully_connected": r"Static Reshape \(N[CD].*\)"}
-#: element types in labels that name one, by the operator's
-_ELEMENT_TYPES = {"float32": ("F32", "X32"), "int8": ("QS8", "QC8", "QC8W", "S8", "X8")}
+#: a row for more operators than this tells nothing of them: networks do not share it. An inverted residual
+#: with squeeze and excitation has ten
+MOST_OF_A_BLOCK = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,93 +31,163 @@ class Attribution:
     labels: tuple[str, ...]
 
 
-def attribute(specs: Sequence[OpSpec], rows: Sequence[OperatorTime]) -> tuple[float, ...]:
-    """The time of each operator in milliseconds, from the rows of a profile in the same order.
+@dataclass(frozen=True, slots=True)
+class Attributed:
+    """What a profile says of a network.
 
-    Raises:
-        BadTable: the rows do not fit the operators one after the other; the message says where.
+    Attributes:
+        found: in the order of the network's nodes; each node is in one at most.
+        reasons: why the profile says nothing of the other nodes.
     """
-    return tuple(one.mean_ms for one in _match(specs, rows))
+
+    found: tuple[Attribution, ...]
+    reasons: tuple[str, ...]
 
 
 def attribute_network(graph: Graph, rows: Sequence[OperatorTime]) -> tuple[Attribution, ...]:
-    """As `attribute`, for a network, in the order of its nodes.
+    """The times of a network's operators, or of blocks that ran as one, in the order of its nodes.
 
-    Where the delegate left operators to the runtime's own kernels, the rows are in `execution_order`.
+    What the profile does not tell is left out; `attributed` says why.
+
+    Raises:
+        BadTable: the rows do not fit the network's operators, or tell nothing of any; the message says why.
+    """
+    told = attributed(graph, rows)
+    if not told.found:
+        raise BadTable("; ".join(told.reasons) or "the network has no operators")
+    return told.found
+
+
+def attributed(graph: Graph, rows: Sequence[OperatorTime]) -> Attributed:
+    """As `attribute_network`, with the reasons why operators have no time.
+
+    Where a delegate left operators to the runtime's own kernels, the rows are in the order in which `subsets`
+    run. A partition that the delegate reports in one row is a block of all its operators.
 
     Raises:
         BadTable: the rows do not fit the network's operators; the message says where.
     """
-    left = frozenset(row.label.lower() for row in rows if not row.delegated)
-    order = execution_order(graph, left)
-    found = _match([graph.nodes[index].spec for index in order], rows)
-    placed = [replace(one, positions=tuple(order[at] for at in one.positions)) for one in found]
-    return tuple(sorted(placed, key=lambda one: one.positions))
+    kept = [row for row in rows if not labels.is_bookkeeping(row)]
+    cut = subsets(graph, _left(graph, kept))
+    if merged_rows.are_merged(kept):
+        parts, reasons = merged_rows.parted(graph, cut, kept)
+        found = [Attribution((one.node,), one.mean_ms, one.labels) for one in parts]
+        return Attributed(tuple(sorted(found, key=lambda one: one.positions)), reasons)
+    walk = _Walk(graph, kept)
+    for subset in cut:
+        walk.take(subset)
+    walk.end()
+    return Attributed(tuple(sorted(walk.found, key=lambda one: min(one.positions))), tuple(walk.reasons))
 
 
-def execution_order(graph: Graph, left: Set[str]) -> tuple[int, ...]:
-    """The order in which TFLite runs the nodes when the kinds in `left` are not delegated.
-
-    TFLite cuts a graph into subsets, delegated and not in turn, each of all nodes whose inputs are known
-    (`tensorflow/lite/graph_info.cc`): within a subset nodes keep their order, but a node that waits for
-    another subset is overtaken by later ones that need not.
-    """
-    waiting = list(range(len(graph.nodes)))
-    done: set[int] = set()
-    order: list[int] = []
-    delegated = bool(waiting) and graph.nodes[0].spec.kind not in left
-    while waiting:
-        subset: list[int] = []
-        for index in waiting:
-            node = graph.nodes[index]
-            if (node.spec.kind not in left) == delegated and all(s < 0 or s in done for s in node.sources):
-                subset.append(index)
-                done.add(index)
-        order += subset
-        waiting = [index for index in waiting if index not in done]
-        delegated = not delegated
-    return tuple(order)
+def _left(graph: Graph, rows: Sequence[OperatorTime]) -> frozenset[int]:
+    """The nodes that no delegate ran: by their numbers where the rows tell them, else by their kinds."""
+    own = [row for row in rows if not row.delegated]
+    numbers = [labels.node(row) for row in own]
+    told = [number for number in numbers if number is not None and number < len(graph.nodes)]
+    agree = len(told) == len(own) == len(set(told))
+    if agree and all(labels.fits(graph.nodes[n].spec, row) for n, row in zip(told, own, strict=True)):
+        return frozenset(told)
+    return of_kinds(graph, {row.label.lower() for row in own})
 
 
-def _match(specs: Sequence[OpSpec], rows: Sequence[OperatorTime]) -> list[Attribution]:
-    found: list[Attribution] = []
-    position = 0
-    for number, spec in enumerate(specs):
+class _Walk:
+    """Goes through the rows of a profile along the operators that they must be of."""
+
+    def __init__(self, graph: Graph, rows: Sequence[OperatorTime]) -> None:
+        self.found: list[Attribution] = []
+        self.reasons: list[str] = []
+        self._graph = graph
+        self._rows = rows
+        self._at = 0
+
+    def take(self, subset: Subset) -> None:
+        """Take the rows of one subset."""
+        nodes = list(subset.nodes)
+        while nodes:
+            row = self._row()
+            if subset.delegated and row is not None and labels.is_partition(row):
+                nodes = self._block(row, nodes)
+            else:
+                nodes = self._operator(nodes)
+
+    def end(self) -> None:
+        """Raise BadTable if rows are left over."""
+        if (row := self._row()) is not None:
+            raise BadTable(
+                f"the profile has {len(self._rows) - self._at} rows more than the network has operators, "
+                f"from row {row.index}, {row.label!r}: its times cannot be attributed"
+            )
+
+    def _row(self, ahead: int = 0) -> OperatorTime | None:
+        return self._rows[self._at + ahead] if self._at + ahead < len(self._rows) else None
+
+    def _block(self, row: OperatorTime, nodes: list[int]) -> list[int]:
+        """Take the row of a partition; the nodes that are left of the subset."""
+        taken = leading_to(self._graph, labels.outputs(row), nodes) or tuple(nodes)
+        self._at += 1
+        self._keep(taken, [row])
+        return [index for index in nodes if index not in taken]
+
+    def _operator(self, nodes: list[int]) -> list[int]:
+        """Take the rows of the next operator and what is joined with it; the nodes that are left."""
+        index, spec = nodes[0], self._graph.nodes[nodes[0]].spec
         taken: list[OperatorTime] = []
-        preparation = PREPARATIONS.get(spec.kind)
-        if preparation and position < len(rows) and re.fullmatch(preparation, rows[position].label):
-            taken.append(rows[position])
-            position += 1
-        if position == len(rows):
+        done: set[str] = set()
+        while (row := self._row()) is not None:
+            pattern = labels.prepares(spec, row)
+            if pattern is None or pattern in done:
+                break
+            done.add(pattern)
+            taken.append(row)
+            self._at += 1
+        if row is None:
             raise BadTable(
-                f"the profile ends after {len(rows)} rows, before operator {number} of {len(specs)} "
-                f"({spec}): its times cannot be attributed"
+                f"the profile ends after {len(self._rows)} rows, before operator {index} of "
+                f"{len(self._graph.nodes)} ({spec}): its times cannot be attributed"
             )
-        row = rows[position]
-        if not _fits(spec, row):
-            raise BadTable(
-                f"row {row.index} of the profile, {row.label!r}, is not what operator {number} of "
-                f"{len(specs)} ({spec}) is known to run as: its times cannot be attributed"
-            )
+        joined = [index]
+        if not labels.fits(spec, row):
+            following = self._graph.nodes[nodes[1]].spec if len(nodes) > 1 else None
+            if (
+                row.delegated
+                and following is not None
+                and following.kind in labels.INTO_NEXT.get(spec.kind, ())
+                and labels.fits(following, row)
+            ):
+                joined.append(nodes[1])
+            else:
+                raise BadTable(
+                    f"row {row.index} of the profile, {row.label!r}, is not what operator {index} of "
+                    f"{len(self._graph.nodes)} ({spec}) is known to run as: its times cannot be attributed"
+                )
         taken.append(row)
-        position += 1
-        found.append(
-            Attribution((number,), sum(row.mean_ms for row in taken), tuple(row.label for row in taken))
-        )
-    if position < len(rows):
-        raise BadTable(
-            f"the profile has {len(rows) - position} rows more than the network has operators, from row "
-            f"{rows[position].index}, {rows[position].label!r}: its times cannot be attributed"
-        )
-    return found
+        self._at += 1
+        rest = nodes[len(joined) :]
+        while row.delegated and rest and self._joins(joined[-1], rest[0]):
+            joined.append(rest.pop(0))
+        self._keep(tuple(joined), taken)
+        return rest
 
+    def _joins(self, before: int, index: int) -> bool:
+        """Whether a node has no row of its own, because it runs as the end of the one before it."""
+        node, row = self._graph.nodes[index], self._row()
+        if node.spec.kind not in labels.INTO_PREVIOUS or node.sources != (before,):
+            return False
+        return row is None or not labels.fits(node.spec, row)
 
-def _fits(spec: OpSpec, row: OperatorTime) -> bool:
-    if not row.delegated:
-        return row.label.lower() == spec.kind
-    pattern = LABELS.get(spec.kind)
-    if pattern is None or re.fullmatch(pattern, row.label) is None:
-        return False
-    named = re.findall(r"\b(F32|F16|X32|X16|X8|S8|U8|Q[A-Z]+8W?)\b", row.label)
-    known = _ELEMENT_TYPES.get(spec.dtype)
-    return not named or known is None or all(name in known for name in named)
+    def _keep(self, positions: tuple[int, ...], rows: Sequence[OperatorTime]) -> None:
+        told = f"row {rows[-1].index} of the profile, {rows[-1].label!r}, stands for"
+        if 1 < len(positions) == len(self._graph.nodes):
+            self.reasons.append(f"{told} all {len(positions)} operators together, and tells nothing of each")
+        elif len(positions) > MOST_OF_A_BLOCK:
+            self.reasons.append(
+                f"{told} {len(positions)} operators together: no block that other networks would have "
+                f"(at most {MOST_OF_A_BLOCK})"
+            )
+        elif sorted(positions) != list(range(min(positions), max(positions) + 1)):
+            self.reasons.append(f"{told} {len(positions)} operators that do not follow each other")
+        else:
+            self.found.append(
+                Attribution(positions, sum(row.mean_ms for row in rows), tuple(row.label for row in rows))
+            )

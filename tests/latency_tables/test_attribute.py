@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import random
-
 import pytest
 
 from devices.measurement import ModelFile, OperatorTime, Pass
 from devices.plan import Plan
 from devices.registry import open_device
 from latency_tables import tflite
-from latency_tables.attribute import attribute, attribute_network, execution_order
+from latency_tables.attribute import attribute_network
 from latency_tables.errors import BadTable
 from latency_tables.ops import Graph, Node, OpSpec
 
@@ -79,8 +77,9 @@ def rows(labels: list[str]) -> list[OperatorTime]:
 
 
 def test_a_reshape_before_a_dense_layer_is_its_own():
-    found = attribute(network("float32").specs, rows(FLOAT32))
-    assert found == (*(2.0**index for index in range(12)), 2.0**12 + 2.0**13)
+    found = attribute_network(network("float32"), rows(FLOAT32))
+    assert [one.mean_ms for one in found] == [*(2.0**index for index in range(12)), 2.0**12 + 2.0**13]
+    assert [one.positions for one in found] == [(index,) for index in range(13)]
 
 
 def test_operators_left_to_the_runtime_are_found_where_it_ran_them():
@@ -99,12 +98,12 @@ def test_nothing_is_lost():
 @pytest.mark.parametrize("position", [*range(12), 13])  # the dense layer's reshape may be missing
 def test_a_row_less_is_refused(position):
     with pytest.raises(BadTable, match="cannot be attributed"):
-        attribute(network("float32").specs, rows(FLOAT32[:position] + FLOAT32[position + 1 :]))
+        attribute_network(network("float32"), rows(FLOAT32[:position] + FLOAT32[position + 1 :]))
 
 
 def test_a_row_more_is_refused():
     with pytest.raises(BadTable, match="1 rows more than the network has operators"):
-        attribute(network("float32").specs, rows([*FLOAT32, "Softmax (NC, F32)"]))
+        attribute_network(network("float32"), rows([*FLOAT32, "Softmax (NC, F32)"]))
 
 
 def test_another_order_is_refused():
@@ -113,12 +112,12 @@ def test_another_order_is_refused():
     with pytest.raises(
         BadTable, match=r"row 6 of the profile, 'Multiply \(ND\)', .* operator 6 of 13 \(logistic"
     ):
-        attribute(network("float32").specs, rows(labels))
+        attribute_network(network("float32"), rows(labels))
 
 
 def test_rows_of_another_element_type_are_refused():
     with pytest.raises(BadTable, match="cannot be attributed"):
-        attribute(network("float32").specs, rows(INT8))
+        attribute_network(network("float32"), rows(INT8))
     with pytest.raises(BadTable, match="cannot be attributed"):
         attribute_network(network("int8"), rows(FLOAT32))
 
@@ -126,22 +125,7 @@ def test_rows_of_another_element_type_are_refused():
 def test_an_unknown_kind_is_refused():
     spec = OpSpec("cumsum", "float32", ((1, 4),), (1, 4))
     with pytest.raises(BadTable, match="cumsum"):
-        attribute([spec], rows(["Cumulative Sum (ND)"]))
-
-
-def test_the_execution_order_of_a_delegated_network_is_its_own():
-    assert execution_order(network("float32"), frozenset()) == tuple(range(13))
-
-
-def test_the_execution_order_respects_what_operators_wait_for():
-    graph = network("int8")
-    for seed in range(20):
-        kinds = sorted({node.spec.kind for node in graph.nodes})
-        left = frozenset(random.Random(seed).sample(kinds, seed % len(kinds)))
-        order = execution_order(graph, left)
-        assert sorted(order) == list(range(13))
-        for position, index in enumerate(order):
-            assert all(s < 0 or s in order[:position] for s in graph.nodes[index].sources)
+        attribute_network(tflite.single(spec), rows(["Cumulative Sum (ND)"]))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])

@@ -116,7 +116,7 @@ class Visit:
                 raise type(error)(f"the reference model next to it: {error}") from error
         burst = rest.pop(0)
         result = self._result(burst)
-        operators = self._operators(self._result(rest.pop(0))) if self.plan.per_operator else None
+        operators = operator_times(self._result(rest.pop(0))) if self.plan.per_operator else None
         settings = self.program.settings
         taken, nodes = share(result, settings) or (None, None)
         return Pass(
@@ -169,22 +169,28 @@ class Visit:
             raise fell_back
         return result
 
-    def _operators(self, result: Result) -> tuple[OperatorTime, ...]:
-        if not result.operators:
-            raise ProfilerUnavailable("benchmark_model printed no operators, though it was asked to")
-        return tuple(
-            OperatorTime(
-                i,
-                one.kind,
-                one.delegated,
-                one.total_ms,
-                kind=one.kind,
-                name=one.name,
-                times_called=one.times_called,
-                total_ms=one.total_ms,
-            )
-            for i, one in enumerate(result.operators)
+
+def operator_times(result: Result) -> tuple[OperatorTime, ...]:
+    """The operators of a run, as `devices.measurement` keeps them.
+
+    Raises:
+        ProfilerUnavailable: there are none.
+    """
+    if not result.operators:
+        raise ProfilerUnavailable("benchmark_model printed no operators, though it was asked to")
+    return tuple(
+        OperatorTime(
+            i,
+            one.kind,
+            one.delegated,
+            one.total_ms,
+            kind=one.kind,
+            name=one.name,
+            times_called=one.times_called,
+            total_ms=one.total_ms,
         )
+        for i, one in enumerate(result.operators)
+    )
 
 
 def throttled(cores: Sequence[CoreState]) -> bool | None:
