@@ -94,23 +94,15 @@ class Vectorised:
             return Latencies(latency, None, None)
         return Latencies(latency, low, high)
 
-    def fastest(self) -> tuple[int, ...]:
-        """The option indices of the network of least latency among those whose operators the table has.
+    def fastest(self) -> tuple[int, ...] | None:
+        """The option indices of the network of least latency, of those whose operators the table has all.
 
         Exact: from the last stage to the first, the least of what can follow each state.
 
-        Raises:
-            BadInput: networks are predicted one by one here, or the table lacks operators of each of them.
+        Returns:
+            None where networks are predicted one by one, and where the table lacks operators of each.
         """
-        if self._tables is None:
-            raise BadInput(
-                f"the fastest network of {self._space.name} is not known: it takes a space of stages and a "
-                "table whose figures are of single operators"
-            )
-        found = self._tables.least()
-        if found is None:
-            raise BadInput(f"the table lacks operators of every network of {self._space.name}")
-        return found
+        return None if self._tables is None else self._tables.least()
 
     def _check(self, choices: NDArray[np.integer]) -> None:
         names = self._space.choices
