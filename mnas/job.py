@@ -143,7 +143,7 @@ def table_warnings(run: RunDirectory, bench: Path | None = None) -> tuple[str, .
     """What to know of a run's table before its predictions are believed; the run's log gets it too.
 
     The table is compared with the device that the run's settings name. A search by a table does without the
-    device, so where that cannot be reached there is nothing to say, as in a search that measures.
+    device, so where that cannot be reached there is nothing to say of it, as in a search that measures.
 
     Raises:
         BadTable: the run's copy of the table cannot be read.
@@ -155,19 +155,23 @@ def table_warnings(run: RunDirectory, bench: Path | None = None) -> tuple[str, .
     if config.latency != "table":
         return ()
     with LatencyTable.open(run.table) as table:
-        origin = table.origin
+        origin, stale = table.origin, table.stale
+    texts = []
+    if stale is not None:
+        texts.append(f"the latency table is stale, {stale}: its predictions may be off as a whole")
     try:
         with closing(device_of(config, bench=bench)) as device:
             found = elsewhere(origin, device.facts, device.settings)
     except DevicesError:
-        return ()
-    if not found:
-        return ()
-    text = (
-        f"the latency table is from elsewhere than {config.device}, where its figures may not hold: {found}"
-    )
-    run.log(text)
-    return (text,)
+        found = ""
+    if found:
+        texts.append(
+            f"the latency table is from elsewhere than {config.device}, where its figures may not hold: "
+            f"{found}"
+        )
+    for text in texts:
+        run.log(text)
+    return tuple(texts)
 
 
 def space_of(config: RunConfig) -> Space:

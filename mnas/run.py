@@ -35,7 +35,8 @@ STATES: tuple[State, ...] = ("trained", "infeasible", "failed")
 
 #: what a start that was killed before it wrote its configuration may leave behind
 _DRAFTS = frozenset(
-    {"lock", "table.db", "table.db.tmp", "table.db.tmp-journal", "config.toml.tmp", "log.txt"}
+    {"lock", "config.toml.tmp", "log.txt"}
+    | {f"table.db{draft}{rest}" for draft in ("", ".tmp") for rest in ("", "-journal", "-wal", "-shm")}
 )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import tomllib
 from contextlib import closing
 from dataclasses import replace
@@ -109,6 +110,15 @@ def test_a_table_from_elsewhere_is_pointed_out_by_what_differs(tmp_path: Path, h
     assert f"runtime_version is '{here.runtime_version}', the table's is '0.0.1'" in text
     assert "memory" not in text
     assert text in run.log_file.read_text()
+
+
+def test_a_stale_table_is_pointed_out(tmp_path: Path, table: Path) -> None:
+    old = Path(shutil.copy(table, tmp_path / "old.db"))
+    with LatencyTable.open(old) as opened:
+        opened.mark_stale("the reference takes 9 % longer")
+    with make_run(tmp_path / "run", begun(old), old) as run:
+        (text,) = job.table_warnings(run)
+    assert "is stale, the reference takes 9 % longer" in text
 
 
 def test_a_device_that_is_not_there_is_no_obstacle(tmp_path: Path) -> None:
