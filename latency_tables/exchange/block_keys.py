@@ -105,15 +105,18 @@ class BlockKey:
         match = _KEY.fullmatch(text)
         if match is None or (match["kind"] == "expanded_conv") != (match["expand"] is not None):
             raise BadTable(f"{text!r} is no key of a block; the form is {_FORM}")
-        shapes = [tuple(map(int, match[name].split("x"))) for name in ("input", "output")]
-        if (len(shapes[1]) == 1) != (match["kind"] == "Logits"):
+        source, target = (tuple(map(int, match[name].split("x"))) for name in ("input", "output"))
+        if (len(target) == 1) != (match["kind"] == "Logits"):
             raise BadTable(f"the output of {text!r}; Logits have a number of classes, all others HxWxC")
         if match["expand"] is None:
-            return cls(match["kind"], *shapes)
+            return cls(match["kind"], source, target)
         return cls(
-            "expanded_conv",
-            *shapes,
-            *(int(match[name]) for name in ("expand", "kernel", "stride")),
+            kind=match["kind"],
+            input=source,
+            output=target,
+            expand=int(match["expand"]),
+            kernel=int(match["kernel"]),
+            stride=int(match["stride"]),
             skip=match["idskip"] == "1",
             squeeze_excite=None if match["se"] is None else match["se"] == "1",
             hard_swish=None if match["hs"] is None else match["hs"] == "1",
