@@ -9,7 +9,7 @@ import typer
 from mnas.cli.table.group import group
 
 #: modules with a command, in the order of `mnas table --help`
-COMMANDS = ("build", "status", "show", "predict", "validate")
+COMMANDS = ("build", "status", "show", "predict", "validate", "merge", "diff")
 
 
 def register(app: typer.Typer) -> None:
