@@ -3,46 +3,146 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from devices.measurement import Settings
 from latency_tables import tflite
+from latency_tables.records import Given, Origin
+from latency_tables.store import LatencyTable
+from latency_tables.units import print_unit
 from mnas.architecture import Architecture
 from mnas.lower import lower
 from tests.command_line import Ended, running
-from tests.mnas.tables import agrees, architecture
+from tests.mnas.finished import FACTS
+from tests.mnas.tables import REQUEST, agrees, architecture
 
 Run = Callable[..., Ended]
 
 run = running("table")
 
+SPECS = lower(Architecture.parse(architecture())).graph.specs
+
+
+def other() -> str:
+    return architecture().replace("k3_s1_c8", "k5_s1_c8", 1)
+
+
+def imported(path: Path, *units: str, std_ms: float | None = None) -> Path:
+    """A table of given figures, two milliseconds each, without networks."""
+    with LatencyTable.create(path, Origin(asdict(REQUEST), FACTS, Settings()), []) as table:
+        table.add_given(Given(unit, 2.0, std_ms, None, "imported") for unit in units)
+    return path
+
 
 def test_predicting_an_architecture_and_its_file(run: Run, table: Path, tmp_path: Path) -> None:
     text = architecture()
-    document = json.loads(run("predict", str(table), text, "--json").out)
-    assert agrees(document, "predict")
-    assert document["latency_ms"] == pytest.approx(sum(one["latency_ms"] for one in document["operators"]))
-    assert sum(one["share_percent"] for one in document["operators"]) == pytest.approx(100)
-
     path = tmp_path / "model.tflite"
     path.write_bytes(tflite.write(lower(Architecture.parse(text)).graph))
-    from_file = json.loads(run("predict", str(table), str(path), "--json").out)
-    assert from_file["latency_ms"] == document["latency_ms"]
-    assert "ms predicted" in run("predict", str(table), text).out
+    ended = run("predict", table, text, path, "--json")
+    assert ended.code == 0, ended.err
+    document = json.loads(ended.out)
+    assert agrees(document, "predict")
+    first, from_file = document["models"]
+    assert (first["model"], from_file["model"]) == (text, str(path))
+    assert {**first, "model": None} == {**from_file, "model": None}
+    assert first["low_ms"] < first["latency_ms"] < first["high_ms"]
+    assert first["latency_ms"] == pytest.approx(sum(one["latency_ms"] for one in first["operators"]))
+    assert sum(one["share_percent"] for one in first["operators"]) == pytest.approx(100)
+    assert sum(one["count"] for one in first["operators"]) == len(SPECS)
+    assert first["latency_ms"] == pytest.approx(document["calibration"]["scale"] * first["sum_ms"])
+
+
+def test_people_see_the_interval_and_where_the_time_goes(run: Run, table: Path) -> None:
+    one = json.loads(run("predict", table, architecture(), "--json").out)["models"][0]
+    shown = " ".join(run("predict", table, architecture(), "--top", "2").out.split())
+    interval = f"{one['latency_ms']:.3f} ms predicted (90 %: {one['low_ms']:.3f} to {one['high_ms']:.3f})"
+    assert interval in shown
+    assert shown.count("in context") == 2
+
+
+def test_several_models_are_listed_side_by_side(run: Run, table: Path) -> None:
+    ended = run("predict", table, architecture(), other(), "--quiet")
+    assert (ended.code, ended.err) == (0, "")
+    found = json.loads(run("predict", table, architecture(), other(), "--json").out)["models"]
+    assert found[0]["latency_ms"] != found[1]["latency_ms"]
+    for one in found:
+        assert all(f"{one[name]:.3f}" in ended.out for name in ("latency_ms", "low_ms", "high_ms"))
+
+
+def test_operators_that_the_table_lacks_are_listed_with_what_to_do(run: Run, table: Path) -> None:
+    ended = run("predict", table, "mobilenetv2", architecture(), "--json", "--quiet", "--top", "3")
+    assert ended.code == 4
+    lacking, known = json.loads(ended.out)["models"]
+    assert (lacking["latency_ms"], lacking["low_ms"], lacking["sum_ms"]) == (None, None, None)
+    assert len(lacking["missing_operators"]) == len(set(lacking["missing_operators"])) > 3
+    assert known["latency_ms"] > 0
+    assert ended.err.count("/float32/") == 3
+    assert all(key in ended.err for key in lacking["missing_operators"][:3])
+    assert f"and {len(lacking['missing_operators']) - 3} more" in ended.err
+    assert f"add them: mnas table extend {table} mobilenetv2 -d local" in ended.err
+    alone = run("predict", table, "mobilenetv2")
+    assert (alone.code, alone.out) == (4, "")
+    assert agrees(json.loads(run("predict", table, "mobilenetv2", "--json").out), "predict")
+
+
+def test_a_stale_table_warns_and_predicts(run: Run, table: Path) -> None:
+    with LatencyTable.open(table) as opened:
+        opened.mark_stale("the reference model is 9 % slower")
+    ended = run("predict", table, architecture(), "--json")
+    assert ended.code == 0
+    assert json.loads(ended.out)["stale"] == "the reference model is 9 % slower"
+    assert "is stale, the reference model is 9 % slower; calibrate it again: mnas table anchor" in ended.err
+    assert run("predict", table, architecture(), "--quiet").err == ""
+
+
+def test_without_anchors_no_interval_is_made_up(run: Run, tmp_path: Path) -> None:
+    path = imported(tmp_path / "given.db", *set(map(str, SPECS)), std_ms=0.1)
+    ended = run("predict", path, architecture(), "--json")
+    assert ended.code == 0
+    assert "too few anchor networks to tell how far its predictions are off" in ended.err
+    one = json.loads(ended.out)["models"][0]
+    assert one["latency_ms"] == pytest.approx(2.0 * len(SPECS))
+    assert (one["low_ms"], one["high_ms"]) == (None, None)
+    assert {each["method"] for each in one["operators"]} == {"imported"}
+    assert one["operators"][0]["std_error_ms"] == pytest.approx(0.1 * one["operators"][0]["count"])
+    assert "90 %:" not in run("predict", path, architecture()).out
+    assert "unknown" in run("predict", path, architecture(), architecture()).out
+
+
+def test_operators_that_have_one_figure_together_are_one_row(run: Run, tmp_path: Path) -> None:
+    block = print_unit(SPECS[1:3])
+    path = imported(tmp_path / "given.db", *set(map(str, (SPECS[0], *SPECS[3:]))), block)
+    one = json.loads(run("predict", path, architecture(), "--json").out)["models"][0]
+    (row,) = (each for each in one["operators"] if each["operator"] == block)
+    assert (row["count"], row["latency_ms"], row["std_error_ms"]) == (1, 2.0, None)
+    assert one["latency_ms"] == pytest.approx(2.0 * (len(SPECS) - 1))
 
 
 @pytest.mark.parametrize("content", [b"", b"no model at all"])
 def test_a_file_that_is_no_model_is_named(run: Run, table: Path, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(content)
-    ended = run("predict", str(table), str(path))
+    ended = run("predict", table, architecture(), path)
     assert (ended.code, ended.out) == (2, "")
     assert f"error: {path}: " in ended.err
 
 
-def test_an_operator_that_is_not_in_the_table_is_named(run: Run, table: Path) -> None:
-    ended = run("predict", str(table), "mobilenetv2")
+def test_a_table_that_is_not_built_yet_cannot_predict(run: Run, built: Path, tmp_path: Path) -> None:
+    with LatencyTable.open(built) as opened:
+        networks = opened.networks()
+    path = tmp_path / "new.db"
+    LatencyTable.create(path, Origin(asdict(REQUEST), FACTS, Settings()), networks).close()
+    ended = run("predict", path, architecture())
     assert (ended.code, ended.out) == (2, "")
-    assert "conv_2d/float32/" in ended.err
+    assert "is not built yet" in ended.err
+
+
+def test_predicting_writes_nothing(run: Run, table: Path, tmp_path: Path) -> None:
+    before = Path(shutil.copy(table, tmp_path / "before.db")).read_bytes()
+    assert run("predict", table, architecture()).code == 0
+    assert table.read_bytes() == before

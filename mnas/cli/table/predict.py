@@ -1,80 +1,162 @@
-"""`mnas table predict`: a network's latency by a table. Opens, calls and prints."""
+"""`mnas table predict`: latencies of networks by a table. Opens, calls and prints."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import shlex
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mnas.cli.options import Json
-from mnas.cli.output import print_json, print_table
+from mnas.cli.app import Exit
+from mnas.cli.options import Json, Quiet
+from mnas.cli.output import print_json, print_table, warn
+from mnas.cli.table.documents import calibration_document
 from mnas.cli.table.group import TableFile, Top, group
 
 if TYPE_CHECKING:
     from latency_tables.ops import OpSpec
-    from latency_tables.predict import Prediction
+    from latency_tables.predict import Predictor
+    from latency_tables.store import LatencyTable
 
 
 @group.command()
 def predict(
     table: TableFile,
-    model: Annotated[str, typer.Argument(help="A .tflite file, a recipe's name, or an architecture.")],
+    models: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL...", help=".tflite files, recipes' names, or architectures."),
+    ],
     *,
     top: Top = 10,
     as_json: Json = False,
-) -> None:
-    """A network's latency by the table, and the operators that take most of it.
+    quiet: Quiet = False,
+) -> int:
+    """Latencies by the table, each with its 90 % interval, and the operators that take most of it.
 
-    Example: mnas table predict mnasnet-224.db mobilenetv2
+    A model with operators that the table lacks has no latency: they are listed, and the exit code is 4.
+
+    Example: mnas table predict mnasnet-224.db mobilenetv2 model.tflite
     """
-    from latency_tables.errors import BadModel
     from latency_tables.store import LatencyTable
-    from mnas.tables import specs_for
 
     with LatencyTable.open(table) as given:
-        try:
-            specs = specs_for(given, model)
-        except BadModel as error:  # only a file can be one
-            raise BadModel(f"{model}: {error}") from error
-        prediction = given.predict(specs)
-    document = predict_document(given.address, model, specs, prediction)
+        specs = [_specs(given, model) for model in models]
+        predictor = given.predictor()
+        device, stale = given.origin.facts.address, given.stale
+        found = [_model(model, own, predictor) for model, own in zip(models, specs, strict=True)]
+        document = {
+            "table": given.address,
+            "stale": stale,
+            "calibration": calibration_document(predictor.calibration),
+            "models": found,
+        }
     if as_json:
         print_json(document)
-        return
+    elif len(found) > 1:
+        _show_several(given.address, found)
+    elif not found[0]["missing_operators"]:
+        _show(found[0], top)
+    at, there = shlex.quote(given.address), shlex.quote(device)
+    if stale is not None and not quiet:
+        warn(f"{given.address} is stale, {stale}; calibrate it again: mnas table anchor {at} -d {there}")
+    if predictor.calibration.lack_of_fit is None and not quiet:
+        warn(f"{given.address} has too few anchor networks to tell how far its predictions are off")
+    lacking = [one for one in found if one["missing_operators"]]
+    for one in lacking:
+        _warn_of_missing(one, top, f"mnas table extend {at} {shlex.quote(one['model'])} -d {there}")
+    return Exit.FAILURES if lacking else Exit.DONE
+
+
+def _specs(table: LatencyTable, model: str) -> tuple[OpSpec, ...]:
+    from latency_tables.errors import BadModel
+    from mnas.tables import specs_for
+
+    try:
+        return specs_for(table, model)
+    except BadModel as error:  # only a file can be one
+        raise BadModel(f"{model}: {error}") from error
+
+
+def _model(model: str, specs: Sequence[OpSpec], predictor: Predictor) -> dict[str, Any]:
+    """What `docs/json.md` lists under `mnas table predict` for each model; operators by their share."""
+    from latency_tables.errors import MissingOperators
+
+    try:
+        prediction = predictor.predict(specs)
+    except MissingOperators as error:
+        unknown = dict.fromkeys(("latency_ms", "low_ms", "high_ms", "sum_ms"))
+        return {"model": model, **unknown, "operators": [], "missing_operators": list(error.keys)}
+    counts = Counter(predictor.units_of(specs))
+    operators = [
+        {
+            "operator": unit,
+            "count": count,
+            "latency_ms": (total_ms := count * predictor.unit_ms(unit) * predictor.scale),
+            "std_error_ms": _std_error_ms(predictor, unit, count),
+            "share_percent": 100 * total_ms / prediction.latency_ms,
+            "method": predictor.figures[unit].method,
+        }
+        for unit, count in counts.items()
+    ]
+    return {
+        "model": model,
+        "latency_ms": prediction.latency_ms,
+        "low_ms": prediction.low_ms,
+        "high_ms": prediction.high_ms,
+        "sum_ms": prediction.sum_ms,
+        "operators": sorted(operators, key=lambda one: -one["latency_ms"]),
+        "missing_operators": [],
+    }
+
+
+def _std_error_ms(predictor: Predictor, unit: str, count: int) -> float | None:
+    if predictor.figures[unit].std_error_ms is None:
+        return None
+    return float(count * predictor.variance_ms2(unit) ** 0.5 * predictor.scale)
+
+
+def _show(found: dict[str, Any], top: int) -> None:
+    within = "" if found["low_ms"] is None else f" (90 %: {found['low_ms']:.3f} to {found['high_ms']:.3f})"
     print_table(
-        f"{model}: {prediction.latency_ms:.3f} ms predicted",
-        ("operator", "times", "ms", "share %"),
+        f"{found['model']}: {found['latency_ms']:.3f} ms predicted{within}",
+        ("operator", "times", "ms", "± ms", "share %", "measured"),
         [
-            (one["operator"], one["count"], f"{one['latency_ms']:.4f}", f"{one['share_percent']:.1f}")
-            for one in document["operators"][:top]
+            (
+                one["operator"],
+                one["count"],
+                f"{one['latency_ms']:.4f}",
+                "unknown" if one["std_error_ms"] is None else f"{one['std_error_ms']:.4f}",
+                f"{one['share_percent']:.1f}",
+                one["method"],
+            )
+            for one in found["operators"][:top]
         ],
     )
 
 
-def predict_document(
-    address: str, model: str, specs: Sequence[OpSpec], prediction: Prediction
-) -> dict[str, Any]:
-    """The fields that `docs/json.md` lists under `mnas table predict`; operators by their share."""
-    times: Counter[str] = Counter()
-    totals_ms: dict[str, float] = defaultdict(float)
-    for spec, latency_ms in zip(specs, prediction.operators_ms, strict=True):
-        times[str(spec)] += 1
-        totals_ms[str(spec)] += latency_ms
-    return {
-        "table": address,
-        "model": model,
-        "latency_ms": prediction.latency_ms,
-        "sum_ms": prediction.sum_ms,
-        "scale": prediction.scale,
-        "operators": [
-            {
-                "operator": key,
-                "count": times[key],
-                "latency_ms": total_ms,
-                "share_percent": 100 * total_ms / prediction.latency_ms,
-            }
-            for key, total_ms in sorted(totals_ms.items(), key=lambda item: -item[1])
+def _show_several(table: str, found: Sequence[dict[str, Any]]) -> None:
+    print_table(
+        f"Latencies by {table}, and their 90 % intervals",
+        ("model", "ms", "from", "to"),
+        [
+            (one["model"], *(_cell(one[name]) for name in ("latency_ms", "low_ms", "high_ms")))
+            for one in found
         ],
-    }
+    )
+
+
+def _cell(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3f}"
+
+
+def _warn_of_missing(found: dict[str, Any], top: int, remedy: str) -> None:
+    missing = found["missing_operators"]
+    shown = missing[: max(top, 1)]
+    more = f"\n  and {len(missing) - len(shown)} more (--top, --json)" if len(missing) > len(shown) else ""
+    listed = "".join(f"\n  {key}" for key in shown)
+    warn(
+        f"{found['model']} has no latency, the table lacks {len(missing)} of its operators:{listed}{more}\n"
+        f"add them: {remedy}"
+    )
