@@ -22,9 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--accept", action="store_true", help="accept every other key as well")
     parser.add_argument("--rooted", action="store_true", help="with a su")
-    parser.add_argument("--latency", choices=("real", "known"), default="real", help="what runs report")
+    parser.add_argument(
+        "--latency", choices=("real", "known", "operators"), default="real", help="what runs report"
+    )
     parser.add_argument("--console", choices=("2.x", "2019"), default="2.x", help="age of what runs print")
     parser.add_argument("--gpu", choices=("works", "partial", "none"), default="works")
+    parser.add_argument(
+        "--profile", choices=("operators", "xnnpack", "partitions", "blocks", "none"), default="operators"
+    )
     given = vars(parser.parse_args(arguments))
     keys = given.pop("key")
     if keys is None and given["accept"]:

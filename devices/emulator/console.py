@@ -36,12 +36,18 @@ class Stat:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An operator that ran: its kind, name, milliseconds of the first run and on average."""
+    """An operator that ran: its kind, name, milliseconds of the first call and on average, calls in a run."""
 
     kind: str
     name: str
     first_ms: float
     average_ms: float
+    called: int = 1
+
+    @property
+    def total_ms(self) -> float:
+        """Of all calls in a run."""
+        return self.average_ms * self.called
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +115,8 @@ def end(figures: Figures, console: str) -> list[str]:
 
 def profile(nodes: Sequence[Node], runs: Stat, console: str) -> str:
     """The tables of operators of one phase of the benchmark."""
-    total = sum(node.average_ms for node in nodes) or 1.0
-    ordered = sorted(nodes, key=lambda node: -node.average_ms)[:10]
+    total = sum(node.total_ms for node in nodes) or 1.0
+    ordered = sorted(nodes, key=lambda node: -node.total_ms)[:10]
     return "\n".join(
         [
             *_table("Run Order", nodes, total, console),
@@ -146,22 +152,24 @@ def _table(title: str, nodes: Sequence[Node], total: float, console: str) -> lis
     ]
     begun = seen = 0.0
     for node in nodes:
-        share = 100 * node.average_ms / total
+        share = 100 * node.total_ms / total
         seen += share
         start = f"\t{begun:9.3f}" if starts else ""
         lines.append(
             f"\t{node.kind:>{width}}{start}\t{node.first_ms:9.3f}\t{node.average_ms:9.3f}\t{share:7.3f}%\t"
-            f"{seen:7.3f}%\t{0:10.3f}\t{1:9d}\t{node.name}"
+            f"{seen:7.3f}%\t{0:10.3f}\t{node.called:9d}\t{node.name}"
         )
-        begun += node.average_ms
+        begun += node.total_ms
     return lines
 
 
 def _by_kind(nodes: Sequence[Node], total: float, console: str) -> list[str]:
     width, _ = _widths(console)
     times: dict[str, list[float]] = {}
+    called: dict[str, int] = {}
     for node in nodes:
-        times.setdefault(node.kind, []).append(node.average_ms)
+        times.setdefault(node.kind, []).append(node.total_ms)
+        called[node.kind] = called.get(node.kind, 0) + node.called
     lines = [
         _title("Summary by node type"),
         f"\t{'[Node type]':>{width}}\t  [count]\t  [avg ms]\t    [avg %]\t    [cdf %]\t  [mem KB]"
@@ -173,7 +181,7 @@ def _by_kind(nodes: Sequence[Node], total: float, console: str) -> list[str]:
         seen += share
         lines.append(
             f"\t{kind:>{width}}\t{len(each):9d}\t{sum(each):10.3f}\t{share:10.3f}%\t{seen:10.3f}%\t"
-            f"{0:10.3f}\t{len(each):9d}"
+            f"{0:10.3f}\t{called[kind]:9d}"
         )
     return lines
 

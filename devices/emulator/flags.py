@@ -133,18 +133,18 @@ class Given:
         return self.switch("help") or self.unknown[:1] == ("--help",)
 
 
-def offered(console: str) -> tuple[Flag, ...]:
-    """The flags that a tool of that age has."""
-    return tuple(flag for flag in FLAGS if console in ("2.x", flag.since))
+def offered(console: str, lacks: frozenset[str] = frozenset()) -> tuple[Flag, ...]:
+    """The flags that a tool of that age has, but those that its build lacks."""
+    return tuple(flag for flag in FLAGS if console in ("2.x", flag.since) and flag.name not in lacks)
 
 
-def parse(arguments: Sequence[str], console: str) -> Given:
+def parse(arguments: Sequence[str], console: str, lacks: frozenset[str] = frozenset()) -> Given:
     """Read a command line: only `--name=value` counts, the first of two wins, the rest is unknown.
 
     Raises:
         BadFlag: a value is not of its flag's type.
     """
-    known = {flag.name: flag for flag in offered(console)}
+    known = {flag.name: flag for flag in offered(console, lacks)}
     values: dict[str, str] = {}
     unknown = []
     for argument in arguments:
@@ -158,9 +158,9 @@ def parse(arguments: Sequence[str], console: str) -> Given:
     return Given(values, tuple(unknown))
 
 
-def usage(program: str, console: str) -> str:
+def usage(program: str, console: str, lacks: frozenset[str] = frozenset()) -> str:
     """The help."""
-    flags = offered(console)
+    flags = offered(console, lacks)
     heads = [f"--{flag.name}={flag.default}" for flag in flags]
     width = max(map(len, heads))
     lines = [

@@ -1,10 +1,9 @@
-"""Looks into a model that LiteRT has loaded: its operators, those that a delegate took, its inputs."""
+"""Looks into a model that LiteRT has loaded: its operators, their order and tensors, its inputs."""
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
-
-from devices.emulator.console import Node, Stat
 
 
 def operators(interpreter: Any) -> list[dict[str, Any]]:
@@ -36,22 +35,43 @@ def delegated(interpreter: Any) -> set[int]:
     return taken
 
 
-def profiled(interpreter: Any, runs: Stat) -> list[Node]:
-    """What each operator took: the whole, shared out by the size of what it gives."""
-    details = {each["index"]: each for each in interpreter.get_tensor_details()}
-    sizes = []
-    for node in operators(interpreter):
-        shapes = [details[int(each)]["shape"] for each in node["outputs"] if int(each) in details]
-        sizes.append((node, 1 + sum(int(shape.prod()) for shape in shapes)))
-    total = sum(size for _, size in sizes) or 1
-    first = runs.runs_us[0] if runs.runs_us else 0
-    nodes = []
-    for position, (node, size) in enumerate(sizes):
-        outputs = [details[int(each)]["name"] for each in node["outputs"] if int(each) in details]
-        name = f"[{', '.join(outputs)}]:{position}"
-        share = size / total
-        nodes.append(Node(node["op_name"], name, first * share / 1000, runs.average * share / 1000))
-    return nodes
+def order(interpreter: Any, taken: Set[int]) -> list[tuple[bool, list[dict[str, Any]]]]:
+    """The operators as they run, in groups: those that a delegate took together, or the runtime's own."""
+    waiting = operators(interpreter)
+    produced = {int(output) for node in waiting for output in node["outputs"]}
+    groups: list[tuple[bool, list[dict[str, Any]]]] = []
+    delegated = bool(waiting) and waiting[0]["index"] in taken
+    while waiting:
+        group = []
+        for node in waiting:
+            ready = all(int(each) not in produced for each in node["inputs"])
+            if (node["index"] in taken) == delegated and ready:
+                group.append(node)
+                produced -= {int(output) for output in node["outputs"]}
+        if group:
+            groups.append((delegated, group))
+        waiting = [node for node in waiting if node not in group]
+        delegated = not delegated
+    return groups
+
+
+class Tensors:
+    """Shapes, names and types of the model's tensors."""
+
+    def __init__(self, interpreter: Any) -> None:
+        self._details = {each["index"]: each for each in interpreter.get_tensor_details()}
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """A tensor's sizes; none where the model does not tell."""
+        return tuple(map(int, self._details[index]["shape"])) if index in self._details else ()
+
+    def names(self, indices: list[int]) -> str:
+        """As the tool puts them together."""
+        return ", ".join(self._details[index]["name"] for index in indices if index in self._details)
+
+    def is_int8(self, index: int) -> bool:
+        """Whether a tensor is of signed bytes."""
+        return index in self._details and self._details[index]["dtype"].__name__ == "int8"
 
 
 def fill_inputs(interpreter: Any) -> None:

@@ -37,11 +37,14 @@ class EmulatedPhone:
         accept: whether an unknown key is accepted at once. Otherwise it waits for `accept_keys`.
         rooted: whether the phone has a `su`.
         latency: "real" times the runs of the stand-in for `benchmark_model`; "known" lets it report
-            `known_latency_ms` of the model.
+            `known_latency_ms` of the model; "operators" the sum of what each operator takes (`costs`), nearly
+            the same in every run.
         port: where it listens on loopback; 0 takes a free one.
         console: the age of the stand-in's output: "2.x" as LiteRT's, "2019" as TensorFlow Lite's then.
         gpu: what becomes of a run with `--use_gpu`: "works", "partial" (half of the nodes), or "none"
             (falls back to the processor, as a real one may, with an exit code of 0).
+        profile: which rows the stand-in's profile of operators has: "operators", "xnnpack", "partitions" or
+            "blocks" (see `profiles`); "none": it knows no flag that profiles.
         properties: further answers of `getprop`.
 
     Raises:
@@ -55,10 +58,11 @@ class EmulatedPhone:
         *,
         accept: bool = False,
         rooted: bool = False,
-        latency: Literal["real", "known"] = "real",
+        latency: Literal["real", "known", "operators"] = "real",
         port: int = 0,
         console: Literal["2.x", "2019"] = "2.x",
         gpu: Literal["works", "partial", "none"] = "works",
+        profile: Literal["operators", "xnnpack", "partitions", "blocks", "none"] = "operators",
         properties: Mapping[str, str] | None = None,
     ) -> None:
         # bound but not listening: nobody else gets the port while the phone is unplugged
@@ -83,6 +87,7 @@ class EmulatedPhone:
                     "latency": latency,
                     "console": console,
                     "gpu": gpu,
+                    "profile": profile,
                 }
             )
         except BaseException:

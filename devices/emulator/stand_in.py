@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import random
 import signal
 import sys
 import time
@@ -16,14 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from devices.emulator import console, delegates, flags, graph, memory
+from devices.emulator import console, costs, delegates, flags, graph, memory, profiles
 from devices.emulator.console import Figures, Node, Stat
 from devices.emulator.delegates import Asked
 from devices.emulator.flags import Given
+from devices.emulator.profiles import Delegated
 from devices.emulator.resident import Caller
 
 #: what one run may allocate
 MEMORY_BYTES = 3 << 30
+#: how far runs of one model differ where every operator has a time of its own, as a standard deviation
+NOISE = 0.003
 _OWN = "/.emulator"
 _KNOWN_LEAST_US, _KNOWN_RANGE_US = 1000, 99_000
 _GARBAGE = (
@@ -55,7 +59,7 @@ class _Failed(Exception):
 def run(caller: Caller, config: dict[str, Any]) -> int:
     """Run once, with no more memory than a phone has; gives the exit code."""
     memory.allow(MEMORY_BYTES)
-    return _Run(caller, config["console"], config["latency"] == "known", config["gpu"]).run()
+    return _Run(caller, config["console"], config["latency"], config["gpu"], config["profile"]).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +69,16 @@ class _Run:
     Attributes:
         caller: the program on the phone.
         age: the console's age, "2.x" or "2019".
-        known: whether it reports the known latency.
+        latency: what it reports: "real", "known" or "operators" (see `EmulatedPhone`).
         gpu: what becomes of `--use_gpu`.
+        profile: which rows its profile of operators has (see `profiles`), or "none".
     """
 
     caller: Caller
     age: str
-    known: bool
+    latency: str
     gpu: str
+    profile: str
 
     def run(self) -> int:
         try:
@@ -92,12 +98,12 @@ class _Run:
     def _run(self) -> None:
         program = f"./{Path(self.caller.program).name}"
         try:
-            given = flags.parse(self.caller.arguments, self.age)
+            given = flags.parse(self.caller.arguments, self.age, self._lacks)
         except flags.BadFlag as error:
             self._complain(f"Failed to parse flag '{error}' against argument")
-            raise _Failed(flags.usage(program, self.age)) from error
+            raise _Failed(flags.usage(program, self.age, self._lacks)) from error
         if given.wants_help:
-            raise _Failed(flags.usage(program, self.age))
+            raise _Failed(flags.usage(program, self.age, self._lacks))
         if given.unknown:
             self._say(f"Unconsumed cmdline flags: {' '.join(given.unknown)}", "WARN")
         if not given.text("graph"):
@@ -112,7 +118,12 @@ class _Run:
         if self.age == "2.x":
             self._say(f"The input model file size (MB): {console.number(len(content) / 1e6)}")
         self._say(f"Initialized session in {console.number(init_us / 1e3)}ms{'.' * (self.age == '2.x')}")
-        known_us = round(1000 * known_latency_ms(hashlib.sha256(content).hexdigest()))
+        if self.latency == "operators":
+            times_us = profiles.times_us(self.profile, interpreter, self._run_by(given, interpreter))
+            known_us = round(costs.OVERHEAD_US + sum(times_us.values()))
+        else:
+            times_us = {}
+            known_us = round(1000 * known_latency_ms(hashlib.sha256(content).hexdigest()))
         warmup, regular = self._measure(given, interpreter, known_us)
         peak_mb = memory.peak_mb() if given.switch("report_peak_memory_footprint") else None
         overall_kb = max(0, memory.resident_kb() - begun_kb)
@@ -120,7 +131,7 @@ class _Run:
         for line in console.end(figures, self.age):
             self._say(line)
         if given.switch("enable_op_profiling"):
-            self._profile(interpreter, figures)
+            self._profile(given, interpreter, figures, times_us)
         if given.text("result_file_path"):
             self._write(given.text("result_file_path"), console.result_file(figures))
 
@@ -145,7 +156,7 @@ class _Run:
     def _log_parameters(self, given: Given) -> None:
         if self.age == "2.x":
             self._say(f"Log parameter values verbosely: [{int(given.switch('verbose'))}]")
-        for flag in flags.offered(self.age):
+        for flag in flags.offered(self.age, self._lacks):
             told = flag.name in given.values or given.switch("verbose") or self.age == "2019"
             if flag.label and (told or flag.name == "signature_to_run_for"):
                 value = given.text(flag.name)
@@ -234,7 +245,7 @@ class _Run:
             self._say(console.running(least, least_s, most_s, self.age))
             if not phases:
                 self._fault()
-            if self.known:
+            if self.latency != "real":
                 phases.append(self._known_runs(interpreter, least, least_s, most_s, known_us))
             else:
                 phases.append(self._runs(interpreter, least, least_s, most_s))
@@ -247,7 +258,10 @@ class _Run:
         count = min(count, int(most_s * 1e6 / known_us) + 1)
         if count:
             self._invoke(interpreter)
-        return Stat((int(known_us * self._slower()),) * count)
+        if self.latency == "known":
+            return Stat((int(known_us * self._slower()),) * count)
+        slower, chance = self._slower(), random.Random()
+        return Stat(tuple(max(1, int(known_us * slower * chance.gauss(1.0, NOISE))) for _ in range(count)))
 
     def _runs(self, interpreter: Any, least: int, least_s: float, most_s: float) -> Stat:
         slower = self._slower()
@@ -286,7 +300,16 @@ class _Run:
             os.write(1, _GARBAGE)
             os._exit(0)
 
-    def _profile(self, interpreter: Any, figures: Figures) -> None:
+    @property
+    def _lacks(self) -> frozenset[str]:
+        """The flags that this build of the tool does not have."""
+        return frozenset({"enable_op_profiling"} if self.profile == "none" else ())
+
+    def _run_by(self, given: Given, interpreter: Any) -> Delegated:
+        """Who took operators, and which."""
+        return profiles.delegated(interpreter, on_gpu=given.switch("use_gpu") and self.gpu == "works")
+
+    def _profile(self, given: Given, interpreter: Any, figures: Figures, times_us: dict[int, float]) -> None:
         once = Stat((figures.init_us,))
         init_ms = figures.init_us / 1000
         first = [
@@ -296,7 +319,11 @@ class _Run:
         self._say("Profiling Info for Benchmark Initialization:")
         self._say_table(console.profile(first, once, self.age))
         self._say("Operator-wise Profiling Info for Regular Benchmark Runs:")
-        nodes = graph.profiled(interpreter, figures.regular)
+        shares = times_us or costs.shares(interpreter)
+        whole_us = figures.regular.average - (costs.OVERHEAD_US if times_us else 0.0)
+        total = sum(shares.values()) or 1.0
+        times_ms = {index: whole_us / 1000 * share / total for index, share in shares.items()}
+        nodes = profiles.rows(self.profile, interpreter, self._run_by(given, interpreter), times_ms)
         self._say_table(console.profile(nodes, figures.regular, self.age))
 
     def _say_table(self, table: str) -> None:
