@@ -1,67 +1,44 @@
-"""Predicted against measured, on networks a table has not seen, beside a noise floor. Stores nothing."""
+"""Measures networks that a table has not seen, and its anchors among them, to judge it. Keeps nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-import numpy as np
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, fields, replace
 
 from devices.device import Device
-from devices.measurement import Failure
+from devices.measurement import DeviceFacts, Settings
 from devices.plan import Plan
 from latency_tables import bursts
-from latency_tables.build import Progress, refuse_other_device
+from latency_tables.bursts import Job
+from latency_tables.compared import Alone, Blocks, unmeasured_rivals
 from latency_tables.errors import BadTable
+from latency_tables.interleaved import Group, InMemory, Kept, Measured, Progress, measure
 from latency_tables.ops import Graph
+from latency_tables.records import Network
 from latency_tables.statistics import network_ms
 from latency_tables.store import LatencyTable
+from latency_tables.validation import Circumstances, Rival, Subject, Validation, judge
 
 #: how held-out networks are measured unless the caller says otherwise
 PLAN = Plan(passes=5, warmup_runs=2, min_runs=10, min_time_s=0.1, deadline_s=120.0)
 INSTANCES = (1, 2)
+#: an operator or block by itself gets this share of a network's time, being shorter by far, and at most as
+#: many passes as a table is built with
+SHARE_ALONE = 0.2
+PASSES_ALONE = 3
 
 
 @dataclass(frozen=True, slots=True)
-class HeldOut:
-    """One network's prediction, its measured latency, and that of each of its two instances.
-
-    All three are medians over passes of each pass's lower quartile: of one instance's passes, or of both's.
-    """
-
-    name: str
-    predicted_ms: float
-    measured_ms: float
-    instances_ms: tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """How far a table may be trusted.
+class Keeping:
+    """Where results are kept, so that a later call goes on from them.
 
     Attributes:
-        mape_percent: mean absolute error of the prediction, in percent of the measured latency.
-        within_5_percent: percent of the networks whose error is at most 5 %.
-        within_10_percent: likewise, 10 %.
-        spearman: rank correlation of predicted and measured; None for fewer than three networks.
-        noise_floor_percent: the same networks against themselves: mean absolute difference of a network's two
-            instances (same operators, other weights, another place in memory), in percent of the second.
-            Errors are told from `measured_ms`, to which both instances belong and which lies between them: so
-            a perfect predictor would have a `mape_percent` of about half the noise floor, not of all of it.
-        bias_percent: median error with its sign; what is common to all networks, such as a machine that
-            became slower since the table was built.
-        networks: networks measured.
+        networks: the held-out networks' and the anchors'.
+        alone: those of operators and blocks by themselves.
     """
 
-    mape_percent: float
-    within_5_percent: float
-    within_10_percent: float
-    spearman: float | None
-    noise_floor_percent: float
-    bias_percent: float
-    networks: int
-    details: tuple[HeldOut, ...]
-    failures: tuple[Failure, ...]
+    networks: Kept = field(default_factory=InMemory)
+    alone: Kept = field(default_factory=InMemory)
 
 
 def validate(
@@ -69,90 +46,119 @@ def validate(
     networks: Sequence[tuple[str, Graph]],
     device: Device,
     plan: Plan = PLAN,
+    *,
+    blocks: Blocks | None = None,
+    keeping: Keeping | None = None,
+    across: Collection[str] = (),
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Validation:
-    """Measure networks as two independent instances each, in shuffled passes, and compare with the table.
+    """Measure networks as two independent instances each, among the table's anchors, and compare.
+
+    The anchors are measured again because devices are faster on one day than on another. So the figures say
+    both how the table predicts as it is, and how it does once calibrated by the anchors of this run.
+
+    Args:
+        networks: names and networks that the table has not measured.
+        blocks: cuts a network into blocks, runs of its operators in order. With it, other ways to predict are
+            judged by the same run: operators and blocks measured alone, a regression, operations counted.
+        across: names of facts and settings in which the device may differ from the table's.
 
     Raises:
         MissingOperators: the table cannot predict one of them; nothing is measured then.
         BadTable: the device is not the table's, a network is one of the table's, or none could be measured.
+        DeviceTrouble: the device is gone; what was measured is kept.
+        KeyboardInterrupt: likewise.
     """
-    refuse_other_device(table, device)
+    crossed = differences(table, device, across)
     seen = {network.graph.specs for network in table.networks()}
     known = [name for name, graph in networks if graph.specs in seen]
     if known:
         raise BadTable(f"{', '.join(known)}: in the table {table.address} already, so not held out")
-    predicted = {name: table.predict(graph.specs).latency_ms for name, graph in networks}
-    # different weights, so that the two share nothing but their operators
-    jobs = {
-        _instance(name, number): bursts.Job(_instance(name, number), graph, seed=number)
-        for name, graph in networks
-        for number in INSTANCES
-    }
-    samples: dict[str, list[tuple[float, ...]]] = {name: [] for name in jobs}
-    failures: dict[str, Failure] = {}
-    total = len(jobs) * plan.passes
-    done = 0
-    report = on_progress or (lambda _: None)
-    report(Progress(done, total, ""))
-    for index in range(plan.passes):
-        left = [job for name, job in jobs.items() if name not in failures]
-        for result in bursts.stream(device, left, plan, index):
-            done += 1
-            if isinstance(result, Failure):
-                failures[result.model] = result
-                report(Progress(done, total, result.model, result.message))
-            else:
-                samples[result.model].append(result.distribution_ms)
-                report(Progress(done, total, result.model))
-    details = []
-    for name, _ in networks:
-        first, second = (_instance(name, number) for number in INSTANCES)
-        if first in failures or second in failures:
-            continue
-        details.append(
-            HeldOut(
-                name,
-                predicted[name],
-                network_ms(samples[first] + samples[second]),
-                (network_ms(samples[first]), network_ms(samples[second])),
-            )
-        )
-    return compare(details, [failures[name] for name in jobs if name in failures])
-
-
-def compare(details: Sequence[HeldOut], failures: Sequence[Failure] = ()) -> Validation:
-    """The figures of a validation from its networks.
-
-    Raises:
-        BadTable: there are no networks.
-    """
-    if not details:
-        first = f": {failures[0].message}" if failures else ""
-        raise BadTable(f"no held-out network was measured, {len(failures)} failed{first}")
-    predicted = np.array([one.predicted_ms for one in details])
-    measured = np.array([one.measured_ms for one in details])
-    first, second = np.array([one.instances_ms for one in details]).T
-    errors = (predicted - measured) / measured * 100
-    return Validation(
-        mape_percent=float(np.mean(np.abs(errors))),
-        within_5_percent=float(np.mean(np.abs(errors) <= 5) * 100),
-        within_10_percent=float(np.mean(np.abs(errors) <= 10) * 100),
-        spearman=_spearman(predicted, measured),
-        noise_floor_percent=float(np.mean(np.abs(first - second) / second) * 100),
-        bias_percent=float(np.median(errors)),
-        networks=len(details),
-        details=tuple(details),
-        failures=tuple(failures),
+    predictor = table.predictor()
+    for _, graph in networks:
+        predictor.predict(graph.specs)  # raises before anything is measured
+    anchors = _anchors(table)
+    kept = keeping or Keeping()
+    if plan.reference is None:  # not used by the figures: it shows drift of the machine
+        dtype = networks[0][1].dtype if networks else "float32"
+        plan = replace(plan, reference=bursts.reference(dtype))
+    groups = [Group(_jobs(networks, anchors), plan, kept.networks)]
+    alone = None
+    if blocks is not None and networks:
+        alone = Alone.of([graph for _, graph in networks] + [one.graph for one in anchors], blocks)
+        groups.append(Group(alone.all_jobs(), briefly(plan), kept.alone))
+    measured = measure(device, groups, on_progress)
+    rivals: list[Rival] = []
+    if alone is not None:
+        rivals = [*alone.rivals(measured), *unmeasured_rivals(table)]
+    return judge(
+        predictor,
+        [one for name, graph in networks if (one := _subject(name, graph, measured))],
+        [
+            (one.graph, network_ms(measured.samples_ms(one.name)))
+            for one in anchors
+            if one.name in measured.passes
+        ],
+        _circumstances(plan, measured, crossed),
+        rivals,
     )
 
 
-def _spearman(first: np.ndarray, second: np.ndarray) -> float | None:
-    from scipy.stats import spearmanr
+def briefly(plan: Plan) -> Plan:
+    """The plan for operators and blocks by themselves."""
+    return replace(plan, passes=min(plan.passes, PASSES_ALONE), min_time_s=plan.min_time_s * SHARE_ALONE)
 
-    if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
+
+def differences(table: LatencyTable, device: Device, across: Collection[str] = ()) -> tuple[str, ...]:
+    """What of the differences between the table's device and this one is allowed by `across`.
+
+    Raises:
+        BadTable: there are others, or `across` names what is no fact and no setting.
+    """
+    names = [one.name for kind in (DeviceFacts, Settings) for one in fields(kind)]
+    names.append("governor")
+    if odd := [name for name in across if name not in names]:
+        raise BadTable(f"{odd[0]!r} is nothing in which devices differ; those are {', '.join(names)}")
+    found = table.origin.differences(device.facts, device.settings)
+    refused = [one for one in found if one.partition(" ")[0] not in across]
+    if refused:
+        raise BadTable(
+            f"the latency table {table.address} was measured under other conditions: {'; '.join(refused)}. "
+            "Measure as it was, make another table, or see how far off it is in spite of that, by --across "
+            f"{refused[0].partition(' ')[0]}"
+        )
+    return tuple(found)
+
+
+def _anchors(table: LatencyTable) -> list[Network]:
+    """The table's anchors, but for those that could not be measured when it was built."""
+    there = {name for name, _ in table.measured()}
+    return [one for one in table.networks() if one.role == "anchor" and one.name in there]
+
+
+def _jobs(networks: Sequence[tuple[str, Graph]], anchors: Sequence[Network]) -> tuple[Job, ...]:
+    # different weights, so that the two instances share nothing but their operators
+    instances = [Job(_instance(name, seed), graph, seed) for name, graph in networks for seed in INSTANCES]
+    return (*instances, *(Job(one.name, one.graph) for one in anchors))
+
+
+def _subject(name: str, graph: Graph, measured: Measured) -> Subject | None:
+    names = [_instance(name, number) for number in INSTANCES]
+    if any(one not in measured.passes for one in names):
         return None
-    return float(spearmanr(first, second).statistic)
+    first, second = (measured.samples_ms(one) for one in names)
+    return Subject(name, graph, network_ms(first + second), (network_ms(first), network_ms(second)))
+
+
+def _circumstances(plan: Plan, measured: Measured, crossed: tuple[str, ...]) -> Circumstances:
+    times = sorted(burst.context.started_at for passes in measured.passes.values() for burst in passes)
+    return Circumstances(
+        passes=plan.passes,
+        started_at=times[0] if times else "",
+        ended_at=times[-1] if times else "",
+        crossed=crossed,
+        failures=tuple(measured.failures.values()),
+    )
 
 
 def _instance(name: str, number: int) -> str:

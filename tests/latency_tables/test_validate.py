@@ -1,74 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from devices.measurement import Context, DeviceFacts, Failure, ModelFile, OperatorTime, Pass, Settings
-from devices.plan import Plan
+from devices.measurement import Settings
 from devices.registry import open_device
-from latency_tables import tflite
 from latency_tables.build import PLAN as BUILD_PLAN
 from latency_tables.build import build
 from latency_tables.errors import BadTable, MissingOperators
-from latency_tables.ops import Graph, Node, OpSpec
-from latency_tables.records import Network, Origin
+from latency_tables.records import Origin
 from latency_tables.store import LatencyTable
-from latency_tables.validate import PLAN, HeldOut, compare, validate
-
-FACTS = DeviceFacts("desk", "x86_64", "a CPU", 2, 2**30, "an OS", "3.11", "ai_edge_litert", "2.3.0")
-
-
-def chain(*repeats: int) -> Graph:
-    """Convolutions of one image: `repeats[i]` times the one of kernel size 1 + 2 i."""
-    shape = (1, 24, 24, 16)
-    specs = [
-        OpSpec("conv_2d", "float32", (shape,), shape, (size, size), (1, 1), padding="same")
-        for size, times in zip((1, 3, 5), repeats, strict=False)
-        for _ in range(times)
-    ]
-    nodes = tuple(Node(spec, (index - 1,)) for index, spec in enumerate(specs))
-    return Graph((shape,), "float32", nodes, (len(specs) - 1,))
-
-
-NETWORKS = [
-    Network("cover-0", chain(1, 1), "cover"),
-    Network("anchor-0", chain(1, 2), "anchor"),
-    Network("anchor-1", chain(2, 1), "anchor"),
-]
-HELD_OUT = [("a", chain(2, 2)), ("b", chain(1, 3)), ("c", chain(6, 1)), ("d", chain(3, 3))]
-
-
-class Desk:
-    """A device on which a 1x1 convolution takes 1 ms, a 3x3 one 2 ms, and a second instance 2 % more."""
-
-    def __init__(self, failing: Sequence[str] = (), drift: float = 1.0) -> None:
-        self.facts, self.settings = FACTS, Settings()
-        self.names: list[str] = []
-        self.contents: set[bytes] = set()
-        self._failing, self._drift = failing, drift
-
-    def stream(self, models: Sequence[ModelFile], plan: Plan) -> Iterator[Pass | Failure]:
-        for model in models:
-            self.names.append(model.name)
-            self.contents.add(model.content)
-            if model.name in self._failing:
-                yield Failure(model.name, model.sha256, "DeadlineExceeded", "too slow")
-                continue
-            graph = tflite.read(model.content)
-            times = [1.0 if spec.kernel == (1, 1) else 2.0 for spec in graph.specs]
-            whole = sum(times) * self._drift * (1.02 if model.name.endswith("/2") else 1.0)
-            labels = ["Fully Connected (NC, F32) GEMM", "Convolution (NHWC, F32) IGEMM"]
-            rows = tuple(OperatorTime(i, labels[ms > 1], True, ms) for i, ms in enumerate(times))
-            context = Context(FACTS, self.settings, "2026-01-02T03:04:05+00:00", "xnnpack", None, None, 0.0)
-            yield Pass(model.name, model.sha256, 0, (whole,) * 5, 0, None, 1.0, 1.0, None, rows, context)
-
-    def close(self) -> None:
-        pass
+from latency_tables.validate import PLAN, Keeping, validate
+from tests.latency_tables.desk import FACTS, HELD_OUT, NETWORKS, Desk, chain
 
 
 @pytest.fixture
@@ -78,34 +22,53 @@ def table(tmp_path):
         yield made
 
 
+def pairs(graph):
+    """Blocks of two operators each."""
+    count = len(graph.nodes)
+    return [range(start, min(start + 2, count)) for start in range(0, count, 2)]
+
+
 def test_figures_of_a_device_that_is_what_it_seems(table):
     result = validate(table, HELD_OUT, Desk())
-    assert result.networks == 4
-    assert result.noise_floor_percent == pytest.approx(100 * 0.02 / 1.02)
-    assert result.mape_percent == pytest.approx(1.0, abs=0.1)  # between the two instances
-    assert result.within_5_percent == result.within_10_percent == 100
-    assert result.spearman == pytest.approx(1.0)
+    assert result.scores.networks == 4
+    assert result.noise.floor_percent == pytest.approx(100 * 0.02 / 1.02)
+    assert result.scores.mape_percent == pytest.approx(1.0, abs=0.1)  # between the two instances
+    assert result.scores.within_5_percent == result.scores.within_10_percent == 100
+    assert result.scores.spearman == pytest.approx(1.0)
+    assert result.speed_percent == pytest.approx(0.0, abs=0.1)
+    assert [one.name for one in result.methods] == ["table, re-anchored", "table, as it is"]
 
 
-def test_a_machine_that_became_slower_shows_as_bias(table):
+def test_a_machine_that_became_slower_shows_in_the_table_as_it_is_only(table):
     result = validate(table, HELD_OUT, Desk(drift=1.25))
-    assert result.bias_percent == pytest.approx(100 / 1.25 / 1.01 - 100, abs=0.2)
-    assert result.within_10_percent == 0
-    assert result.spearman == pytest.approx(1.0)
+    assert result.as_predicted.bias_percent == pytest.approx(100 / 1.25 / 1.01 - 100, abs=0.2)
+    assert result.as_predicted.within_10_percent == 0
+    assert result.scores == result.reanchored
+    assert result.reanchored.bias_percent == pytest.approx(100 / 1.01 - 100, abs=0.2)
+    assert result.speed_percent == pytest.approx(25, abs=0.2)
 
 
-def test_every_network_is_measured_as_two_instances_in_every_pass(table):
+def test_every_network_is_measured_as_two_instances_in_every_pass_among_the_anchors(table):
     device = Desk()
     validate(table, HELD_OUT, device, replace(PLAN, passes=3))
-    assert sorted(device.names) == sorted(f"{n}/{i}" for n, _ in HELD_OUT for i in (1, 2) for _ in range(3))
-    assert len(device.contents) == 2 * len(HELD_OUT)
-    assert device.names[:8] != device.names[8:16]
+    once = [f"{name}/{number}" for name, _ in HELD_OUT for number in (1, 2)] + ["anchor-0", "anchor-1"]
+    assert sorted(device.names) == sorted(once * 3)
+    assert len(device.contents) == len(once)
+    assert device.names[:10] != device.names[10:20]
 
 
 def test_a_failure_is_a_value(table):
     result = validate(table, HELD_OUT, Desk(failing=["b/2"]), replace(PLAN, passes=2))
     assert [one.name for one in result.details] == ["a", "c", "d"]
     assert [one.model for one in result.failures] == ["b/2"]
+
+
+def test_without_an_anchor_the_table_is_judged_as_it_is(table):
+    result = validate(table, HELD_OUT, Desk(failing=["anchor-0", "anchor-1"]), replace(PLAN, passes=1))
+    assert result.reanchored is None
+    assert result.scores == result.as_predicted
+    assert (result.anchors, result.speed_percent) == (0, None)
+    assert [one.name for one in result.methods] == ["table, as it is"]
 
 
 def test_nothing_measured_is_an_error(table):
@@ -126,41 +89,67 @@ def test_an_operator_that_is_missing_is_named_before_anything_is_measured(table)
     assert device.names == []
 
 
-def test_another_device_is_refused(table):
+def test_another_device_is_refused_but_across_a_difference_that_is_named(table):
     device = Desk()
     device.settings = Settings(threads=2)
-    with pytest.raises(BadTable, match="threads is 2, the table's is 1"):
+    with pytest.raises(BadTable, match=r"threads is 2, the table's is 1.*--across threads"):
         validate(table, HELD_OUT, device)
+    with pytest.raises(BadTable, match="threads is 2"):
+        validate(table, HELD_OUT, device, across=["governor"])
+    assert device.names == []
+    result = validate(table, HELD_OUT, device, replace(PLAN, passes=1), across=["threads"])
+    assert result.circumstances.crossed == ("threads is 2, the table's is 1",)
 
 
-@given(st.lists(st.tuples(st.floats(0.1, 100), st.floats(0.5, 2.0)), min_size=1, max_size=20))
-def test_shares_and_errors_agree(pairs):
-    details = [HeldOut(str(i), ms * off, ms, (ms, ms)) for i, (ms, off) in enumerate(pairs)]
-    result = compare(details)
-    assert result.noise_floor_percent == 0
-    assert 0 <= result.within_5_percent <= result.within_10_percent <= 100
-    assert result.mape_percent >= (100 - result.within_10_percent) * 0.099
-    assert (result.spearman is None) or -1.0000001 <= result.spearman <= 1.0000001
+def test_a_name_that_nothing_has_is_no_difference(table):
+    with pytest.raises(BadTable, match=r"'weather' is nothing in which devices differ; those are .*os_build"):
+        validate(table, HELD_OUT, Desk(), across=["weather"])
 
 
-def test_a_perfect_predictor_is_off_by_half_the_noise_floor():
-    rng = np.random.default_rng(0)
-    details = [
-        HeldOut(str(ms), float(ms), float(np.median([first, second])), (float(first), float(second)))
-        for ms in np.linspace(1, 50, 2000)
-        for first, second in [ms * rng.normal(1, 0.03, 2)]
+def test_others_are_judged_by_the_same_run(table):
+    device = Desk()
+    result = validate(table, HELD_OUT, device, replace(PLAN, passes=2), blocks=pairs)
+    methods = {one.name: one for one in result.methods}
+    assert list(methods) == [
+        "table, re-anchored",
+        "table, as it is",
+        "sum of blocks alone",
+        "sum of operators alone",
+        "ridge on operator counts",
+        "multiply-accumulates",
     ]
-    result = compare(details)
-    assert result.mape_percent == pytest.approx(result.noise_floor_percent / 2, rel=0.05)
+    # on this device parts add up, so that both sums are off by the second instance alone
+    for name in ("sum of blocks alone", "sum of operators alone"):
+        assert methods[name].scores.mape_percent == pytest.approx(1.0, abs=0.1)
+    assert methods["multiply-accumulates"].scores.mape_percent > 10
+    parts = [name for name in device.names if name.startswith("part-")]
+    assert len(parts) == len(set(parts)) * 2  # each once in each pass
+    assert device.names.count("nothing") == 2
 
 
-def test_the_noise_floor_is_the_second_instance_against_the_first():
-    result = compare([HeldOut("a", 1.0, 1.0, (1.1, 1.0)), HeldOut("b", 1.0, 1.0, (1.0, 1.25))])
-    assert result.noise_floor_percent == pytest.approx((10 + 20) / 2)
+def test_a_part_that_fails_leaves_out_the_networks_that_have_it(table):
+    device = Desk(failing=["part-0001"])  # the 3x3 convolution, which each network has
+    result = validate(table, HELD_OUT, device, replace(PLAN, passes=1), blocks=pairs)
+    methods = {one.name: one for one in result.methods}
+    assert methods["sum of operators alone"].scores is None
+    assert methods["sum of operators alone"].predicted_ms == (None,) * 4
+    assert methods["sum of operators alone"].why_not is not None
+    assert [one.model for one in result.failures] == ["part-0001"]
+    assert result.scores.networks == 4
 
 
-def test_two_networks_have_no_rank_correlation():
-    assert compare([HeldOut(name, 1.0, 1.0, (1.0, 1.0)) for name in "ab"]).spearman is None
+def test_a_second_call_goes_on_from_what_is_kept(table):
+    kept = Keeping()
+    plan = replace(PLAN, passes=2)
+    first = Desk(ended=lambda done: done == 13)
+    with pytest.raises(KeyboardInterrupt):
+        validate(table, HELD_OUT, first, plan, blocks=pairs, keeping=kept)
+    second = Desk()
+    result = validate(table, HELD_OUT, second, plan, blocks=pairs, keeping=kept)
+    whole = Desk()
+    assert result == validate(table, HELD_OUT, whole, plan, blocks=pairs)
+    assert len(first.names) == 13
+    assert sorted(first.names + second.names) == sorted(whole.names)
 
 
 def test_on_this_machine_a_table_predicts_what_it_measured(tmp_path):
@@ -169,10 +158,11 @@ def test_on_this_machine_a_table_predicts_what_it_measured(tmp_path):
         origin = Origin({}, device.facts, device.settings)
         with LatencyTable.create(tmp_path / "t.db", origin, NETWORKS) as table:
             report = build(table, device, replace(BUILD_PLAN, passes=2, min_time_s=0.02))
-            result = validate(table, HELD_OUT, device, replace(PLAN, passes=2, min_time_s=0.02))
+            plan = replace(PLAN, passes=2, min_time_s=0.02)
+            result = validate(table, HELD_OUT, device, plan, blocks=pairs)
     finally:
         device.close()
     assert (report.missing, report.failures) == ((), ())
-    assert result.networks == 4
+    assert [one.scores.networks for one in result.methods] == [4] * 6
     # far beyond what a disturbed machine adds, far below what a sum that leaves something out would
-    assert result.mape_percent < 40
+    assert result.scores.mape_percent < 40

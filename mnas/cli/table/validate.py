@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mnas.cli.app import Exit
 from mnas.cli.opening import opened
 from mnas.cli.options import Bench, DeviceName, Json, Quiet, Wait
-from mnas.cli.output import Display, print_json, print_table, warn
+from mnas.cli.output import Display, keeping, print_json, print_line, print_table, warn
 from mnas.cli.table.group import TableFile, group
 
 if TYPE_CHECKING:
-    from latency_tables.validate import Validation
+    from devices.measurement import Settings
+    from devices.plan import Plan
+    from latency_tables.validate import Keeping
+
+#: what fits a terminal of the report's table: column and title
+BRIEFLY = {0: "predictor", 1: "error", 2: "bias", 4: "≤ 5 %", 5: "≤ 10 %", 6: "Spearman"}
 
 
 @group.command()
@@ -24,6 +32,25 @@ def validate(
     device: DeviceName = "local",
     networks: Annotated[int, typer.Option(min=1, help="Random networks that the table has not seen.")] = 30,
     passes: Annotated[int, typer.Option(help="Times every network is measured.")] = 5,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Judge other ways to predict by the same run: takes minutes more."),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Where the report goes, and what is measured, as it comes.",
+        ),
+    ] = None,
+    across: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="A fact in which the device may differ from the table's, such as os_build."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the networks and of the order of measurement.")] = 0,
     bench: Bench = None,
     wait: Wait = 0.0,
@@ -32,73 +59,74 @@ def validate(
 ) -> int:
     """Compare predicted with measured latency, on networks that the table has not seen.
 
-    Every network is measured as two instances; their mean difference is the noise floor. The prediction is
-    compared with both together, so that a perfect one would be off by about half the noise floor.
+    Every network is measured as two instances, in shuffled passes with the table's anchors. Errors are told
+    with the table re-anchored by this run, and as it is; beside them the noise floor: how much the two
+    instances differ. The report in FOLDER is a page, a picture and a JSON document; the same command goes on
+    where one was ended, another folder begins anew.
 
-    Example: mnas table validate mnasnet-224.db -d local --networks 30
+    Example: mnas table validate mnasnet-224.db -d local --networks 30 --compare -o validation
     """
     from latency_tables.store import LatencyTable
     from latency_tables.validate import PLAN
     from latency_tables.validate import validate as validate_table
-    from mnas.tables import held_out
+    from mnas.reports.validation import Validated, headline, rows, write_validation
+    from mnas.reports.validation_json import to_json
+    from mnas.spaces.layers import Layers
+    from mnas.tables import TableRequest, held_out
 
     plan = replace(PLAN, passes=passes, seed=seed)
     with LatencyTable.open(table) as given:
         unseen = held_out(given, networks, seed)
+        request = TableRequest.of_table(given)
         settings = given.origin.settings
         with (
             opened(device, settings=settings, bench=bench, wait_s=wait, quiet=quiet) as there,
+            _journals(output, device, settings, plan, compare) as journals,
+            keeping("repeat the command to go on") if output else nullcontext(),
             Display(quiet) as display,
         ):
-            result = validate_table(
+            found = validate_table(
                 given,
                 unseen,
                 there,
                 plan,
-                lambda at: display.report("measuring networks", at.done, at.total),
+                blocks=Layers(request.space_of(), request.dtype) if compare else None,
+                keeping=journals,
+                across=across or (),
+                on_progress=lambda at: display.report("measuring networks", at.done, at.total),
             )
+            result = Validated(given.address, there.facts, there.settings, found)
+    files = write_validation(result, output) if output else None
     if as_json:
-        print_json(validate_document(given.address, result))
+        print_json(to_json(result.table, result.facts.address, headline(found), found))
     else:
-        rank = "too few networks" if result.spearman is None else f"{result.spearman:.4f}"
-        print_table(
-            f"{result.networks} held-out networks",
-            ("what", "figure"),
-            [
-                ("MAPE", f"{result.mape_percent:.2f} %"),
-                ("noise floor", f"{result.noise_floor_percent:.2f} %"),
-                ("bias", f"{result.bias_percent:+.2f} %"),
-                ("within 5 %", f"{result.within_5_percent:.0f} %"),
-                ("within 10 %", f"{result.within_10_percent:.0f} %"),
-                ("Spearman", rank),
-            ],
-        )
-    for failure in result.failures:
+        print_line(headline(found))
+        print_table("", tuple(BRIEFLY.values()), ([row[at] for at in BRIEFLY] for row in rows(found)))
+        if files is not None:
+            print_line(f"The report: {files.markdown}")
+    for line in found.circumstances.crossed:
+        warn(f"in spite of a difference: {line}")
+    if found.circumstances.drift is not None:
+        warn(f"the table is stale: {found.circumstances.drift}; `mnas table anchor` calibrates it anew")
+    for failure in found.failures:
         warn(f"{failure.model}: {failure.message}")
-    return Exit.FAILURES if result.failures else Exit.DONE
+    return Exit.FAILURES if found.failures else Exit.DONE
 
 
-def validate_document(address: str, result: Validation) -> dict[str, Any]:
-    """The fields that `docs/json.md` lists under `mnas table validate`."""
-    return {
-        "table": address,
-        "mape_percent": result.mape_percent,
-        "within_5_percent": result.within_5_percent,
-        "within_10_percent": result.within_10_percent,
-        "spearman": result.spearman,
-        "noise_floor_percent": result.noise_floor_percent,
-        "bias_percent": result.bias_percent,
-        "networks": result.networks,
-        "details": [
-            {
-                "network": one.name,
-                "predicted_ms": one.predicted_ms,
-                "measured_ms": one.measured_ms,
-                "instances_ms": list(one.instances_ms),
-            }
-            for one in result.details
-        ],
-        "failures": [
-            {"network": one.model, "error": one.error, "message": one.message} for one in result.failures
-        ],
-    }
+@contextmanager
+def _journals(
+    folder: Path | None, device: str, settings: Settings, plan: Plan, compare: bool
+) -> Iterator[Keeping | None]:
+    """Files in a folder that a job goes on from; None without a folder."""
+    from latency_tables.validate import Keeping, briefly
+    from mnas.journal import Journal
+
+    if folder is None:
+        yield None
+        return
+    with Journal.held(folder / "networks.jsonl", device, settings, plan) as networks:
+        if not compare:
+            yield Keeping(networks)
+            return
+        with Journal.held(folder / "alone.jsonl", device, settings, briefly(plan)) as alone:
+            yield Keeping(networks, alone)
