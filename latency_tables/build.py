@@ -1,37 +1,28 @@
-"""The job that fills a latency table: pass by pass, each kept as it comes. Chooses no networks."""
+"""The job that fills a latency table, pass by pass, each kept as it comes. Chooses no networks of a space."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from devices.device import Device
 from devices.errors import BadSettings
-from devices.measurement import Failure, Pass
 from devices.plan import Plan
-from latency_tables import bursts
-from latency_tables.attribute import attribute_network
-from latency_tables.errors import BadTable
-from latency_tables.records import Network, StoredFailure
+from latency_tables.alone import fallbacks
+from latency_tables.anchoring import anchor_within, refuse_other_device
+from latency_tables.precision import Adaptive
+from latency_tables.records import StoredFailure
+from latency_tables.refine import measure_doubted_again, measure_more
+from latency_tables.session import Progress, Session
 from latency_tables.store import LatencyTable
+
+__all__ = ["PLAN", "Adaptive", "BuildReport", "Progress", "build", "refuse_other_device"]
 
 #: how a table's networks are measured unless its builder says otherwise
 PLAN = Plan(passes=3, warmup_runs=2, min_runs=8, min_time_s=0.05, per_operator=True, deadline_s=120.0)
-
-
 #: times a network that failed is tried in one call
 TRIES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a job stands: `done` of `total` passes of networks; `failure` says why the last one failed."""
-
-    done: int
-    total: int
-    network: str
-    failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +30,18 @@ class BuildReport:
     """What a build came to.
 
     Attributes:
+        passes: over each network, by the plan.
         measured: passes of networks that this call measured; the others were in the table already.
-        missing: operators without a figure, because every network that has them failed.
+        operators: different operators of the table's networks.
+        missing: operators without a figure: no network with them could be measured, nor they alone.
+        reasons: why an operator that is missing cannot be measured alone, where something is known.
+        alone: operators that have a figure because they were measured alone.
+        refused: networks whose profile could not be had in this call, and why: they were measured whole.
+        profiler: why the device has no profiler at all; None where it has one.
+        unsettled: units whose standard error is larger than was asked for, after all passes.
+        budget_over: whether the time was over before the work was done.
+        anchored: whether the anchors count from this call on, because the device had drifted.
+        stale: why the table is stale; None if it is not.
     """
 
     networks: int
@@ -50,6 +51,14 @@ class BuildReport:
     missing: tuple[str, ...]
     failures: tuple[StoredFailure, ...]
     seconds: float
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    alone: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    profiler: str | None = None
+    unsettled: tuple[str, ...] = ()
+    budget_over: bool = False
+    anchored: bool = False
+    stale: str | None = None
 
 
 def build(
@@ -57,82 +66,106 @@ def build(
     device: Device,
     plan: Plan = PLAN,
     on_progress: Callable[[Progress], None] | None = None,
+    *,
+    adaptive: Adaptive | None = None,
+    budget_s: float | None = None,
+    stop: threading.Event | None = None,
 ) -> BuildReport:
-    """Measure what the table still lacks of `plan.passes` passes over its networks.
+    """Measure what the table lacks of `plan.passes` passes over its networks, and then what is imprecise.
 
     Anchor networks are measured among the others, so that what drifts in between drifts for both. A network
     that fails is left out until the others are done and then tried once more; if it fails again it is noted,
-    and the next call tries again. Ending the process at any moment loses no more than the pass in flight.
+    and the next call tries again. A network whose profile cannot be had is measured whole. Operators that are
+    without a figure then are measured alone; where the device has no profiler, all of them. A pass that the
+    device itself doubts is measured again, once.
+
+    A call that finds the device more than 5 % faster or slower than the table's passes lets only its own
+    passes of the anchors count for the calibration, and measures them as often as that takes. Ending the
+    process at any moment loses no more than what the device holds.
+
+    Args:
+        on_progress: told of every pass.
+        adaptive: when networks are measured more often than the plan says; None: never.
+        budget_s: seconds after which no network is begun any more; what is begun is kept.
+        stop: once set, by another thread, the job ends as if interrupted.
 
     Raises:
         BadTable: another process is building it, or the device is not the table's; says what differs.
-        DeviceTrouble: nothing can be measured on the device, for example for want of a profiler.
+        DeviceTrouble: nothing can be measured on the device.
+        KeyboardInterrupt: it was interrupted; what was measured is kept.
     """
-    refuse_other_device(table, device)
     if not plan.per_operator:
         raise BadSettings("a latency table needs per-operator times: the plan must ask for them")
-    started = time.monotonic()
     with table.building():
-        measured = _measure(table, device, plan, on_progress or (lambda _: None))
-    return BuildReport(
-        networks=len(table.networks()),
-        passes=plan.passes,
-        measured=measured,
-        operators=len(table.operators()),
-        missing=tuple(table.missing()),
-        failures=tuple(table.failures()),
-        seconds=time.monotonic() - started,
-    )
+        refuse_other_device(table, device)
+        session = Session(table, device, plan, budget_s=budget_s, on_progress=on_progress, stop=stop)
+        planned = [name for name, one in session.networks.items() if one.role in {"cover", "anchor"}]
+        sweep(session, planned, "networks")
+        if session.profiler is not None:
+            sweep(session, [one for one in planned if session.networks[one].role == "anchor"], "networks")
+        reasons = measure_alone(session, table.missing())
+        measure_doubted_again(session)
+        left = measure_more(session, adaptive) if adaptive else ()
+        session.close()
+        anchored = session.drifted is not None and anchor_within(session, plan.passes)
+        return _report(session, reasons, left, anchored=anchored)
 
 
-def refuse_other_device(table: LatencyTable, device: Device) -> None:
-    """Raise BadTable, naming what differs, unless the device and its settings are those of the table."""
-    differences = table.origin.differences(device.facts, device.settings)
-    if differences:
-        raise BadTable(
-            f"the latency table {table.address} was measured under other conditions: "
-            f"{'; '.join(differences)}. Measure as it was, or make another table"
-        )
+def measure_alone(session: Session, missing: Sequence[str]) -> dict[str, str]:
+    """Measure operators alone, and some of their kinds that have a figure; why one cannot be, by operator."""
+    reasons: dict[str, str] = {}
+    if session.is_over():
+        session.cut_short |= bool(missing)
+        return reasons
+    if missing:
+        networks, reasons = fallbacks(missing, session.table.figures())
+        session.add_networks(networks)
+    sweep(session, [one.name for one in session.networks.values() if one.role == "alone"], "alone")
+    return reasons
 
 
-def _measure(table: LatencyTable, device: Device, plan: Plan, on_progress: Callable[[Progress], None]) -> int:
-    networks = {network.name: network for network in table.networks()}
-    wanted = [(name, index) for index in range(plan.passes) for name in networks]
-    if plan.reference is None:  # not used by the figures, but kept with them: it shows drift of the machine
-        dtype = next(iter(networks.values())).graph.dtype if networks else "float32"
-        plan = replace(plan, reference=bursts.reference(dtype))
-    there = table.measured()
-    done = sum(each in there for each in wanted)
-    on_progress(Progress(done, len(wanted), ""))
-    measured = 0
+def sweep(session: Session, names: Sequence[str], step: str) -> None:
+    """Measure what networks lack of the plan's passes; a network that failed is tried once more at the end.
+
+    Returns early when the budget is over, or the device turns out to have no profiler.
+    """
+    if not names:
+        return
+    passes = session.plan.passes
+    profile = step != "alone" and session.profiler is None
+    there = session.table.measured()
+    lacking = [(name, index) for name in names for index in range(passes) if (name, index) not in there]
+    session.expect(len(names) * passes - len(lacking), len(lacking), step)
     for _ in range(TRIES):
         failed: set[str] = set()
-        for index in range(plan.passes):
-            jobs = [
-                bursts.Job(name, network.graph)
-                for name, network in networks.items()
-                if (name, index) not in there and name not in failed
-            ]
-            for result in bursts.stream(device, jobs, plan, index):
-                failure = _keep(table, networks[result.model], index, result)
-                if failure:
-                    failed.add(result.model)
-                else:
-                    there.add((result.model, index))
-                    measured += 1
-                on_progress(Progress(done + measured, len(wanted), result.model, failure))
-    return measured
+        for index in range(passes):
+            left = [name for name, at in lacking if at == index and (name, at) not in session.keys]
+            visits = {name: index for name in left if name not in failed}
+            failed |= session.measure(visits, index, step, profile=profile)
+            if session.is_over() or (profile and session.profiler is not None):
+                return
 
 
-def _keep(table: LatencyTable, network: Network, index: int, result: Pass | Failure) -> str | None:
-    """Store a result; the message of a failure, None for a pass."""
-    if isinstance(result, Pass):
-        try:
-            attributions = attribute_network(network.graph, result.operators or ())
-        except BadTable as error:
-            result = Failure(result.model, result.sha256, "NotAttributable", str(error))
-        else:
-            table.add(network.name, index, result, attributions)
-            return None
-    table.fail(network.name, index, result)
-    return result.message
+def _report(
+    session: Session, reasons: Mapping[str, str], left: Sequence[str], *, anchored: bool
+) -> BuildReport:
+    table = session.table
+    missing = table.missing()
+    figures = table.figures() if table.measured() else {}
+    return BuildReport(
+        networks=len(table.networks()),
+        passes=session.plan.passes,
+        measured=session.measured,
+        operators=len(table.operators()),
+        missing=tuple(missing),
+        failures=tuple(table.failures()),
+        seconds=session.seconds,
+        reasons={unit: reason for unit, reason in reasons.items() if unit in missing},
+        alone=tuple(unit for unit, one in figures.items() if one.method == "alone"),
+        refused=dict(session.refused),
+        profiler=session.profiler,
+        unsettled=tuple(left),
+        budget_over=session.cut_short,
+        anchored=anchored,
+        stale=table.stale,
+    )

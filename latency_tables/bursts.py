@@ -18,11 +18,18 @@ GROUP_BYTES = 256 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A network to measure: its name in the results, and the seed of its random weights."""
+    """A network to measure.
+
+    Attributes:
+        name: in the results.
+        seed: of its random weights.
+        content: the file of a model from elsewhere; None: the network is written.
+    """
 
     name: str
     graph: Graph
     seed: int = 0
+    content: bytes | None = None
 
 
 def stream(device: Device, jobs: Sequence[Job], plan: Plan, pass_index: int) -> Iterator[Pass | Failure]:
@@ -50,7 +57,7 @@ def _groups(jobs: Iterable[Job]) -> Iterator[list[ModelFile]]:
     group: list[ModelFile] = []
     size = 0
     for job in jobs:
-        model = ModelFile(job.name, tflite.write(job.graph, seed=job.seed))
+        model = ModelFile(job.name, job.content or tflite.write(job.graph, seed=job.seed))
         if group and size + len(model.content) > GROUP_BYTES:
             yield group
             group, size = [], 0

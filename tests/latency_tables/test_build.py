@@ -15,6 +15,7 @@ from devices.errors import BadSettings, ProfilerUnavailable
 from devices.measurement import Context, DeviceFacts, Failure, ModelFile, OperatorTime, Pass, Settings
 from devices.plan import Plan
 from devices.registry import open_device
+from latency_tables.alone import alone
 from latency_tables.build import PLAN, Progress, build
 from latency_tables.errors import BadTable
 from latency_tables.lock import exclusive
@@ -105,9 +106,10 @@ def test_a_failure_is_a_value_and_its_operators_are_missing(table):
 
 
 def test_operators_that_no_other_network_has_are_reported_missing(table):
-    report = build(table, Desk(failing=["cover-1", "anchor-0"]), replace(PLAN, passes=1))
+    unwritten = alone(OpSpec.parse("logistic/float32/1x300/1x300")).name
+    report = build(table, Desk(failing=["cover-1", "anchor-0", unwritten]), replace(PLAN, passes=1))
     assert report.missing == ("logistic/float32/1x300/1x300",)
-    assert len(report.failures) == 2
+    assert len(report.failures) == 3
 
 
 def test_a_failure_that_passes_leaves_no_trace(table):
@@ -122,11 +124,13 @@ def test_a_network_that_keeps_failing_is_tried_twice(table):
     assert device.seen.count("cover-1") == 2
 
 
-def test_a_profile_that_fits_no_operators_is_a_failure(table):
+def test_where_profiles_fit_no_operators_networks_are_measured_whole_and_operators_alone(table):
     report = build(table, Desk(rows=3), replace(PLAN, passes=1))
-    assert {one.error for one in report.failures} == {"NotAttributable"}
-    assert "cannot be attributed" in report.failures[0].message
+    assert set(report.refused) == {one.name for one in NETWORKS}
+    assert all("cannot be attributed" in reason for reason in report.refused.values())
     assert table.observations() == []
+    assert (report.failures, report.missing) == ((), ())
+    assert {name for name, _ in table.measured()} >= {one.name for one in NETWORKS}
 
 
 def test_another_device_is_refused_by_what_differs(table):
@@ -163,14 +167,18 @@ def test_a_plan_without_operators_is_refused(table):
         build(table, Desk(), replace(PLAN, per_operator=False))
 
 
-def test_a_device_without_a_profiler_is_trouble_not_a_failure(table):
+def test_a_device_without_a_profiler_has_its_operators_measured_alone(table):
     class Blind(Desk):
         def stream(self, models: Sequence[ModelFile], plan: Plan) -> Iterator[Pass | Failure]:
-            raise ProfilerUnavailable("no profiler here")
+            if plan.per_operator:
+                raise ProfilerUnavailable("no profiler here")
+            return super().stream(models, plan)
 
-    with pytest.raises(ProfilerUnavailable):
-        build(table, Blind())
-    assert not table_lock(table).exists()
+    report = build(table, Blind(), replace(PLAN, passes=2))
+    assert (report.profiler, report.missing, report.failures) == ("no profiler here", (), ())
+    names = {name for name, _ in table.measured()}
+    assert names == {"anchor-0"} | {alone(OpSpec.parse(key)).name for key in table.operators()}
+    assert build(table, Blind(), replace(PLAN, passes=2)).measured == 0
 
 
 def test_an_interruption_keeps_what_was_measured(table):
@@ -194,6 +202,7 @@ JOB = """
 import sys
 from dataclasses import replace
 from devices.registry import open_device
+from latency_tables.alone import alone
 from latency_tables.build import PLAN, build
 from latency_tables.store import LatencyTable
 device = open_device("local")
