@@ -118,7 +118,7 @@ class DeviceFacts:
     address: str
     machine: str
     cpu_model: str
-    cores: int
+    cores: int | None
     memory_bytes: int | None
     operating_system: str
     python_version: str | None

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,11 +14,9 @@ import sqlalchemy as sa
 from latency_tables import migrations, rows, schema
 from latency_tables.database import Database
 from latency_tables.errors import BadTable
+from latency_tables.exchange.whole import refuse_taken, whole
 from latency_tables.records import Origin
 from latency_tables.store import LatencyTable
-
-#: what a file is called until it is whole
-PARTIAL = ".partial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +90,7 @@ def merge(addresses: Sequence[str], output: str, across: Collection[str] = ()) -
     """
     if len(addresses) < 2:
         raise BadTable(f"{len(addresses)} table(s) to merge; it takes two or more")
-    if LatencyTable.exists(output):
-        raise BadTable(f"{Database(output).address} exists already: choose another name")
+    refuse_taken(output)
     with ExitStack() as stack:
         tables = [stack.enter_context(LatencyTable.open(address)) for address in addresses]
         refuse_differences(tables, across)
@@ -103,9 +99,9 @@ def merge(addresses: Sequence[str], output: str, across: Collection[str] = ()) -
             with _current(address) as connection:
                 parts.append(_Part(connection))
     joined = _Joined(parts)
-    with _whole(output) as place, Database(place).writing(create=True) as connection:
+    with whole(output) as place, Database(place).writing(create=True) as connection:
         if rows.tables(connection):  # made by another process between our look and our turn
-            raise BadTable(f"{Database(output).address} exists already: choose another name")
+            refuse_taken(output)
         joined.write(connection)
     return MergeReport(
         tables=len(addresses),
@@ -275,23 +271,3 @@ def _current(address: str) -> Iterator[sa.Connection]:
     with copy.connect() as connection:
         yield connection
     copy.dispose()
-
-
-@contextmanager
-def _whole(output: str) -> Iterator[str]:
-    """Where to write: a file gets its name when it is whole, and leaves nothing if it does not get there."""
-    if Database(output).path is None:
-        yield output
-        return
-    place = f"{output}{PARTIAL}"
-    _remove(place)
-    try:
-        yield place
-        Path(place).replace(output)
-    finally:
-        _remove(place)
-
-
-def _remove(place: str) -> None:
-    for end in ("", "-wal", "-shm"):
-        Path(f"{place}{end}").unlink(missing_ok=True)

@@ -1,0 +1,45 @@
+"""A latency table of figures that were measured elsewhere. Reads no file and measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from devices.measurement import DeviceFacts, Settings
+from latency_tables.exchange.whole import refuse_taken, whole
+from latency_tables.records import Given, Origin, Purpose
+from latency_tables.store import LatencyTable
+
+#: of a device of which a file says nothing
+UNKNOWN = "unknown"
+
+
+def unknown_origin(purpose: Purpose, device: str = UNKNOWN, threads: int = 1) -> Origin:
+    """The origin of figures of which nobody says where they were measured.
+
+    Args:
+        device: what people call it.
+        threads: of the runtime; a table has to have some, and public ones were measured with one.
+    """
+    facts = DeviceFacts(
+        address=device,
+        machine=UNKNOWN,
+        cpu_model=UNKNOWN,
+        cores=None,
+        memory_bytes=None,
+        operating_system=UNKNOWN,
+        python_version=None,
+        runtime=UNKNOWN,
+        runtime_version=UNKNOWN,
+    )
+    return Origin(purpose, facts, Settings(threads=threads))
+
+
+def import_table(output: str, origin: Origin, figures: Sequence[Given]) -> None:
+    """Make a table of given figures. It has no anchors: its predictions are sums, without error bars.
+
+    Raises:
+        BadTable: something is there already, or it cannot be written: nothing is left then.
+    """
+    refuse_taken(output)
+    with whole(output) as place, LatencyTable.create(place, origin, []) as table:
+        table.add_given(figures)
