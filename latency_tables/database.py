@@ -39,7 +39,10 @@ def shown(address: str) -> str:
     if not is_url(address):
         return address
     try:
-        return sa.make_url(address).render_as_string(hide_password=True)
+        url = sa.make_url(address)
+        if "password" in url.query:
+            url = url.update_query_dict({"password": "***"})
+        return url.render_as_string(hide_password=True).replace("%2A%2A%2A", "***")
     except (ArgumentError, ValueError):  # not to be told apart from its password then
         return address.partition("://")[0] + "://***"
 
@@ -60,7 +63,8 @@ class Database:
         """
         self.address = shown(address)
         self.path = None if is_url(address) else Path(address)
-        self._secret = ""
+        self._secrets: list[str] = []
+        self._schema = ""
         self._engine = self._of_server(address) if self.path is None else self._of_file(self.path)
 
     @contextmanager
@@ -105,7 +109,7 @@ class Database:
             with self._mapped():
                 plain = stack.enter_context(self._engine.connect())
                 connection = plain.execution_options(isolation_level="AUTOCOMMIT")
-                key = {"purpose": BUILDER_LOCK, "table": _key(connection)}
+                key = {"purpose": BUILDER_LOCK, "table": self._number(connection)}
                 taken = connection.execute(sa.text("SELECT pg_try_advisory_lock(:purpose, :table)"), key)
                 if not taken.scalar_one():
                     holder = connection.execute(sa.text(_HOLDER), key).scalar() or "somebody"
@@ -131,7 +135,7 @@ class Database:
                 f"{self.address}: tables are SQLite files, given by their path, or PostgreSQL databases, "
                 "such as postgresql://user@host/name"
             )
-        self._secret = str(url.password or "")
+        self._secrets = [str(one) for one in (url.password, url.query.get("password")) if one]
         schema = str(url.query.get("schema", ""))
         if schema and not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
             raise BadTable(f"schema {schema!r}: lower-case letters, digits and underscores are allowed")
@@ -158,8 +162,15 @@ class Database:
     def _begin_on_server(self, connection: sa.Connection, *, create: bool) -> None:
         if create and self._schema:
             connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"')
-        key = {"purpose": WRITE_LOCK, "table": _key(connection)}
+        key = {"purpose": WRITE_LOCK, "table": self._number(connection)}
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(:purpose, :table)"), key)
+
+    def _number(self, connection: sa.Connection) -> int:
+        """The second half of the advisory locks: those are of a whole database, a table is of one schema."""
+        schema = connection.exec_driver_sql("SELECT current_schema()").scalar()
+        if schema is None:
+            raise BadTable(f"{self.address}: there is no schema {self._schema or 'public'} in the database")
+        return crc32(str(schema).encode()) & 0x7FFFFFFF
 
     def _refuse_other_files(self) -> None:
         if self.path is None:
@@ -189,8 +200,8 @@ class Database:
 
     def _fail(self, error: Exception, text: str) -> NoReturn:
         cause = (text.splitlines() or [type(error).__name__])[0]
-        if self._secret:
-            cause = cause.replace(self._secret, "***")
+        for secret in self._secrets:
+            cause = cause.replace(secret, "***")
         # a server's errors hold the parameters of the connection
         shown_error = error if self.path else None
         raise BadTable(f"the latency table {self.address} cannot be used: {cause}") from shown_error
@@ -200,14 +211,6 @@ _HOLDER = """
 SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
 WHERE locktype = 'advisory' AND classid = :purpose AND objid = :table AND granted
 """
-
-
-def _key(connection: sa.Connection) -> int:
-    """The second half of a table's advisory locks: they are of a database, and a table is one's schema."""
-    schema = connection.exec_driver_sql("SELECT current_schema()").scalar()
-    if schema is None:
-        raise BadTable("the database has no such schema")
-    return crc32(str(schema).encode()) & 0x7FFFFFFF
 
 
 def _connect_file(path: Path) -> sqlite3.Connection:

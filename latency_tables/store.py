@@ -282,7 +282,7 @@ class LatencyTable:
                     network_id=network_id,
                     pass_index=pass_index,
                     error=failure.error,
-                    message=failure.message,
+                    message=failure.message.replace("\0", "�"),  # which PostgreSQL cannot hold
                     failed_at=_now(),
                 )
             )

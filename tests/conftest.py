@@ -9,6 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+#: one PostgreSQL server for all tests that want one
+pytest_plugins = ["tests.latency_tables.postgresql"]
 #: markers of tests that CI may skip: a phone or board, an arm64 root file system, torch
 MAY_SKIP = frozenset({"hardware", "arm64", "gp"})
 

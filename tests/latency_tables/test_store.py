@@ -1,59 +1,51 @@
+"""Tables in files. What they share with those on a server is in `table_contract`."""
+
 from __future__ import annotations
 
+import os
 import random
+import shutil
+import signal
 import sqlite3
-from dataclasses import replace
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from devices.measurement import Context, DeviceFacts, Failure, Pass, Settings, Summary
-from latency_tables.attribute import Attribution
 from latency_tables.errors import BadTable, MissingOperators
-from latency_tables.ops import Graph, Node, OpSpec
-from latency_tables.records import Network, Origin, graph_from_json, graph_to_json
+from latency_tables.records import graph_from_json, graph_to_json
 from latency_tables.store import LatencyTable
+from tests.latency_tables.table_contract import TableContract
+from tests.latency_tables.toy_table import NETWORKS, ORIGIN, SPECS, burst, fill, times
 
-FACTS = DeviceFacts("local", "x86_64", "a CPU", 2, 2**30, "an OS", "3.11", "ai_edge_litert", "2.3.0")
-ORIGIN = Origin({"space": "toy", "resolution": 32}, FACTS, Settings(threads=1, cpus=(1,)))
-SPECS = [OpSpec("logistic", "float32", ((1, size),), (1, size)) for size in (1, 2, 3)]
-
-
-def chain(*specs: OpSpec) -> Graph:
-    nodes = tuple(Node(spec, (index - 1,)) for index, spec in enumerate(specs))
-    return Graph(specs[0].inputs, "float32", nodes, (len(specs) - 1,))
-
-
-NETWORKS = [
-    Network("a", chain(SPECS[0], SPECS[1]), "cover"),
-    Network("b", chain(SPECS[2], SPECS[1], SPECS[1]), "cover"),
-    Network("c", chain(SPECS[0], SPECS[2]), "anchor"),
-]
-
-
-def burst(name: str, *, samples: tuple[float, ...] = (6.0, 6.0, 6.0), reference: float | None = 0.5) -> Pass:
-    context = Context(FACTS, ORIGIN.settings, "2026-01-02T03:04:05+00:00", "xnnpack", 2, 2, 0.25)
-    return Pass(name, "0" * 64, 0, samples, 1, reference, 7.0, 8.0, None, (), context)
-
-
-def times(*figures: float) -> list[Attribution]:
-    return [Attribution((node,), figure, ("Sigmoid (NC)",)) for node, figure in enumerate(figures)]
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "t.db"
-
-
-@pytest.fixture
-def table(path):
-    with LatencyTable.create(path, ORIGIN, NETWORKS) as made:
-        yield made
-
-
-def fill(table: LatencyTable) -> None:
-    table.add("a", 0, burst("a"), times(1.0, 2.0))
-    table.add("b", 0, burst("b"), times(3.0, 2.0, 2.0))
-    table.add("c", 0, burst("c"), times(1.0, 3.0))
+ROOT = Path(__file__).parents[2]
+#: writes passes of `c` without end, telling each; or reads without end until it has seen so many
+WRITER = """
+import sys
+from itertools import count
+from latency_tables.store import LatencyTable
+from tests.latency_tables.toy_table import burst, times
+with LatencyTable.open(sys.argv[1]) as table:
+    for index in count(len(table.measured())):
+        table.add("c", index, burst("c"), times(1.0, 3.0))
+        print(index, flush=True)
+"""
+READER = """
+import sys
+from latency_tables.store import LatencyTable
+seen = 0
+while seen < int(sys.argv[2]):
+    with LatencyTable.open(sys.argv[1]) as table:
+        passes = len(table.measured())
+        observations = len(table.observations())
+        assert seen <= passes <= observations / 2, (seen, passes, observations)
+        table.predict([])
+        seen = passes
+print("done")
+"""
 
 
 def test_a_network_survives_its_text():
@@ -61,88 +53,21 @@ def test_a_network_survives_its_text():
         assert graph_from_json(graph_to_json(network.graph)) == network.graph
 
 
-def test_what_is_stored_is_read_back(table, path):
-    fill(table)
-    with LatencyTable.open(path) as again:
-        assert again.origin == ORIGIN
-        assert again.networks() == NETWORKS
-        assert again.operators() == sorted(map(str, SPECS))
-        assert again.measured() == {("a", 0), ("b", 0), ("c", 0)}
-        assert again.observations() == table.observations()
-        assert len(again.observations()) == 7
-        first = again.bursts()[0]
-    assert (first.network, first.samples_ms, first.dropped, first.reference_ms) == ("a", (6.0,) * 3, 1, 0.5)
-    assert first.context["facts"]["runtime_version"] == "2.3.0"
-    assert first.context["delegate"] == "xnnpack"
-    assert first.started_at == "2026-01-02T03:04:05+00:00"
+class TestFile(TableContract):
+    @pytest.fixture
+    def address(self, tmp_path: Path) -> str:
+        return str(tmp_path / "t.db")
 
 
-def test_it_predicts_the_scaled_sum(table):
-    fill(table)  # the anchor's operators sum to 4 ms, it took 6
-    found = table.predict([SPECS[0], SPECS[1]])
-    assert (found.sum_ms, found.scale, found.latency_ms) == pytest.approx((3.0, 1.5, 4.5), rel=2e-3)
-    assert found.latency_ms == found.sum_ms * found.scale
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "t.db"
 
 
-def test_an_operator_without_a_figure_is_named(table, path):
-    fill(table)
-    stranger = OpSpec("logistic", "float32", ((1, 9),), (1, 9))
-    with pytest.raises(MissingOperators, match=f"{path}.*logistic/float32/1x9/1x9"):
-        table.predict([SPECS[0], stranger])
-
-
-def test_a_table_in_the_making_predicts_nothing(table):
-    assert not table.ready
-    with pytest.raises(BadTable, match="not built yet"):
-        table.predict([SPECS[0]])
-    table.add("a", 0, burst("a"), times(1.0, 2.0))
-    with pytest.raises(BadTable, match="0 anchor networks"):
-        table.predict([SPECS[0]])
-    table.add("b", 0, burst("b"), times(3.0, 2.0, 2.0))
-    table.add("c", 0, burst("c"), times(1.0, 3.0))
-    assert table.ready
-
-
-def test_predictions_follow_what_is_added(table):
-    fill(table)
-    before = table.predict([SPECS[1]]).sum_ms
-    for index in (1, 2):
-        table.add("a", index, burst("a"), times(1.0, 0.5))
-    assert table.predict([SPECS[1]]).sum_ms < before
-
-
-def test_a_pass_is_kept_once(table):
-    table.add("a", 0, burst("a"), times(1.0, 2.0))
-    with pytest.raises(BadTable, match="UNIQUE"):
-        table.add("a", 0, burst("a"), times(1.0, 2.0))
-    assert table.measured() == {("a", 0)}
-    assert len(table.observations()) == 2
-
-
-def test_a_pass_is_kept_whole_or_not_at_all(table):
-    with pytest.raises(ValueError, match=r"a has 2 nodes.*\[0\]"):
-        table.add("a", 0, burst("a"), times(1.0))
-    assert table.measured() == set()
-    assert table.bursts() == []
-
-
-def test_a_failure_is_remembered_until_its_network_is_measured(table):
-    table.fail("b", 0, Failure("b", "0" * 64, "WorkerCrashed", "it died"))
-    table.fail("b", 1, Failure("b", "0" * 64, "DeadlineExceeded", "too slow"))
-    (failure,) = table.failures()
-    assert (failure.network, failure.pass_index, failure.error) == ("b", 1, "DeadlineExceeded")
-    table.add("b", 1, burst("b"), times(3.0, 2.0, 2.0))
-    assert table.failures() == []
-
-
-def test_a_network_that_is_not_the_tables_is_refused(table):
-    with pytest.raises(BadTable, match="no network z"):
-        table.add("z", 0, burst("z"), [])
-
-
-def test_nothing_is_overwritten(table, path):
-    with pytest.raises(BadTable, match="exists already"):
-        LatencyTable.create(path, ORIGIN, NETWORKS)
+@pytest.fixture
+def table(path: Path) -> Iterator[LatencyTable]:
+    with LatencyTable.create(path, ORIGIN, NETWORKS) as made:
+        yield made
 
 
 def test_a_file_is_complete_between_writes(table, path):
@@ -160,9 +85,26 @@ def test_a_missing_table_is_not_made(path):
     assert not path.exists()
 
 
+def test_a_table_that_was_removed_is_not_made_anew(table, path):
+    path.unlink()
+    for act in (table.bursts, lambda: table.mark_stale("it went")):
+        with pytest.raises(BadTable, match=r"no latency table .*t\.db"):
+            act()
+    assert not path.exists()
+
+
 def test_a_folder_that_is_missing_is_named(tmp_path):
     with pytest.raises(BadTable, match="no folder"):
         LatencyTable.create(tmp_path / "no" / "t.db", ORIGIN, NETWORKS)
+
+
+def test_an_odd_name_is_a_name(tmp_path):
+    path = tmp_path / "50% of? a#b &mode=ro.db"
+    with LatencyTable.create(path, ORIGIN, NETWORKS) as made:
+        fill(made)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    with LatencyTable.open(path) as again:
+        assert again.ready
 
 
 @pytest.mark.parametrize("content", [b"", b"TFL3 is something else", b"SQLite format 3\0 and then no page"])
@@ -171,20 +113,14 @@ def test_other_files_are_refused_and_left_alone(path, content):
     with pytest.raises(BadTable, match=r"t\.db"):
         LatencyTable.open(path)
     assert path.read_bytes() == content
+    assert [file.name for file in path.parent.iterdir()] == ["t.db"]
 
 
-def test_a_runners_own_statistics_stand_for_samples_that_it_does_not_tell(path):
-    """As of benchmark_model on a phone."""
-    runs = Summary(count=40, mean_ms=6.2, min_ms=5.0, max_ms=9.0, median_ms=6.0)
-    with LatencyTable.create(path, ORIGIN, NETWORKS) as made:
-        for name, figures in (("a", (1.0, 2.0)), ("b", (3.0, 2.0, 2.0)), ("c", (1.0, 3.0))):
-            made.add(name, 0, replace(burst(name, samples=()), summary=runs), times(*figures))
-    with LatencyTable.open(path) as again:
-        (first, *_) = again.bursts()
-        assert len(first.samples_ms) == 40
-        assert 5.0 < min(first.samples_ms) < 6.0 < max(first.samples_ms) < 9.0
-        assert again.ready
-        assert again.predict([SPECS[0]]).latency_ms > 0
+def test_a_folder_is_no_table(path):
+    path.mkdir()
+    for act in (LatencyTable.open, LatencyTable.exists):
+        with pytest.raises(BadTable, match=r"t\.db: Is a directory"):
+            act(path)
 
 
 def test_other_databases_are_refused_and_left_alone(path):
@@ -194,20 +130,6 @@ def test_other_databases_are_refused_and_left_alone(path):
     with pytest.raises(BadTable, match="no latency table"):
         LatencyTable.open(path)
     assert path.read_bytes() == before
-
-
-def test_a_newer_schema_is_refused_by_its_number(table, path):
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
-    with pytest.raises(BadTable, match="schema version 99, and this program reads versions 1 to 2"):
-        LatencyTable.open(path)
-
-
-def test_a_table_that_does_not_say_where_it_was_measured_is_refused(table, path):
-    with sqlite3.connect(path) as connection:
-        connection.execute("DELETE FROM meta WHERE key = 'facts'")
-    with pytest.raises(BadTable, match="where it was measured"):
-        LatencyTable.open(path)
 
 
 def test_damage_never_shows_as_another_error(table, path):
@@ -231,4 +153,125 @@ def test_damage_never_shows_as_another_error(table, path):
                 opened.predict([SPECS[0]])
         except (BadTable, MissingOperators):
             refused += 1
+        for companion in path.parent.glob("t.db-*"):
+            companion.unlink()
     assert refused >= 15
+
+
+def test_one_writes_while_many_read(table, path):
+    """Readers see the table grow pass by pass, each whole, and neither side is ever refused."""
+    fill(table)
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE, cwd=ROOT)
+    readers = [
+        subprocess.Popen([sys.executable, "-c", READER, path, "40"], stdout=subprocess.PIPE, cwd=ROOT)
+        for _ in range(2)
+    ]
+    try:
+        assert [reader.communicate(timeout=60)[0] for reader in readers] == [b"done\n"] * 2
+        assert writer.poll() is None
+    finally:
+        for process in (writer, *readers):
+            process.kill()
+            process.communicate()
+
+
+def test_a_reader_sees_one_state_while_another_writes(table, path):
+    fill(table)
+    with LatencyTable.open(path) as reader, reader._database.reading() as connection:
+        count = "SELECT count(*) FROM passes"
+        assert connection.exec_driver_sql(count).scalar() == 3
+        table.add("c", 1, burst("c"), times(1.0, 3.0))
+        assert connection.exec_driver_sql(count).scalar() == 3
+    assert len(table.measured()) == 4
+
+
+def test_what_was_told_before_a_kill_is_there_after_it(table, path):
+    fill(table)
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE, cwd=ROOT)
+    with LatencyTable.open(path) as reader, reader._database.reading() as connection:
+        connection.exec_driver_sql("SELECT 1 FROM meta")  # so that the writer leaves its log behind
+        assert writer.stdout is not None
+        told = [int(writer.stdout.readline()) for _ in range(5)][-1]
+        writer.send_signal(signal.SIGKILL)
+        writer.communicate()
+        shutil.copytree(path.parent, path.parent / "found")
+    with LatencyTable.open(path.parent / "found" / "t.db") as again:
+        assert {("c", index) for index in range(3, told + 1)} <= again.measured()
+        assert len(again.observations()) == 7 + 2 * (len(again.measured()) - 3)
+    assert [file.name for file in (path.parent / "found").iterdir()] == ["t.db"]
+
+
+class TestReadOnly:
+    """As somebody who may read but not write: root may do anything, so it is a process without that right."""
+
+    LOOK = """
+import sys
+from latency_tables.errors import BadTable
+from latency_tables.store import LatencyTable
+with LatencyTable.open(sys.argv[1]) as table:
+    print(len(table.measured()), round(table.predictor().scale, 1))
+    try:
+        table.mark_stale("old")
+    except BadTable as error:
+        print(error)
+"""
+
+    @pytest.fixture
+    def folder(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix="mnas-read-only-") as name:
+            folder = Path(name)
+            yield folder
+            folder.chmod(0o755)
+
+    def _look(self, path: Path) -> list[str]:
+        bound = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+        command = [*bound, sys.executable, "-c", self.LOOK, path]
+        found = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
+        assert found.returncode == 0, found.stderr
+        return found.stdout.splitlines()
+
+    @pytest.mark.parametrize(("file", "folder_mode"), [(0o444, 0o555), (0o444, 0o777), (0o644, 0o555)])
+    def test_a_table_that_may_not_be_written_is_read(self, folder: Path, file: int, folder_mode: int) -> None:
+        path = folder / "t.db"
+        with LatencyTable.create(path, ORIGIN, NETWORKS) as made:
+            fill(made)
+        before = path.read_bytes()
+        path.chmod(file)
+        folder.chmod(folder_mode)
+        first, second = self._look(path)
+        assert first == "3 1.5"
+        assert "readonly database" in second
+        assert path.read_bytes() == before
+        assert [one.name for one in folder.iterdir()] == ["t.db"]
+
+    def test_what_a_writer_has_not_folded_in_is_seen(self, folder: Path) -> None:
+        path = folder / "t.db"
+        with (
+            LatencyTable.create(path, ORIGIN, NETWORKS) as made,
+            made._database.reading() as connection,
+        ):
+            connection.exec_driver_sql("SELECT 1 FROM meta")
+            fill(made)
+            for one in folder.iterdir():
+                one.chmod(0o444)
+            folder.chmod(0o555)
+            assert (folder / "t.db-wal").stat().st_size
+            assert self._look(path)[0] == "3 1.5"
+
+    def test_what_cannot_be_read_whole_is_refused(self, folder: Path) -> None:
+        """Its log is there and cannot be used: figures without it would be another table's."""
+        path = folder / "t.db"
+        with (
+            LatencyTable.create(path, ORIGIN, NETWORKS) as made,
+            made._database.reading() as connection,
+        ):
+            connection.exec_driver_sql("SELECT 1 FROM meta")
+            fill(made)
+            found = folder / "found"
+            found.mkdir()
+            for end in ("", "-wal"):
+                shutil.copy(f"{path}{end}", f"{found / 't.db'}{end}")
+            found.chmod(0o555)
+        with pytest.raises(AssertionError, match=r"BadTable: .*t\.db cannot be used"):
+            self._look(found / "t.db")
+        found.chmod(0o755)
