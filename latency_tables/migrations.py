@@ -70,7 +70,7 @@ def _to_2(connection: sa.Connection) -> None:
 
 _GIVEN_2 = (
     "CREATE TABLE given (unit TEXT NOT NULL, latency_ms FLOAT NOT NULL, std_ms FLOAT, count INTEGER, "
-    "method VARCHAR(16) NOT NULL, PRIMARY KEY (unit))"
+    "method VARCHAR(16) NOT NULL, exponent FLOAT NOT NULL, PRIMARY KEY (unit))"
 )
 # SQLite cannot drop NOT NULL: the table is made anew, and with it the one that refers to it
 _TO_2_SQLITE = (

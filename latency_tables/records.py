@@ -113,6 +113,7 @@ class Given:
         latency_ms: as the networks of the table's device would have it, before the table's calibration.
         std_ms: its standard error; None if unknown.
         count: measurements behind it; None if unknown.
+        exponent: how it depends on the size of the network (`latency_tables.figures.Figure`).
     """
 
     unit: str
@@ -120,6 +121,7 @@ class Given:
     std_ms: float | None
     count: int | None
     method: Method
+    exponent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,7 @@ def given(connection: sa.Connection) -> list[Given]:
         schema.given.c.std_ms,
         schema.given.c.count,
         schema.given.c.method,
+        schema.given.c.exponent,
     )
     figures = [Given(*row) for row in connection.execute(query)]
     return sorted(figures, key=lambda one: one.unit)

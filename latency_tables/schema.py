@@ -71,6 +71,7 @@ given = sa.Table(
     sa.Column("std_ms", sa.Float),
     sa.Column("count", sa.Integer),
     sa.Column("method", sa.String(16), nullable=False),
+    sa.Column("exponent", sa.Float, nullable=False),
 )
 failures = sa.Table(
     "failures",
