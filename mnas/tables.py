@@ -12,18 +12,22 @@ from devices.device import Device
 from latency_tables import tflite
 from latency_tables.errors import BadTable
 from latency_tables.ops import Graph, OpSpec
-from latency_tables.records import Network, Origin
+from latency_tables.records import Network, Origin, Purpose
 from latency_tables.store import LatencyTable
 from mnas import recipes, spaces
 from mnas.architecture import Architecture
 from mnas.errors import BadInput
 from mnas.lower import DTYPES, lower
 from mnas.spaces import Space
-from mnas.spaces.covering import covering_choices
+from mnas.spaces.covering import TIMES, covering_choices
 from mnas.spaces.operators import Choices
 
 #: random networks drawn in search of new ones before a space counts as exhausted, per network wanted
 DRAWS = 100
+#: anchor networks unless the caller says otherwise: with ten, chance alone moves the calibration by 1 %
+ANCHORS = 20
+#: what tables do not say that were made before it could be chosen
+EARLIER = {"cover_times": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,9 @@ class TableRequest:
         width: multiplier of the filters; None for a space that has none.
         channels: of the image.
         dtype: `float32` or `int8`.
-        anchors: random networks that bring the scale.
+        anchors: random networks that bring the calibration.
         seed: of the anchors.
+        cover_times: networks that contain each operator, at least.
     """
 
     space: str
@@ -45,14 +50,17 @@ class TableRequest:
     channels: int = 3
     classes: int = 1000
     dtype: str = "float32"
-    anchors: int = 10
+    anchors: int = ANCHORS
     seed: int = 0
+    cover_times: int = TIMES
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise BadInput(f"element type {self.dtype!r}; allowed: {', '.join(DTYPES)}")
         if self.anchors < 1:
-            raise BadInput(f"anchors is {self.anchors}; a table needs at least 1, and 10 are advised")
+            raise BadInput(f"anchors is {self.anchors}; a table needs at least 1, and {ANCHORS} are advised")
+        if self.cover_times < 1:
+            raise BadInput(f"cover_times is {self.cover_times}; each operator must be in 1 network or more")
 
     @classmethod
     def for_space(
@@ -64,8 +72,9 @@ class TableRequest:
         channels: int = 3,
         classes: int = 1000,
         dtype: str = "float32",
-        anchors: int = 10,
+        anchors: int = ANCHORS,
         seed: int = 0,
+        cover_times: int = TIMES,
     ) -> Self:
         """A request in which what is None is the space's own.
 
@@ -74,7 +83,7 @@ class TableRequest:
         """
         space = spaces.create(name, resolution=resolution, width=width, channels=channels, classes=classes)
         own = getattr(space, "width", width)  # not every space has one
-        return cls(name, space.resolution, own, channels, classes, dtype, anchors, seed)
+        return cls(name, space.resolution, own, channels, classes, dtype, anchors, seed, cover_times)
 
     @classmethod
     def of_table(cls, table: LatencyTable) -> Self:
@@ -83,7 +92,7 @@ class TableRequest:
         Raises:
             BadInput: the table was not made for a space.
         """
-        purpose = table.origin.purpose
+        purpose = _purpose(table)
         names = [field.name for field in fields(cls)]
         if set(purpose) != set(names):
             raise BadInput(f"the latency table {table.address} was not made for a search space")
@@ -111,7 +120,7 @@ def open_or_create(address: Path | str, request: TableRequest, device: Device) -
         networks = networks_of(request)
         return LatencyTable.create(address, Origin(asdict(request), device.facts, device.settings), networks)
     table = LatencyTable.open(address)
-    purpose = table.origin.purpose
+    purpose = _purpose(table)
     differences = [
         f"{name} is {wanted!r}, the table's is {purpose.get(name)!r}"
         for name, wanted in asdict(request).items()
@@ -126,10 +135,15 @@ def open_or_create(address: Path | str, request: TableRequest, device: Device) -
     return table
 
 
+def _purpose(table: LatencyTable) -> Purpose:
+    """What a table was made for, with what tables of before did not say."""
+    return {**EARLIER, **table.origin.purpose} if "space" in table.origin.purpose else table.origin.purpose
+
+
 def networks_of(request: TableRequest) -> list[Network]:
     """The networks that a table measures: those that cover the space's operators, then the anchors."""
     space = request.space_of()
-    covering = covering_choices(space, request.dtype)
+    covering = covering_choices(space, request.dtype, request.cover_times)
     seen = [_graph(space, choices, request.dtype) for choices in covering]
     anchors = unseen(space, request.dtype, request.anchors, request.seed, seen)
     return [

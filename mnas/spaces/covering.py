@@ -1,40 +1,68 @@
-"""Few networks of a space that together contain each of its operators. Knows no latency."""
+"""Few networks of a space that together contain each of its operators several times. Knows no latency."""
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from collections.abc import Sequence
 
 from latency_tables.covering import cover
 from latency_tables.ops import Shape
+from mnas.errors import BadInput
 from mnas.spaces.base import Space
 from mnas.spaces.operators import Choices, Operators, StageBlock, operators
 
-#: what an operator counts that one earlier network has: far less than a new one; with `n`, an n-th of it
+#: networks that contain each operator, unless the caller says otherwise. In two an operator's time is seen to
+#: depend, or not, on what stands around it; beyond that a network more tells no more than a pass more
+TIMES = 2
+#: what an operator counts that earlier networks have often enough: with `n`, an n-th of it
 REPEAT_WEIGHT = 1e-3
+#: what an operator counts at least that earlier networks have, but not often enough; at most one half. Drawn
+#: anew each time: of equally good networks others are found than before
+_AGAIN = (0.3, 0.5)
+#: networks in a row that bring nothing before the rest counts as impossible
+_VAIN = 20
 
 
-def covering_choices(space: Space, dtype: str) -> list[Choices]:
-    """Option indices of few networks that together contain every operator of the space.
+def covering_choices(space: Space, dtype: str, times: int = 1) -> list[Choices]:
+    """Option indices of few networks that together contain every operator of the space `times` times or more.
 
     Greedy: each network is the one with most operators that none before it has. It is found exactly, stage by
     stage, because a block follows from its stage's choices and the filters that come in (an operator that
     occurs in several stages counts more than once). Among equals, operators seen the fewest times decide.
+    No network is larger than its operators need: of layers that bring the same operators, the fewest.
+
+    An operator that fewer different networks have, in a tiny space, is in all of those that were found.
 
     Raises:
-        BadInput: the space does not say what its stages are (`StagedSpace`).
+        BadInput: the space does not say what its stages are (`StagedSpace`), or `times` is less than 1.
     """
+    if times < 1:
+        raise BadInput(f"each operator in {times} networks: it must be in 1 or more")
     every = operators(space, dtype)
-    weights = [1.0] * len(every.specs)
+    rng = random.Random(0)
     seen = [0] * len(every.specs)
     found: dict[Choices, frozenset[int]] = {}
-    while not all(seen):
-        choices, contained = _best(every, weights)
+    vain = 0
+    while min(seen) < times and vain < _VAIN:
+        choices, contained = _best(every, [_weight(count, times, rng) for count in seen])
+        if choices in found or contained in found.values():
+            vain += 1
+            continue
+        vain = 0
         for number in contained:
             seen[number] += 1
-            weights[number] = REPEAT_WEIGHT / seen[number]
         found[choices] = contained
+    counts = Counter(number for contained in found.values() for number in contained)
+    goal = {number: min(times, counts[number]) for number in range(len(every.specs))}
     candidates = list(found)
-    return [candidates[index] for index in cover(list(found.values()), range(len(every.specs)))]
+    return [candidates[index] for index in cover(list(found.values()), range(len(every.specs)), goal)]
+
+
+def _weight(count: int, times: int, rng: random.Random) -> float:
+    if count == 0:
+        return 1.0
+    return REPEAT_WEIGHT / count if count >= times else rng.uniform(*_AGAIN)
 
 
 def _best(every: Operators, weights: Sequence[float]) -> tuple[Choices, frozenset[int]]:

@@ -151,7 +151,7 @@ def test_a_new_python_changes_no_table_but_a_new_system_does(table):
     device.facts = replace(FACTS, python_version="3.13", memory_bytes=2**29)
     assert build(table, device, replace(PLAN, passes=2)).measured == 3
     device.facts = replace(FACTS, operating_system="an OS, Linux 6.2")
-    with pytest.raises(BadTable, match="operating_system is 'an OS, Linux 6.2', the table's is 'an OS'"):
+    with pytest.raises(BadTable, match=r"operating_system is 'an OS, Linux 6\.2', the table's is 'an OS'"):
         build(table, device, replace(PLAN, passes=3))
 
 

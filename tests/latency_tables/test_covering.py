@@ -46,5 +46,12 @@ def test_nothing_wanted_needs_no_network():
 
 
 def test_a_key_in_too_few_networks_is_named():
-    with pytest.raises(TablesError, match=r"1 operator\(s\) occur in fewer than 2 of the networks: b"):
+    with pytest.raises(
+        TablesError, match=r"1 operator\(s\) occur in fewer networks than wanted: b in 1 of 2"
+    ):
         cover(["ab", "a"], set("ab"), times=2)
+
+
+def test_keys_may_be_wanted_in_different_numbers():
+    assert sorted(cover(["ab", "ac", "a"], set("abc"), {"a": 3, "b": 1, "c": 1})) == [0, 1, 2]
+    assert sorted(cover(["ab", "ac", "a"], set("abc"), {"a": 2, "b": 1, "c": 1})) == [0, 1]

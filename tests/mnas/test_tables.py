@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 import pytest
@@ -14,9 +16,11 @@ from latency_tables.errors import BadTable
 from latency_tables.records import Origin
 from latency_tables.store import LatencyTable
 from mnas import spaces
+from mnas.architecture import Architecture, Block
 from mnas.errors import BadArchitecture, BadInput
 from mnas.lower import lower
 from mnas.recipes import recipe
+from mnas.spaces import Choice
 from mnas.spaces.covering import covering_choices
 from mnas.tables import TableRequest, held_out, networks_of, open_or_create, specs_for
 
@@ -24,6 +28,28 @@ FACTS = DeviceFacts("desk", "x86_64", "a CPU", 2, 2**30, "an OS", "3.11", "ai_ed
 SMALL = TableRequest.for_space(
     "mnasnet-small-images", resolution=28, width=0.05, channels=1, classes=10, anchors=3
 )
+
+
+class Tiny:
+    """A space of two networks, which differ in one kernel."""
+
+    name, resolution = "tiny", 8
+    choices = (Choice("kernel", (3, 5)),)
+    stages = (range(1),)
+
+    @property
+    def frame(self) -> Architecture:
+        whole = self.decode((0,))
+        return replace(whole, blocks=(whole.blocks[0], whole.blocks[2]))
+
+    def block(self, stage: int, indices: Sequence[int], filters: int) -> Block:
+        return self.decode(indices).blocks[1]
+
+    def decode(self, indices: Sequence[int]) -> Architecture:
+        kernel = self.choices[0].options[indices[0]]
+        return Architecture.parse(
+            f"in_8x8x1,cv_r1_k3_s2_c8_noskip,cv_r1_k{kernel}_s1_c8_noskip,cv_r1_k1_s1_c8_noskip,fc_2"
+        )
 
 
 class Desk:
@@ -55,6 +81,29 @@ def test_a_cover_has_every_operator_of_the_space(name, figures, dtype):
     assert len(set(found)) == len(found)
 
 
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_cover_has_every_operator_as_often_as_wanted(times):
+    space = spaces.create("mnasnet-small-images", resolution=28, width=0.05)
+    found = covering_choices(space, "float32", times)
+    networks = [frozenset(lower(space.decode(choices), "float32").graph.specs) for choices in found]
+    counts = Counter(spec for network in networks for spec in network)
+    assert set(counts) == set(spaces.operators(space, "float32").specs)
+    assert min(counts.values()) >= times
+    assert len(set(networks)) == len(networks)
+    # no more than so many covers, one after the other, would need
+    assert len(found) <= times * len(covering_choices(space, "float32")) + times
+
+
+def test_a_space_with_too_few_networks_is_measured_whole():
+    tiny = Tiny()
+    assert len(covering_choices(tiny, "float32", times=5)) == 2
+
+
+def test_an_impossible_cover_is_refused():
+    with pytest.raises(BadInput, match="0 networks"):
+        covering_choices(spaces.create("mnasnet-small-images"), "float32", times=0)
+
+
 def test_the_papers_space_needs_no_more_networks_than_a_stage_has_alternatives():
     # 2 kernels x 3 x 3 filters of a convolution, 3 x 3 of each other operation: no network has two of them
     assert len(covering_choices(spaces.create("mnasnet"), "float32")) == 45
@@ -84,6 +133,18 @@ def test_a_table_remembers_its_request(table):
     assert TableRequest.of_table(table) == SMALL
 
 
+def test_a_table_of_before_covers_could_be_chosen_is_opened_again(tmp_path):
+    old = asdict(replace(SMALL, cover_times=1))
+    del old["cover_times"]
+    networks = networks_of(replace(SMALL, cover_times=1))
+    with LatencyTable.create(tmp_path / "t.db", Origin(old, FACTS, Settings()), networks) as made:
+        assert TableRequest.of_table(made) == replace(SMALL, cover_times=1)
+    with open_or_create(tmp_path / "t.db", replace(SMALL, cover_times=1), Desk()):
+        pass
+    with pytest.raises(BadTable, match="cover_times is 2, the table's is 1"):
+        open_or_create(tmp_path / "t.db", SMALL, Desk())
+
+
 def test_a_table_is_opened_again_with_its_networks(table):
     with open_or_create(table.address, SMALL, Desk()) as again:
         assert again.networks() == table.networks()
@@ -105,7 +166,11 @@ def test_a_table_of_no_space_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"dtype": "float16"}, "float16"), ({"anchors": 0}, "at least 1")],
+    [
+        ({"dtype": "float16"}, "float16"),
+        ({"anchors": 0}, "at least 1"),
+        ({"cover_times": 0}, "cover_times is 0"),
+    ],
 )
 def test_impossible_requests_are_refused(change, message):
     with pytest.raises(BadInput, match=message):
