@@ -3,6 +3,7 @@
 from devices.facts.device_state import PRIVILEGES, DeviceState, state
 from devices.facts.linux import cores, cpu_model, fields, memory_bytes, operating_system
 from devices.facts.machine_facts import MachineFacts, machine
+from devices.facts.power import board_mw
 from devices.facts.processor import Policy, big_cores, clusters, policies
 from devices.facts.thermal import Temperature
 
@@ -13,6 +14,7 @@ __all__ = [
     "Policy",
     "Temperature",
     "big_cores",
+    "board_mw",
     "clusters",
     "cores",
     "cpu_model",

@@ -24,11 +24,11 @@ from devices.errors import (
     UnreadableOutput,
     WorkerCrashed,
 )
-from devices.facts import MachineFacts
+from devices.facts import MachineFacts, board_mw
 from devices.measurement import Context, DeviceFacts, Failure, ModelFile, Pass, Settings
 from devices.plan import Plan
 from devices.runners.device_facts import device_facts, unsurveyed
-from devices.runners.replies import Greeting, burst, greeting
+from devices.runners.replies import Greeting, Power, burst, greeting
 from devices.runners.visits import explain, schedule
 from devices.runners.worker_process import START_S, WorkerProcess
 from devices.staging import Staging
@@ -300,6 +300,7 @@ class LitertDevice:
                 frequency_khz=found.frequency_khz,
             ),
             all_preempted=found.all_preempted,
+            energy_mj=_energy_mj(found.power),
         )
 
     def _forget(self, keys: Sequence[str]) -> None:
@@ -317,3 +318,9 @@ class LitertDevice:
 
     def _read(self, path: str) -> str:
         return self._transport.run(["cat", path], timeout_s=20.0).stdout.decode(errors="replace")
+
+
+def _energy_mj(power: Power | None) -> float | None:
+    """Millijoules of one inference; None where the board does not tell."""
+    whole_mw = board_mw(power.rails_mw) if power else None
+    return None if power is None or whole_mw is None else whole_mw * power.run_ms / 1000

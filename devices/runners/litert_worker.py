@@ -22,6 +22,7 @@ import contextlib
 import ctypes
 import fcntl
 import gc
+import glob
 import json
 import math
 import os
@@ -60,6 +61,11 @@ INPUT_SHARE, MODEL_SHARE = 0.5, 0.9
 #: what a random number takes before it has its type, and a string in all
 DRAWN_BYTES, STRING_BYTES = 8, 64
 DELEGATE_NODES = ("DELEGATE", "TfLiteXNNPackDelegate")
+#: where the kernel shows a board's power monitors
+POWER_MONITORS = "/sys/bus/i2c/drivers/ina3221*"
+#: seconds for which a model runs while power is read, seconds before that for the monitors' averages to
+#: follow, seconds between two readings, and the fewest that make a mean
+POWER_S, POWER_LEAD_S, POWER_EVERY_S, LEAST_READINGS = 0.3, 0.05, 0.01, 5
 
 
 class Refusal(Exception):
@@ -289,6 +295,87 @@ def throttled_since(count: int | None, cpus: list[int] | None) -> bool | None:
     if count is not None and now is not None and now > count:
         return True
     return limited if count is None or now is None else bool(limited)
+
+
+class PowerRails:
+    """What the rails of a board's power monitors draw: INA3221, as Jetsons have them.
+
+    The kernel's own driver shows millivolts and milliamperes of each rail below `hwmon`, NVIDIA's older one
+    milliwatts below `iio:device`. Reading takes milliseconds, for the monitors are behind a slow bus.
+    """
+
+    def __init__(self, monitors: str = POWER_MONITORS) -> None:
+        self.rails: dict[str, tuple[str, ...]] = {}
+        for label in sorted(glob.glob(monitors + "/*-*/hwmon/hwmon*/in[123]_label")):
+            folder, number = os.path.dirname(label), os.path.basename(label)[2]
+            files = ("%s/in%s_input" % (folder, number), "%s/curr%s_input" % (folder, number))
+            self.add(label, files)
+        for label in sorted(glob.glob(monitors + "/*-*/iio*device*/rail_name_[012]")):
+            self.add(label, ("%s/in_power%s_input" % (os.path.dirname(label), label[-1]),))
+        if self.read() is None:  # without one of them the others do not tell the whole
+            self.rails = {}
+
+    def add(self, label: str, files: tuple[str, ...]) -> None:
+        """Take a rail that has a name and is connected (NC is what is not)."""
+        name = (read_text(label) or "").strip()
+        if name and name != "NC" and name not in self.rails:
+            self.rails[name] = files
+
+    @staticmethod
+    def power_mw(files: tuple[str, ...]) -> float | None:
+        """Milliwatts, or None where it cannot be read now."""
+        figures = [(read_text(path) or "").strip() for path in files]
+        if not all(text.lstrip("-").isdigit() for text in figures):
+            return None
+        first, *rest = map(float, figures)
+        return max(0.0, first * rest[0] / 1000 if rest else first)
+
+    def read(self) -> dict[str, float] | None:
+        """Milliwatts of every rail, or None where one cannot be read now."""
+        found = {}
+        for name, files in self.rails.items():
+            power = self.power_mw(files)
+            if power is None:
+                return None
+            found[name] = power
+        return found
+
+
+class PowerMeter:
+    """Reads rails in a thread of its own, on other cores than the measuring ones where there are some."""
+
+    def __init__(self, rails: PowerRails, elsewhere: set[int] | None) -> None:
+        self.rails, self.elsewhere = rails, elsewhere
+        self.readings: list[dict[str, float]] = []
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self.sample, daemon=True)
+
+    def sample(self) -> None:
+        """Read until told to end."""
+        if self.elsewhere and hasattr(os, "sched_setaffinity"):
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(0, self.elsewhere)  # this thread's, not the process'
+        while not self.ended.wait(POWER_EVERY_S):
+            reading = self.rails.read()
+            if reading is not None:
+                self.readings.append(reading)
+
+    def __enter__(self) -> PowerMeter:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.ended.set()
+        self.thread.join()
+
+    def mean_mw(self) -> dict[str, float] | None:
+        """Mean milliwatts of every rail; None after too few readings."""
+        if len(self.readings) < LEAST_READINGS:
+            return None
+        return {
+            name: sum(reading[name] for reading in self.readings) / len(self.readings)
+            for name in self.rails.rails
+        }
 
 
 # --- the runtime
@@ -848,6 +935,27 @@ class Loaded:
             rows.append([label, delegated, round(trimmed_mean([run[2][i][2] for run in kept]) / 1e3, 7)])
         return rows
 
+    def power(self, worker: Worker, deadline_ns: int) -> dict[str, Any] | None:
+        """What the board's rails draw while the model runs, and how long a run takes then; None if unknown.
+
+        In runs of their own, for reading the rails disturbs them.
+        """
+        needed_ns = int((POWER_LEAD_S + POWER_S) * 1e9)
+        if not worker.rails.rails or time.perf_counter_ns() + 3 * needed_ns > deadline_ns:
+            return None
+        clock, runs = time.perf_counter_ns, 0
+        begin = clock()
+        while clock() - begin < POWER_LEAD_S * 1e9:
+            self.run()
+        begin = clock()
+        with PowerMeter(worker.rails, worker.elsewhere) as meter:
+            while clock() - begin < POWER_S * 1e9:
+                self.run()
+                runs += 1
+            elapsed_ms = (clock() - begin) / 1e6
+        rails = meter.mean_mw()
+        return None if rails is None else {"rails_mw": rails, "run_ms": elapsed_ms / runs}
+
     def close(self) -> None:
         """Let go of the model's memory."""
         if self.profiled is not None:
@@ -868,11 +976,15 @@ class Worker:
         self.models: dict[str, Loaded] = {}  # least recently used first
         self.figures: dict[str, dict[str, Any]] = {}  # of every model's first load
         self.load_meter, self.lock = LoadMeter(None), CoreLock(None)
+        self.rails = PowerRails()
+        self.elsewhere: set[int] | None = None
 
     def hello(self, request: dict[str, Any]) -> dict[str, Any]:
         """Pin, import the runtime, say what is here."""
         self.threads = request["threads"]
+        allowed = set(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else set()
         self.cpus = choose_cpus(self.threads, request["cpus"])
+        self.elsewhere = (allowed - set(self.cpus or ())) or None
         raise_priority()
         offer_to_be_ended()
         runtime, version, self.interpreter = import_runtime()
@@ -974,6 +1086,7 @@ class Worker:
             throttled=throttled_since(throttles, self.cpus),
             governor=governor(self.cpus),
             frequency_khz=frequency,
+            power=model.power(self, deadline_ns),
             operators=model.profile(self, request, deadline_ns) if request["per_operator"] else None,
         )
         return answer

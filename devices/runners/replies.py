@@ -14,6 +14,7 @@ from devices.text import one_line
 #: of a name that a device gives, and the cores, operators and samples that it may tell of
 NAME_LENGTH = 200
 MOST = 1_000_000
+MOST_RAILS = 100
 
 Value = TypeVar("Value")
 
@@ -37,6 +38,14 @@ class Greeting:
 
 
 @dataclass(frozen=True, slots=True)
+class Power:
+    """What a board's rails drew on average while a model ran, and how long a run took meanwhile."""
+
+    rails_mw: Mapping[str, float]
+    run_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class Burst:
     """What a worker says of one burst; the fields are those of `Pass` and `Context`."""
 
@@ -55,6 +64,7 @@ class Burst:
     throttled: bool | None
     governor: str | None
     frequency_khz: int | None
+    power: Power | None = None
 
 
 def greeting(reply: Mapping[str, Any]) -> Greeting:
@@ -96,6 +106,7 @@ def burst(reply: Mapping[str, Any]) -> Burst:
         throttled=_optional(reply, "throttled", _truth),
         governor=_optional(reply, "governor", _name),
         frequency_khz=_optional(reply, "frequency_khz", _count),
+        power=_optional(reply, "power", _power),
     )
 
 
@@ -146,6 +157,16 @@ def _samples(value: Any) -> tuple[float, ...]:
     if not samples or min(samples) == 0:
         raise ValueError("no samples of more than 0")
     return samples
+
+
+def _power(value: Any) -> Power:
+    if not isinstance(value, dict) or not isinstance(value["rails_mw"], dict):
+        raise TypeError("no rails")
+    rails = {_name(name): _figure(mw) for name, mw in value["rails_mw"].items()}
+    run_ms = _figure(value["run_ms"])
+    if len(rails) > MOST_RAILS or run_ms == 0:
+        raise ValueError("no rails of a board")
+    return Power(rails, run_ms)
 
 
 def _operators(value: Any) -> tuple[OperatorTime, ...]:

@@ -15,7 +15,7 @@ from devices.sustained import plateau
 from devices.warnings import warnings
 from mnas.cli.output import print_rich, print_table
 from mnas.cli.text import escape
-from mnas.reports.profile_json import operator_times, peak_memory_bytes
+from mnas.reports.profile_json import energy_mj, operator_times, peak_memory_bytes
 
 if TYPE_CHECKING:
     from latency_tables.tflite import Description, TensorInfo
@@ -108,6 +108,7 @@ def figure(value: float) -> str:
 def _rows(measurement: Measurement, description: Description) -> list[tuple[str, str]]:
     context = measurement.context
     peak = peak_memory_bytes(measurement)
+    energy = energy_mj(measurement)
     taken = context.delegated_operators
     cores = context.settings.cpus
     rows = [
@@ -125,6 +126,11 @@ def _rows(measurement: Measurement, description: Description) -> list[tuple[str,
         ("first inference", _ms(measurement.passes[0].first_inference_ms)),
         ("initialisation", _ms(measurement.passes[0].initialisation_ms)),
         ("peak memory", "unknown" if peak is None else f"{figure(peak / 2**20)} MiB"),
+        *(
+            []
+            if energy is None
+            else [("energy", f"{figure(energy)} mJ an inference, the board's idle power included")]
+        ),
         ("file size", f"{measurement.model_bytes:,} bytes"),
         (
             "MACs",

@@ -44,6 +44,12 @@ def peak_memory_bytes(measurement: Measurement) -> int | None:
     return max((one.peak_memory_bytes for one in measurement.passes if one.peak_memory_bytes), default=None)
 
 
+def energy_mj(measurement: Measurement) -> float | None:
+    """Millijoules of one inference, the median of the passes; None where the device does not tell."""
+    known = [one.energy_mj for one in measurement.passes if one.energy_mj is not None]
+    return median(known) if known else None
+
+
 def profile_json(
     measurement: Measurement,
     description: Description,
@@ -68,6 +74,7 @@ def profile_json(
         "samples_ms": list(measurement.samples_ms),
         "summary": [asdict(one.summary) for one in measurement.passes if one.summary] or None,
         "peak_memory_bytes": peak_memory_bytes(measurement),
+        "energy_mj": energy_mj(measurement),
         "per_operator": operators and [_row(row, total_ms or 0.0) for row in operators],
         "per_operator_sum_ms": total_ms,
         "per_operator_explained_percent": total_ms and _percent(total_ms, measurement.median_ms),

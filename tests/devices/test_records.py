@@ -97,6 +97,7 @@ values[Pass] = st.builds(
     context=values[Context],
     all_preempted=...,
     summary=st.none() | summaries,
+    energy_mj=st.none() | times,
 )
 values[Measurement] = st.builds(
     Measurement,
@@ -110,6 +111,7 @@ values[Measurement] = st.builds(
             operators=st.none(),
             context=values[Context],
             summary=st.none(),
+            energy_mj=st.none() | times,
         ),
         min_size=1,
         max_size=2,

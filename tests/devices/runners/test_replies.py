@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from devices.errors import UnreadableOutput
 from devices.measurement import OperatorTime
-from devices.runners.replies import burst, greeting
+from devices.runners.replies import Power, burst, greeting
 
 GREETING: dict[str, Any] = {
     "runtime": "ai_edge_litert",
@@ -39,6 +39,7 @@ BURST: dict[str, Any] = {
     "throttled": None,
     "governor": "schedutil",
     "frequency_khz": 1_800_000,
+    "power": {"rails_mw": {"VDD_IN": 3617.0, "VDD_SOC": 1206}, "run_ms": 0.75},
 }
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -54,6 +55,9 @@ def test_what_a_worker_says() -> None:
     assert found.samples_ms == (0.5, 1.0)
     assert found.operators == (OperatorTime(0, "CONV_2D", False, 0.25),)
     assert (found.throttled, found.governor, found.frequency_khz) == (None, "schedutil", 1_800_000)
+    assert found.power == Power({"VDD_IN": 3617.0, "VDD_SOC": 1206.0}, 0.75)
+    older = {name: value for name, value in BURST.items() if name != "power"}
+    assert burst(older).power is None
 
 
 @pytest.mark.parametrize(
@@ -76,6 +80,12 @@ def test_what_a_worker_says() -> None:
         ("delegate", 3),
         ("frequency_khz", "fast"),
         ("peak_memory_bytes", 2**63),
+        ("power", 3.5),
+        ("power", {"rails_mw": {"VDD_IN": 3617.0}}),
+        ("power", {"rails_mw": {"VDD_IN": -1.0}, "run_ms": 1.0}),
+        ("power", {"rails_mw": {"VDD_IN": 1.0}, "run_ms": 0}),
+        ("power", {"rails_mw": [1.0], "run_ms": 1.0}),
+        ("power", {"rails_mw": {str(i): 1.0 for i in range(101)}, "run_ms": 1.0}),
     ],
 )
 def test_what_it_cannot_say(name: str, value: object) -> None:
