@@ -1,9 +1,11 @@
-"""Measures networks that a table has not seen, and its anchors among them, to judge it. Keeps nothing."""
+"""Measures networks that a table has not seen, and its anchors among them, to judge it. Keeps no result."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
+from statistics import median
 
 from devices.device import Device
 from devices.measurement import DeviceFacts, Settings
@@ -11,6 +13,7 @@ from devices.plan import Plan
 from latency_tables import bursts
 from latency_tables.bursts import Job
 from latency_tables.compared import Alone, Blocks, unmeasured_rivals
+from latency_tables.drift import DRIFT_PERCENT, READINGS, drift
 from latency_tables.errors import BadTable
 from latency_tables.interleaved import Group, InMemory, Kept, Measured, Progress, measure
 from latency_tables.ops import Graph
@@ -55,7 +58,8 @@ def validate(
     """Measure networks as two independent instances each, among the table's anchors, and compare.
 
     The anchors are measured again because devices are faster on one day than on another. So the figures say
-    both how the table predicts as it is, and how it does once calibrated by the anchors of this run.
+    both how the table predicts as it is, and how it does once calibrated by the anchors of this run. If they
+    have drifted by more than `DRIFT_PERCENT`, the table is marked stale.
 
     Args:
         networks: names and networks that the table has not measured.
@@ -91,7 +95,7 @@ def validate(
     rivals: list[Rival] = []
     if alone is not None:
         rivals = [*alone.rivals(measured), *unmeasured_rivals(table)]
-    return judge(
+    found = judge(
         predictor,
         [one for name, graph in networks if (one := _subject(name, graph, measured))],
         [
@@ -102,6 +106,7 @@ def validate(
         _circumstances(plan, measured, crossed),
         rivals,
     )
+    return replace(found, circumstances=replace(found.circumstances, drift=_drift(table, found, measured)))
 
 
 def briefly(plan: Plan) -> Plan:
@@ -128,6 +133,22 @@ def differences(table: LatencyTable, device: Device, across: Collection[str] = (
             f"{refused[0].partition(' ')[0]}"
         )
     return tuple(found)
+
+
+def _drift(table: LatencyTable, found: Validation, measured: Measured) -> str | None:
+    """Why what was measured makes the table stale, and mark it so if it can be written; None if it does not."""
+    percent, what = found.speed_percent, "its anchors take"
+    if percent is None or found.anchors * found.circumstances.passes < READINGS:
+        readings = [one.reference_ms for each in measured.passes.values() for one in each if one.reference_ms]
+        percent = drift(table, median(readings)) if len(readings) >= READINGS else None
+        what = "the reference model takes"
+    if percent is None or abs(percent) <= DRIFT_PERCENT:
+        return None
+    longer = f"{abs(percent):.1f} % {'longer' if percent > 0 else 'less long'}"
+    reason = f"{what} {longer} than when the table was last anchored"
+    with suppress(BadTable):  # one that may only be read is validated, too
+        table.mark_stale(reason)
+    return reason
 
 
 def _anchors(table: LatencyTable) -> list[Network]:

@@ -48,6 +48,19 @@ def test_a_machine_that_became_slower_shows_in_the_table_as_it_is_only(table):
     assert result.speed_percent == pytest.approx(25, abs=0.2)
 
 
+@pytest.mark.parametrize("drift", [1.04, 0.96])
+def test_a_little_drift_makes_no_table_stale(table, drift):
+    result = validate(table, HELD_OUT, Desk(drift=drift), replace(PLAN, passes=4))
+    assert (result.circumstances.drift, table.stale) == (None, None)
+
+
+@pytest.mark.parametrize(("drift", "words"), [(1.06, "6.0 % longer"), (0.9, "10.0 % less long")])
+def test_drift_makes_the_table_stale(table, drift, words):
+    result = validate(table, HELD_OUT, Desk(drift=drift), replace(PLAN, passes=4))
+    assert result.circumstances.drift == f"its anchors take {words} than when the table was last anchored"
+    assert table.stale == result.circumstances.drift
+
+
 def test_every_network_is_measured_as_two_instances_in_every_pass_among_the_anchors(table):
     device = Desk()
     validate(table, HELD_OUT, device, replace(PLAN, passes=3))

@@ -104,9 +104,9 @@ def validate(
         print_table("", tuple(BRIEFLY.values()), ([row[at] for at in BRIEFLY] for row in rows(found)))
         if files is not None:
             print_line(f"The report: {files.markdown}")
-    for line in found.circumstances.crossed:
+    for line in () if quiet else found.circumstances.crossed:
         warn(f"in spite of a difference: {line}")
-    if found.circumstances.drift is not None:
+    if found.circumstances.drift is not None and not quiet:
         warn(f"the table is stale: {found.circumstances.drift}; `mnas table anchor` calibrates it anew")
     for failure in found.failures:
         warn(f"{failure.model}: {failure.message}")
