@@ -33,7 +33,7 @@ COLUMNS: dict[str, str] = {
     "latency_ms": "milliseconds in a network, before the calibration: what figures add up with",
     "std_error_ms": "standard error of latency_ms in milliseconds; missing if unknown",
     "profiled_ms": "what the profiler said, in milliseconds; missing where it said nothing",
-    "between_pass_spread_percent": "standard deviation between passes, percent of latency_ms; missing: unknown",
+    "between_pass_spread_percent": "standard deviation between passes, % of latency_ms; missing: unknown",
     "between_network_spread_percent": "likewise between networks",
     "size_exponent": "by which power of the network's size latency_ms grows",
     "observations": "times it was seen, or how many measurements a given figure says are behind it",
