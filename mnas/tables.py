@@ -129,7 +129,7 @@ def open_or_create(address: Path | str, request: TableRequest, device: Device) -
     if differences:
         table.close()
         raise BadTable(
-            f"the latency table {address} was made for something else: {'; '.join(differences)}. "
+            f"the latency table {table.address} was made for something else: {'; '.join(differences)}. "
             "Choose another name, or ask for what it was made for"
         )
     return table
