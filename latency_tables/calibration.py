@@ -24,8 +24,9 @@ class Calibration:
     """How sums of figures become latencies, and how far those may be off.
 
     `latency_ms = scale x sum_ms + intercept_ms`, `sum_ms` being the sum of the figures, each times its kind's
-    factor. The interval around it is `latency_ms x exp(-+ multiplier x e)`, `e` the relative standard error:
-    that of the operators, of the fit, and the lack of fit, added in squares.
+    factor, as they are in a network of its size. The interval around it is
+    `latency_ms x exp(-+ multiplier x e)`, `e` the relative standard error: that of the operators, of the fit,
+    and the lack of fit, added in squares.
 
     Attributes:
         factors: by kind of operator; kinds that are not named have 1.
@@ -53,7 +54,7 @@ class Calibration:
         """Latencies with their intervals, in milliseconds.
 
         Args:
-            sums_ms: of the figures of each network, each times its kind's factor.
+            sums_ms: of the figures of each network, each times its kind's factor, in a network of its size.
             variances_ms2: of those sums, by the operators' standard errors.
 
         Returns:

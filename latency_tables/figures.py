@@ -20,6 +20,8 @@ class Figure:
         passes: in how many passes over them.
         between_pass_percent: standard deviation between passes, in percent of `latency_ms`; None if unknown.
         between_network_percent: likewise between networks.
+        exponent: by which power of the network's size it grows (`latency_tables.context`); `latency_ms` is
+            what it takes in one of typical size.
     """
 
     unit: str
@@ -32,3 +34,4 @@ class Figure:
     passes: int
     between_pass_percent: float | None
     between_network_percent: float | None
+    exponent: float = 0.0

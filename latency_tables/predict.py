@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import exp
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latency_tables.calibration import Calibration, calibrate
+from latency_tables.context import SAME_SIZE, Sizes
 from latency_tables.errors import MissingOperators
 from latency_tables.figures import Figure
 from latency_tables.ops import OpSpec
@@ -27,7 +29,7 @@ class Prediction:
         low_ms: 90 % of networks measured in the session of the anchors lie between this and `high_ms`; None
             where the table has no anchors to tell it from.
         high_ms: likewise.
-        sum_ms: the sum of the figures, each times its kind's factor.
+        sum_ms: the sum of the figures, each times its kind's factor, as they are in a network of its size.
         scale: the calibration's: `latency_ms = scale x sum_ms`, plus its intercept if it has one.
         operators_ms: what each operator adds to `latency_ms`, in the order given; the operators of a block
             that has one figure have equal parts of it. An intercept is in none.
@@ -42,32 +44,42 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class _Term:
+    """What one unit adds to the sums over a network."""
+
+    ms: float
+    variance_ms2: float
+    growth_ms: float
+    exponent: float
+
+    @classmethod
+    def of(cls, figure: Figure, factor: float) -> Self:
+        ms = figure.latency_ms * factor
+        return cls(ms, ((figure.std_error_ms or 0.0) * factor) ** 2, ms * figure.exponent, figure.exponent)
+
+
+@dataclass(frozen=True, slots=True)
 class Predictor:
     """Sums operators: the figures of one table, ready for many networks.
 
     Attributes:
         figures: by unit, before the calibration.
         table: its address, for messages.
+        sizes: of the networks that the figures were measured in.
     """
 
     figures: Mapping[str, Figure]
     calibration: Calibration
     table: str
+    sizes: Sizes = SAME_SIZE
     _units: Units = field(init=False, repr=False, compare=False)
-    _ms: dict[str, float] = field(init=False, repr=False, compare=False)
-    _variances_ms2: dict[str, float] = field(init=False, repr=False, compare=False)
+    _terms: dict[str, _Term] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         factors = self.calibration.factors
-        parts = {text: factors.get(kind_of(text), 1.0) for text in self.figures}
-        set_once = object.__setattr__  # frozen for all but its making
-        set_once(self, "_units", Units(self.figures))
-        set_once(self, "_ms", {text: one.latency_ms * parts[text] for text, one in self.figures.items()})
-        set_once(
-            self,
-            "_variances_ms2",
-            {text: ((one.std_error_ms or 0.0) * parts[text]) ** 2 for text, one in self.figures.items()},
-        )
+        terms = {text: _Term.of(one, factors.get(kind_of(text), 1.0)) for text, one in self.figures.items()}
+        object.__setattr__(self, "_units", Units(self.figures))  # frozen for all but its making
+        object.__setattr__(self, "_terms", terms)
 
     @classmethod
     def known(cls, latencies_ms: Mapping[str, float], scale: float, table: str) -> Self:
@@ -89,15 +101,20 @@ class Predictor:
         return self._units.single
 
     def unit_ms(self, unit: str) -> float:
-        """What one unit adds to `sum_ms`: its figure times its kind's factor.
+        """What one unit adds to a network's plain sum: its figure times its kind's factor.
 
         Raises:
             MissingOperators: the table has no figure for it.
         """
-        try:
-            return self._ms[unit]
-        except KeyError:
-            raise MissingOperators([unit], self.table) from None
+        return self._term(unit).ms
+
+    def growth_ms(self, unit: str) -> float:
+        """What one unit adds to how a network's sum grows with its size: `unit_ms` times its exponent.
+
+        Raises:
+            MissingOperators: the table has no figure for it.
+        """
+        return self._term(unit).growth_ms
 
     def variance_ms2(self, unit: str) -> float:
         """The squared standard error of `unit_ms`. A unit that occurs c times adds c^2 times this.
@@ -105,10 +122,7 @@ class Predictor:
         Raises:
             MissingOperators: the table has no figure for it.
         """
-        try:
-            return self._variances_ms2[unit]
-        except KeyError:
-            raise MissingOperators([unit], self.table) from None
+        return self._term(unit).variance_ms2
 
     def units_of(self, specs: Sequence[OpSpec]) -> list[str]:
         """The units of a network: at each place the longest that the table has a figure for.
@@ -131,30 +145,70 @@ class Predictor:
             MissingOperators: the table has no figure for some of them; it names them.
         """
         units = self._split(specs)
-        # summed in one order, so that equal networks have equal latencies
-        counts = sorted(Counter(unit for unit, _ in units).items())
-        total = float(sum(count * self._ms[unit] for unit, count in counts))
-        variance = float(sum(count**2 * self._variances_ms2[unit] for unit, count in counts))
-        latency, low, high = (float(one[0]) for one in self.finish(np.array([total]), np.array([variance])))
+        total, variance, growth = self._add_up(Counter(unit for unit, _ in units))
+        sums, variances, growths = np.array([total]), np.array([variance]), np.array([growth])
+        latency, low, high = (float(one[0]) for one in self.finish(sums, variances, growths))
         known = self.calibration.lack_of_fit is not None
-        scale = self.calibration.scale
         return Prediction(
             latency,
             low if known else None,
             high if known else None,
-            total,
-            scale,
-            tuple(self._ms[unit] * scale / size for unit, size in units for _ in range(size)),
+            float(self.sizes.in_context(sums, growths)[0]),
+            self.calibration.scale,
+            self._shares(units, float(self.sizes.logs(sums)[0]), latency - self.calibration.intercept_ms),
         )
 
-    def finish(
-        self, sums_ms: NDArray[np.float64], variances_ms2: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Latencies and the ends of their intervals, from sums of `unit_ms` and their variances.
+    def sum_variance_ms2(self, specs: Sequence[OpSpec]) -> float:
+        """The variance of a network's plain sum, by the standard errors of its units.
 
-        See `Calibration.finish`: all three of one shape; the ends are NaN where the table has no anchors.
+        Raises:
+            MissingOperators: the table has no figure for some of its operators; it names them.
         """
-        return self.calibration.finish(sums_ms, variances_ms2)
+        return self._add_up(Counter(self.units_of(specs)))[1]
+
+    def finish(
+        self,
+        sums_ms: NDArray[np.float64],
+        variances_ms2: NDArray[np.float64],
+        growths_ms: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Latencies and the ends of their intervals, from plain sums over the units of networks.
+
+        Args:
+            sums_ms: of `unit_ms`.
+            variances_ms2: of `sums_ms`: of the squared counts of units times `variance_ms2`.
+            growths_ms: of `growth_ms`.
+
+        Returns:
+            Three arrays of the shape of `sums_ms`; the ends are NaN where the table has no anchors.
+        """
+        return self.calibration.finish(self.sizes.in_context(sums_ms, growths_ms), variances_ms2)
+
+    def _term(self, unit: str) -> _Term:
+        try:
+            return self._terms[unit]
+        except KeyError:
+            raise MissingOperators([unit], self.table) from None
+
+    def _add_up(self, counts: Mapping[str, int]) -> tuple[float, float, float]:
+        """Plain sum, variance and growth, in one order, so that equal networks have equal latencies."""
+        known = [(count, self._terms[unit]) for unit, count in sorted(counts.items())]
+        return (
+            float(sum(count * one.ms for count, one in known)),
+            float(sum(count**2 * one.variance_ms2 for count, one in known)),
+            float(sum(count * one.growth_ms for count, one in known)),
+        )
+
+    def _shares(self, units: Sequence[tuple[str, int]], size: float, latency_ms: float) -> tuple[float, ...]:
+        """What each operator adds to a latency, the logarithm of the network's relative size being given."""
+        terms = [self._terms[unit] for unit, _ in units]
+        parts = [one.ms * exp(one.exponent * size) for one in terms]
+        total = sum(parts) or 1.0
+        return tuple(
+            latency_ms * part / total / count
+            for part, (_, count) in zip(parts, units, strict=True)
+            for _ in range(count)
+        )
 
     def reanchored(self, sums_ms: Sequence[float], measured_ms: Sequence[float]) -> Predictor:
         """The same figures, calibrated by anchors measured at another time.
@@ -167,8 +221,7 @@ class Predictor:
             BadTable: there are no anchors.
         """
         found = calibrate(sums_ms, measured_ms)
-        before = self.calibration
-        return replace(self, calibration=replace(found, factors=before.factors))
+        return replace(self, calibration=replace(found, factors=self.calibration.factors))
 
     def _split(self, specs: Sequence[OpSpec]) -> list[tuple[str, int]]:
         units, missing = self._units.split(specs)

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from latency_tables.context import SAME_SIZE, Codes, Floats, Sizes, Times, fit_context
 from latency_tables.errors import BadTable
+from latency_tables.units import kind_of
 
 #: the quantile that stands for a burst of runs: steadier than the median where other processes take turns
 STATISTIC = 0.25
@@ -42,17 +43,23 @@ class Estimate:
     """One unit's time by the profile, from all its observations.
 
     Attributes:
-        profiled_ms: the median over networks and passes of its mean time there.
-        standard_error_ms: of `profiled_ms`, by the differences between passes; None after one pass.
+        profiled_ms: the median over networks and passes of its mean time there, as it was.
+        typical_ms: the same as it would be in a network of typical size at the mean speed of all bursts
+            (`latency_tables.context`).
+        exponent: by which power of the network's size it grows.
+        standard_error_ms: of `typical_ms`, by the differences between passes once what is common to all units
+            of a burst is taken out: that is the machine's speed; None after one pass.
         observations: how many times it was seen.
         networks: in how many networks.
         passes: in how many passes over them.
-        spread_ms: interquartile range over networks and passes.
-        between_pass_ms: standard deviation between passes; None after one.
-        between_network_ms: standard deviation between networks; None in one.
+        spread_ms: interquartile range over networks and passes, as they were.
+        between_pass_ms: standard deviation between passes, speeds taken out; None after one.
+        between_network_ms: standard deviation between networks, sizes and speeds taken out; None in one.
     """
 
     profiled_ms: float
+    typical_ms: float
+    exponent: float
     standard_error_ms: float | None
     observations: int
     networks: int
@@ -62,32 +69,70 @@ class Estimate:
     between_network_ms: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """All that the profile says.
+
+    Attributes:
+        units: by text form.
+        sizes: of the networks that they were seen in.
+        left_out: by unit and network, `Estimate.typical_ms` without what was seen in that network; only where
+            the unit was seen in others too.
+    """
+
+    units: dict[str, Estimate]
+    sizes: Sizes
+    left_out: dict[tuple[str, str], float]
+
+
 def estimates(observations: Iterable[Observation]) -> dict[str, Estimate]:
     """What the profile says of each unit. The result does not depend on the order of the observations.
 
     A unit's variance between passes is told from few passes, so it is drawn towards what is usual among the
     table's units, in squares weighted by degrees of freedom (moderated variances: Smyth 2004).
     """
+    return profile(observations).units
+
+
+def profile(observations: Iterable[Observation], without: Iterable[str] = ()) -> Profile:
+    """As `estimates`, with what they rest on.
+
+    Args:
+        without: names of networks for `Profile.left_out`.
+    """
     seen = list(observations)
+    if not seen:
+        return Profile({}, SAME_SIZE, {})
     units, unit_codes = _codes([one.operator for one in seen])
-    _, network_codes = _codes([one.network for one in seen])
+    networks, network_codes = _codes([one.network for one in seen])
     passes = np.array([one.pass_index for one in seen], dtype=np.int64)
     times = np.array([one.mean_ms for one in seen], dtype=float)
     order = np.lexsort((times, passes, network_codes, unit_codes))
     keys = np.c_[unit_codes, network_codes, passes][order]
-    starts, sizes = _runs(keys)
-    means = np.add.reduceat(times[order], starts) / sizes if len(starts) else times
-    keys = keys[starts]
-    unit_starts, unit_sizes = _runs(keys[:, :1])
-    raw = [
-        _raw(keys[start : start + size, 1], keys[start : start + size, 2], means[start : start + size])
-        for start, size in zip(unit_starts, unit_sizes, strict=True)
-    ]
-    counts = np.add.reduceat(sizes, unit_starts) if len(unit_starts) else sizes
+    starts, repeats = _runs(keys)
+    means = np.add.reduceat(times[order], starts) / repeats
+    unit, network, index = keys[starts].T
+    bursts = np.unique(network * (int(index.max()) + 1) + index, return_inverse=True)[1]
+    _, kinds = _codes([kind_of(text) for text in units])
+    context = fit_context(Times(unit, network, bursts, means, repeats.astype(float), kinds))
+    groups = [slice(start, start + size) for start, size in zip(*_runs(unit[:, None]), strict=True)]
+    raw = [_raw(network[one], index[one], means[one], context.typical_ms[one]) for one in groups]
     usual = _usual_variation(raw)
-    return {
-        unit: _estimate(one, int(count), usual) for unit, one, count in zip(units, raw, counts, strict=True)
-    }
+    chosen = set(without)
+    left_out: dict[tuple[str, str], float] = {}
+    for text, group in zip(units, groups, strict=True):
+        own, typical = network[group], context.typical_ms[group]
+        for code in np.unique(own):
+            if networks[code] in chosen and np.any(own != code):
+                left_out[text, networks[code]] = float(np.median(typical[own != code]))
+    return Profile(
+        {
+            text: _estimate(one, int(repeats[group].sum()), float(exponent), usual)
+            for text, one, group, exponent in zip(units, raw, groups, context.exponents, strict=True)
+        },
+        context.sizes,
+        left_out,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +140,7 @@ class _Raw:
     """One unit before its variance is drawn towards the usual one."""
 
     profiled_ms: float
+    typical_ms: float
     spread_ms: float
     networks: int
     passes: int
@@ -102,15 +148,15 @@ class _Raw:
     between_network_ms: float | None
 
 
-def _raw(networks: NDArray[np.int64], passes: NDArray[np.int64], means: NDArray[np.float64]) -> _Raw:
+def _raw(networks: Codes, passes: Codes, means: Floats, typical: Floats) -> _Raw:
     lower, middle, upper = np.quantile(means, (0.25, 0.5, 0.75))
     starts, sizes = _runs(networks[:, None])
-    centres = np.add.reduceat(means, starts) / sizes
+    centres = np.add.reduceat(typical, starts) / sizes
     numbers, places = np.unique(passes, return_inverse=True)
     between_pass = None
     if len(numbers) > 1:
         repeated = np.repeat(sizes, sizes) > 1
-        off = (means - np.repeat(centres, sizes))[repeated]
+        off = (typical - np.repeat(centres, sizes))[repeated]
         weights = np.bincount(places[repeated], minlength=len(numbers))
         sums = np.bincount(places[repeated], off, minlength=len(numbers))
         of_passes = sums[weights > 0] / weights[weights > 0]
@@ -118,6 +164,7 @@ def _raw(networks: NDArray[np.int64], passes: NDArray[np.int64], means: NDArray[
             between_pass = float(np.sqrt(np.sum(of_passes**2) / (len(of_passes) - 1)))
     return _Raw(
         profiled_ms=float(middle),
+        typical_ms=float(np.median(typical)),
         spread_ms=float(upper - lower),
         networks=len(starts),
         passes=len(numbers),
@@ -129,22 +176,24 @@ def _raw(networks: NDArray[np.int64], passes: NDArray[np.int64], means: NDArray[
 def _usual_variation(raw: Sequence[_Raw]) -> float:
     """The standard deviation between passes that is usual, relative to the time; 0 where nothing is known."""
     known = [
-        one.between_pass_ms / one.profiled_ms
+        one.between_pass_ms / one.typical_ms
         for one in raw
-        if one.between_pass_ms is not None and one.profiled_ms > 100 * RESOLUTION_MS
+        if one.between_pass_ms is not None and one.typical_ms > 100 * RESOLUTION_MS
     ]
     return float(np.median(known)) if known else 0.0
 
 
-def _estimate(one: _Raw, observations: int, usual: float) -> Estimate:
+def _estimate(one: _Raw, observations: int, exponent: float, usual: float) -> Estimate:
     error = None
     if one.between_pass_ms is not None:
         freedom = one.passes - 1
-        prior = (usual * one.profiled_ms) ** 2 + RESOLUTION_MS**2
+        prior = (usual * one.typical_ms) ** 2 + RESOLUTION_MS**2
         variance = (PRIOR_FREEDOM * prior + freedom * one.between_pass_ms**2) / (PRIOR_FREEDOM + freedom)
         error = float(np.sqrt(variance / one.passes))
     return Estimate(
         profiled_ms=one.profiled_ms,
+        typical_ms=one.typical_ms,
+        exponent=exponent,
         standard_error_ms=error,
         observations=observations,
         networks=one.networks,
@@ -167,16 +216,14 @@ def network_ms(passes: Iterable[Sequence[float]]) -> float:
     return float(np.median(bursts))
 
 
-def _codes(texts: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
+def _codes(texts: Sequence[str]) -> tuple[list[str], Codes]:
     """The different texts in order, and each text's place among them."""
     different = sorted(set(texts))
     places = {text: place for place, text in enumerate(different)}
     return different, np.array([places[text] for text in texts], dtype=np.int64)
 
 
-def _runs(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _runs(keys: Codes) -> tuple[Codes, Codes]:
     """Where runs of equal rows start, and how long they are."""
-    if not len(keys):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
     starts = np.flatnonzero(np.r_[True, np.any(keys[1:] != keys[:-1], axis=1)])
     return starts, np.diff(np.r_[starts, len(keys)])

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from latency_tables.calibration import fit_scale
 from latency_tables.errors import BadTable, MissingOperators
-from latency_tables.omissions import OMISSION_BOUNDS_MS, omissions
 from latency_tables.ops import OpSpec
 from latency_tables.predict import Predictor
 from latency_tables.statistics import Observation, estimates, network_ms
@@ -100,33 +99,3 @@ def test_the_scale_survives_an_anchor_that_went_wrong():
 def test_there_is_no_scale_without_anchors():
     with pytest.raises(BadTable, match="needs anchors"):
         fit_scale([], [])
-
-
-def test_what_a_profile_rounds_away_is_found_in_whole_networks():
-    rng = random.Random(0)
-    true_ms = {f"add/{size}": 0.0004 for size in range(1, 8)}
-    true_ms |= {f"mul/{size}": size * 0.001 + 0.0007 for size in range(1, 8)}
-    profiled_ms = {key: int(ms / 0.001) * 0.001 for key, ms in true_ms.items()}  # to whole microseconds
-    networks = [rng.choices(list(true_ms), k=rng.randint(20, 60)) for _ in range(40)]
-    whole_ms = np.array([sum(true_ms[key] for key in network) for network in networks])
-    left_out = omissions(profiled_ms, networks, list(whole_ms))
-    without = np.array([sum(profiled_ms[key] for key in network) for network in networks])
-    figures = {key: ms + left_out[key] for key, ms in profiled_ms.items()}
-    with_them = np.array([sum(figures[key] for key in network) for network in networks])
-    errors = [
-        np.mean(np.abs(sums * fit_scale(list(sums), list(whole_ms)) / whole_ms - 1))
-        for sums in (without, with_them)
-    ]
-    assert errors[1] < errors[0] / 2
-    assert min(figures.values()) > 0
-
-
-@given(
-    st.lists(st.lists(st.sampled_from(["add/1", "mul/1", "mul/2"]), min_size=1), min_size=1, max_size=6),
-    st.floats(0.001, 100),
-)
-def test_omissions_stay_within_their_bounds(networks, latency_ms):
-    found = omissions({"add/1": 0.0, "mul/1": 0.5, "mul/2": 3.0}, networks, [latency_ms] * len(networks))
-    least, most = OMISSION_BOUNDS_MS
-    assert found.keys() == {"add/1", "mul/1", "mul/2"}
-    assert all(least <= ms <= most for ms in found.values())
