@@ -49,6 +49,16 @@ class Log:
                 self._handle = None
                 warn(f"the log {self._path} cannot be written any more: {error.strerror}")
 
+    @property
+    def or_none(self) -> Log | None:
+        """The log, or None if it has no file."""
+        return None if self._path is None else self
+
+    def warn(self, text: str) -> None:
+        """Append a warning, and print it on standard error."""
+        warn(text)
+        self(f"warning: {text}")
+
     def close(self) -> None:
         """Let go of the file."""
         if self._handle is not None:

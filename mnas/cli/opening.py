@@ -15,19 +15,25 @@ if TYPE_CHECKING:
     from devices.measurement import Settings
 
 
-def teller(quiet: bool) -> Callable[[str], None] | None:
+def teller(quiet: bool, log: Callable[[str], None] | None = None) -> Callable[[str], None] | None:
     """Prints what a device is waited for, on standard error, the same words in a row once.
 
-    None if quiet: then nobody is told to accept a key, and a phone that waits for that is not waited for.
+    None if quiet and there is no log: then nobody is told to accept a key, and a phone that waits for that
+    is not waited for.
+
+    Args:
+        log: told the same, also when quiet.
     """
-    if quiet:
+    if quiet and log is None:
         return None
     last = ""
 
     def tell(text: str) -> None:
         nonlocal last
-        if text != last:
+        if text != last and not quiet:
             errors.print(shown(text), style="dim", highlight=False, markup=False, soft_wrap=True)
+        if text != last and log is not None:
+            log(text)
         last = text
 
     return tell
@@ -42,12 +48,14 @@ def opened(
     bench: Path | None = None,
     wait_s: float = 0.0,
     quiet: bool = False,
+    log: Callable[[str], None] | None = None,
 ) -> Iterator[Device]:
     """The device of that name or address; closed at the end.
 
     Args:
         threads: of the runtime; the other settings are the device's own.
         settings: all of them, in place of the device's own.
+        log: told what is waited for, also when quiet.
 
     Raises:
         DevicesError: it cannot be had.
@@ -55,6 +63,6 @@ def opened(
     from devices import registry
 
     settings = settings or registry.settings_for(where, bench=bench, threads=threads)
-    device = registry.open_device(where, settings, bench=bench, wait_s=wait_s, on_event=teller(quiet))
+    device = registry.open_device(where, settings, bench=bench, wait_s=wait_s, on_event=teller(quiet, log))
     with closing(device):
         yield device

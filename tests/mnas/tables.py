@@ -15,7 +15,7 @@ from tests.mnas.documented import documented, fields
 REQUEST = TableRequest.for_space("mnasnet-small-images", resolution=28, width=0.05, classes=10, anchors=2)
 OPTIONS = (
     *("--space", "mnasnet-small-images", "--resolution", "28", "--width", "0.05", "--classes", "10"),
-    *("--anchors", "2", "--passes", "1"),
+    *("--anchors", "2", "--passes", "1", "--max-passes", "1"),
 )
 
 

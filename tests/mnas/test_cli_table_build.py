@@ -41,7 +41,7 @@ def test_building_goes_on_where_it_was_ended(run: Run, table: Path) -> None:
     assert agrees(document, "build")
     assert document["measured_passes"] == 2
     assert (document["missing_operators"], document["failures"]) == ([], [])
-    assert document["scale"] > 0
+    assert document["calibration"]["scale"] > 0
     assert re.search(r"profiling networks: \d+ of (\d+).*profiling networks: \1 of \1", ended.err, re.DOTALL)
     again = run("build", *OPTIONS, "-o", str(table), "--quiet")
     assert again.code == 0
@@ -51,7 +51,7 @@ def test_building_goes_on_where_it_was_ended(run: Run, table: Path) -> None:
 
 def test_an_interruption_keeps_what_was_measured(tmp_path: Path) -> None:
     path = tmp_path / "t.db"
-    command = [sys.executable, "-m", "mnas", "table", "build", *OPTIONS[:-1], "50", "-o", str(path)]
+    command = [sys.executable, "-m", "mnas", "table", "build", *OPTIONS, "--passes", "50", "-o", str(path)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as job:
         while job.poll() is None and not (LatencyTable.exists(path) and _measured(path)):
             time.sleep(0.1)
@@ -88,7 +88,7 @@ def test_what_failed_is_listed_and_told_by_the_exit_code(
     document = json.loads(ended.out)
     assert document["failures"][0]["network"] == "cover-000"
     assert len(document["missing_operators"]) >= 8
-    assert document["scale"] is None
+    assert document["calibration"] is None
     assert "cover-000 ended the worker" in ended.err
     shown = run("show", str(table))
     assert shown.code == 0

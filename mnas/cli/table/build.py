@@ -1,29 +1,42 @@
-"""`mnas table build`: fill a latency table. Opens, calls and prints."""
+"""`mnas table build`: fill latency tables, on one device or on several at once. Opens, calls and prints."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from devices.errors import DevicesError, DeviceTrouble
 from mnas.cli.app import Exit
+from mnas.cli.log import Log, ends, logged
 from mnas.cli.opening import opened
-from mnas.cli.options import Bench, DeviceName, Json, Quiet, Threads, Wait
+from mnas.cli.options import Bench, Budget, Json, LogFile, Quiet, Threads, Wait
 from mnas.cli.output import Display, keeping, print_json, print_table, warn
+from mnas.cli.table.documents import calibration_document, calibration_text, failure_documents
 from mnas.cli.table.group import group
 from mnas.errors import BadInput
+from mnas.table_jobs import Built, Effort, Ended, TableLane, build_tables, folder_of, table_in
 
 if TYPE_CHECKING:
-    from latency_tables.build import BuildReport
+    from devices.device import Device
+    from latency_tables.build import BuildReport, Progress
 
 
 @group.command()
 def build(
     *,
     space: Annotated[str, typer.Option(help="The search space.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The table's file, new or begun.")],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The table's file or postgresql://..., new or begun; a folder, for several devices.",
+        ),
+    ],
     resolution: Annotated[
         int | None, typer.Option(min=1, help="Image size, pixels; else the space's own.")
     ] = None,
@@ -34,13 +47,27 @@ def build(
     channels: Annotated[int | None, typer.Option(min=1, help="Channels of the image; else 3.")] = None,
     classes: Annotated[int | None, typer.Option(min=1, help="Classes to tell apart; else 1000.")] = None,
     dtype: Annotated[str, typer.Option(help="float32 or int8.")] = "float32",
-    device: DeviceName = "local",
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--device", "-d", help="Where to measure: a name in bench.toml or an address. May be repeated."
+        ),
+    ] = None,
     threads: Threads = None,
-    passes: Annotated[int, typer.Option(help="Times every network is measured.")] = 3,
-    anchors: Annotated[int, typer.Option(help="Random networks that bring the scale.")] = 10,
+    passes: Annotated[int, typer.Option(help="Least number of times every network is measured.")] = 3,
+    max_passes: Annotated[
+        int, typer.Option(help="Most times a network is measured for the sake of --precision.")
+    ] = 10,
+    precision: Annotated[
+        float,
+        typer.Option(help="Standard error, in percent, beyond which an operator is measured again."),
+    ] = 2.0,
+    budget: Budget = None,
+    anchors: Annotated[int, typer.Option(help="Random networks that bring the calibration.")] = 20,
     seed: Annotated[int, typer.Option(help="Of the anchors and of the order of measurement.")] = 0,
     bench: Bench = None,
     wait: Wait = 0.0,
+    log: LogFile = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -49,13 +76,17 @@ def build(
     What is measured is kept at once: the same command goes on where one was ended.
     For a search on images of your own, name them by --dataset.
 
-    Example: mnas table build --space mnasnet --resolution 224 -d local -o mnasnet-224.db
+    Example: mnas table build --space mnasnet --resolution 224 -d pixel -d pi5 -o tables/ --budget 20m
     """
-    from latency_tables.build import PLAN
-    from latency_tables.build import build as build_table
-    from mnas.tables import TableRequest, open_or_create
+    from devices import registry
+    from latency_tables.build import PLAN, Adaptive
+    from mnas.tables import TableRequest
 
-    plan = replace(PLAN, passes=passes, seed=seed)
+    names = list(dict.fromkeys(device or ["local"]))
+    folder = folder_of(output, len(names))
+    effort = Effort(
+        replace(PLAN, passes=passes, seed=seed), Adaptive(precision, max(passes, max_passes)), budget
+    )
     channels, classes = _images(dataset, channels, classes)
     request = TableRequest.for_space(
         space,
@@ -67,40 +98,95 @@ def build(
         anchors=anchors,
         seed=seed,
     )
-    with (
-        opened(device, threads, bench=bench, wait_s=wait, quiet=quiet) as there,
-        open_or_create(output, request, there) as table,
-        keeping("repeat the command to go on"),
-        Display(quiet) as display,
-    ):
-        report = build_table(
-            table, there, plan, lambda at: display.report("profiling networks", at.done, at.total)
-        )
-        scale = None if not table.ready else table.predictor().scale
+    settings = {name: registry.settings_for(name, bench=bench, threads=threads) for name in names}
+    with logged(log) as note, Display(quiet, note) as display:
+        heard = note.or_none
+
+        def lane(name: str) -> TableLane:
+            def there() -> AbstractContextManager[Device]:
+                return opened(name, settings=settings[name], bench=bench, wait_s=wait, quiet=quiet, log=heard)
+
+            return TableLane(name, output if folder is None else table_in(folder, name), there, folder)
+
+        def on_progress(name: str, at: Progress) -> None:
+            step = "profiling networks" + (f" on {name}" if len(names) > 1 else "")
+            told = "" if at.step == "networks" else at.step
+            if at.failure:
+                told = f"{at.network}: {' '.join(at.failure.split())}"
+                note(f"{name}: {told}")
+            display.report(step, at.done, at.total, told)
+
+        with keeping("repeat the command to go on"):
+            results = build_tables([lane(name) for name in names], request, effort, on_progress)
+        if len(names) == 1:
+            return ends(note, _tell_one(results[0], note, as_json))
+        return ends(note, _tell_several(results, note, as_json))
+
+
+def _tell_one(result: Built | Ended, note: Log, as_json: bool) -> Exit:
+    if isinstance(result, Ended):
+        if isinstance(result.trouble, DeviceTrouble):
+            note.warn("what was measured before is kept; repeat the command to go on")
+        raise result.trouble
     if as_json:
-        print_json(build_document(output, report, scale))
+        print_json(build_document(result))
     else:
-        print_table(
-            f"Latency table {output}",
-            ("what", "figure"),
-            [
-                ("operators measured", f"{report.operators - len(report.missing)} of {report.operators}"),
-                ("networks", report.networks),
-                ("passes over them", report.passes),
-                ("measured just now", f"{report.measured} in {report.seconds:.1f} s"),
-                ("scale", "none yet" if scale is None else f"{scale:.4f}"),
-            ],
-        )
-    return outcome(report)
+        _show(result)
+    return outcome(result.report, note.warn)
 
 
-def outcome(report: BuildReport) -> Exit:
-    """List the networks that failed and what the table lacks for it; the exit code that says so."""
+def _tell_several(results: Sequence[Built | Ended], note: Log, as_json: bool) -> Exit:
+    done = [one for one in results if isinstance(one, Built)]
+    ended = [one for one in results if isinstance(one, Ended)]
+    if as_json:
+        tables = [{"device": one.device, **build_document(one)} for one in done]
+        print_json({"tables": tables, "troubles": [_trouble_document(one) for one in ended]})
+    else:
+        for one in done:
+            _show(one)
+    codes = [outcome(one.report, note.warn, f"{one.device}: ") for one in done]
+    for lane in ended:
+        note.warn(f"{lane.device}: {lane.trouble}")
+    if any(isinstance(lane.trouble, DeviceTrouble) for lane in ended):
+        return Exit.DEVICE_TROUBLE
+    return Exit.BAD_INPUT if ended else max(codes)
+
+
+def _show(result: Built) -> None:
+    report, error = result.report, result.weighted_std_error_percent
+    alone = f", {len(report.alone)} of them alone" if report.alone else ""
+    over = "; the budget is over" if report.budget_over else ""
+    print_table(
+        f"Latency table {result.address}",
+        ("what", "figure"),
+        [
+            ("operators measured", f"{report.operators - len(report.missing)} of {report.operators}{alone}"),
+            ("networks", f"{report.networks}, each at least {report.passes} times"),
+            ("measured just now", f"{report.measured} in {report.seconds:.1f} s{over}"),
+            ("standard error", "unknown" if error is None else f"{error:.2f} % on average, by share of time"),
+            ("less exact than asked", f"{len(report.unsettled)} operators"),
+            ("calibration", calibration_text(result.calibration)),
+        ],
+        texts=2,
+    )
+
+
+def outcome(report: BuildReport, say: Callable[[str], None] = warn, whose: str = "") -> Exit:
+    """List the networks that failed and what the table lacks for it; the exit code that says so.
+
+    Args:
+        say: told each.
+        whose: begins each, to tell devices apart.
+    """
     for failure in report.failures:
-        warn(f"{failure.network}: {failure.message}")
+        say(f"{whose}{failure.network}: {failure.message}")
     if report.missing:
-        warn(f"{len(report.missing)} operator(s) have no figure, the first is {report.missing[0]}")
-    return Exit.FAILURES if report.failures or report.missing else Exit.DONE
+        first = report.missing[0]
+        why = f" ({report.reasons[first]})" if first in report.reasons else ""
+        say(f"{whose}{len(report.missing)} operator(s) have no figure, the first is {first}{why}")
+    if report.stale:
+        say(f"{whose}the table is stale, {report.stale}: repeat the command, or mnas table anchor")
+    return Exit.FAILURES if report.failures or report.missing or report.stale else Exit.DONE
 
 
 def _images(dataset: str | None, channels: int | None, classes: int | None) -> tuple[int, int]:
@@ -118,18 +204,34 @@ def _images(dataset: str | None, channels: int | None, classes: int | None) -> t
     return images.channels, len(images.labels)
 
 
-def build_document(path: Path, report: BuildReport, scale: float | None) -> dict[str, Any]:
+def build_document(result: Built) -> dict[str, Any]:
     """The fields that `docs/json.md` lists under `mnas table build`."""
+    report = result.report
     return {
-        "table": str(path),
+        "table": result.address,
         "networks": report.networks,
         "passes": report.passes,
         "measured_passes": report.measured,
         "operators": report.operators,
+        "operators_alone": len(report.alone),
         "missing_operators": list(report.missing),
-        "scale": scale,
+        "imprecise_operators": list(report.unsettled),
+        "weighted_std_error_percent": result.weighted_std_error_percent,
+        "calibration": calibration_document(result.calibration),
+        "no_profiler": report.profiler,
+        "anchored_again": report.anchored,
+        "stale": report.stale,
+        "budget_over": report.budget_over,
         "seconds": report.seconds,
-        "failures": [
-            {"network": one.network, "error": one.error, "message": one.message} for one in report.failures
-        ],
+        "failures": failure_documents(report.failures),
+    }
+
+
+def _trouble_document(lane: Ended) -> dict[str, str | None]:
+    error = lane.trouble
+    return {
+        "device": lane.device,
+        "error": type(error).__name__,
+        "code": error.code if isinstance(error, DevicesError) else None,
+        "message": " ".join(str(error).split()),
     }
