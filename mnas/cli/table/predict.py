@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ from mnas.cli.table.documents import calibration_document
 from mnas.cli.table.group import TableFile, Top, group
 
 if TYPE_CHECKING:
+    from latency_tables.figures import Figure
     from latency_tables.ops import OpSpec
     from latency_tables.predict import Predictor
     from latency_tables.store import LatencyTable
@@ -82,23 +84,29 @@ def _specs(table: LatencyTable, model: str) -> tuple[OpSpec, ...]:
 def _model(model: str, specs: Sequence[OpSpec], predictor: Predictor) -> dict[str, Any]:
     """What `docs/json.md` lists under `mnas table predict` for each model; operators by their share."""
     from latency_tables.errors import MissingOperators
+    from latency_tables.units import parse_unit
 
     try:
         prediction = predictor.predict(specs)
     except MissingOperators as error:
         unknown = dict.fromkeys(("latency_ms", "low_ms", "high_ms", "sum_ms"))
         return {"model": model, **unknown, "operators": [], "missing_operators": list(error.keys)}
-    counts = Counter(predictor.units_of(specs))
+    counts: Counter[str] = Counter()
+    totals_ms: defaultdict[str, float] = defaultdict(float)
+    parts_ms = iter(prediction.operators_ms)
+    for unit in predictor.units_of(specs):
+        counts[unit] += 1
+        totals_ms[unit] += sum(islice(parts_ms, len(parse_unit(unit))))
     operators = [
         {
             "operator": unit,
-            "count": count,
-            "latency_ms": (total_ms := count * predictor.unit_ms(unit) * predictor.scale),
-            "std_error_ms": _std_error_ms(predictor, unit, count),
+            "count": counts[unit],
+            "latency_ms": total_ms,
+            "std_error_ms": _std_error_ms(predictor.figures[unit], total_ms),
             "share_percent": 100 * total_ms / prediction.latency_ms,
             "method": predictor.figures[unit].method,
         }
-        for unit, count in counts.items()
+        for unit, total_ms in sorted(totals_ms.items(), key=lambda item: -item[1])
     ]
     return {
         "model": model,
@@ -106,15 +114,13 @@ def _model(model: str, specs: Sequence[OpSpec], predictor: Predictor) -> dict[st
         "low_ms": prediction.low_ms,
         "high_ms": prediction.high_ms,
         "sum_ms": prediction.sum_ms,
-        "operators": sorted(operators, key=lambda one: -one["latency_ms"]),
+        "operators": operators,
         "missing_operators": [],
     }
 
 
-def _std_error_ms(predictor: Predictor, unit: str, count: int) -> float | None:
-    if predictor.figures[unit].std_error_ms is None:
-        return None
-    return float(count * predictor.variance_ms2(unit) ** 0.5 * predictor.scale)
+def _std_error_ms(figure: Figure, total_ms: float) -> float | None:
+    return None if figure.std_error_ms is None else total_ms * figure.std_error_ms / figure.latency_ms
 
 
 def _show(found: dict[str, Any], top: int) -> None:
