@@ -11,7 +11,7 @@ SCHEMA_VERSION = 2
 metadata = sa.MetaData()
 
 #: what the table is of, and since when: format, schema_version, created_at, purpose, facts, settings; where
-#: they apply governor, reanchored_at, stale
+#: they apply governor, reanchored_at, stale, calibration (of the table that given figures are from)
 meta = sa.Table(
     "meta",
     metadata,

@@ -15,10 +15,13 @@ import sqlalchemy as sa
 from devices.measurement import Failure, Pass
 from latency_tables import lock, migrations, rows, schema
 from latency_tables.attribute import Attribution
+from latency_tables.calibration import Calibration
+from latency_tables.context import Sizes
 from latency_tables.database import Database
 from latency_tables.errors import BadTable
 from latency_tables.figures import Figure
 from latency_tables.fit import Measured, figures_of, fit
+from latency_tables.imported import calibration_from_plain, calibration_to_plain
 from latency_tables.joining import join
 from latency_tables.ops import OpSpec
 from latency_tables.predict import Prediction, Predictor
@@ -191,6 +194,10 @@ class LatencyTable:
     def clear_stale(self) -> None:
         """Forget that the table was stale."""
         self._set_fact("stale", None)
+
+    def keep_calibration(self, calibration: Calibration, sizes: Sizes) -> None:
+        """Take the calibration of the table that the given figures are from; anchors of its own go before."""
+        self._set_fact("calibration", json.dumps(calibration_to_plain(calibration, sizes)))
 
     def networks(self) -> list[Network]:
         """The networks to measure, in the order they were given."""
@@ -372,9 +379,15 @@ class LatencyTable:
             since = rows.fact(connection, "reanchored_at")
             networks = rows.networks(connection)
             anchors = {one.name for one in networks if one.role == "anchor"}
+            calibration = rows.fact(connection, "calibration")
             joined = join(rows.bursts(connection), rows.observations(connection), anchors, since)
             return Measured(
-                networks, joined.samples_ms, joined.anchors_ms, joined.observations, rows.given(connection)
+                networks,
+                joined.samples_ms,
+                joined.anchors_ms,
+                joined.observations,
+                rows.given(connection),
+                None if calibration is None else calibration_from_plain(json.loads(calibration)),
             )
 
         return self._read(query)

@@ -21,7 +21,7 @@ CHANCE = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """What a unit adds to a predicted latency by one table, calibrated.
+    """What a unit adds to the predicted latency of a network of typical size.
 
     Attributes:
         std_error_ms: None if unknown.
@@ -99,7 +99,7 @@ class TableChange:
 
 
 def latencies(predictor: Predictor) -> dict[str, Latency]:
-    """What each unit of a table adds to a predicted latency; an intercept is in none of them."""
+    """What each unit of a table adds to the predicted latency of a network of typical size."""
     scale = predictor.scale
     return {
         unit: Latency(

@@ -1,8 +1,9 @@
 """A table's figures as a CSV or Parquet file, and back: one row per unit, and the origin. Measures nothing.
 
-The rows are those of `LatencyTable.frame`, and two columns more: `calibrated_ms`, what a unit adds to a
-predicted latency, and its standard error. Their sums are predictions; they are what is read back. What the
-table was made for and where it was measured stands before them: in CSV as a comment, in Parquet as metadata.
+The rows are those of `LatencyTable.frame`, and one column more: `calibrated_ms`, what a unit adds to the
+predicted latency of a network of typical size. What the table was made for, where it was measured and how it
+is calibrated stands before them, in CSV as a comment, in Parquet as metadata, so that a table that is read
+back predicts as the first one did.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from latency_tables.calibration import Calibration
+from latency_tables.context import Sizes
 from latency_tables.errors import BadOpSpec, BadTable
+from latency_tables.imported import calibration_from_plain, calibration_to_plain
 from latency_tables.ops import OpSpec
 from latency_tables.records import Given, Origin, origin_from_meta, origin_to_meta
 from latency_tables.units import parse_unit
@@ -30,10 +34,8 @@ FORMAT = "mnas latency figures"
 FORMAT_VERSION = 1
 _COMMENT = "# "
 _KEY = b"mnas"
-#: names under which a column is looked for, the first that is there: ours, then what others may have
+#: names under which the column of units is looked for, the first that is there
 _UNIT = ("operator", "unit")
-_LATENCY = ("calibrated_ms", "latency_ms")
-_ERROR = {"calibrated_ms": "calibrated_std_error_ms", "latency_ms": "std_error_ms"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +43,13 @@ class Figures:
     """What a file says.
 
     Attributes:
-        figures: as they add up to latencies.
         origin: of the table that was written; None where the file does not say, as one made elsewhere.
-        created_at: of that table, ISO 8601; None likewise.
-        intercept_ms: what that table adds to each sum besides: no row can say it.
+        calibration: that table's, and the sizes of its networks; None likewise.
     """
 
     figures: tuple[Given, ...]
     origin: Origin | None
-    created_at: str | None
-    intercept_ms: float
+    calibration: tuple[Calibration, Sizes] | None
 
 
 def write(table: LatencyTable, path: Path) -> int:
@@ -92,18 +91,17 @@ def read(path: Path) -> Figures:
         else:
             rows, about = _read_csv(path)
     found = _described(about, path)
-    unit = _column(rows, _UNIT, path)
-    latency = _column(rows, _LATENCY, path)
-    counts = "observations" if "observations" in rows.columns else None
+    unit = _column(rows, path)
     figures: dict[str, Given] = {}
     for number, row in enumerate(rows.to_dict("records"), 1):
         try:
             figure = Given(
                 str(row[unit]),
-                _positive(row[latency], latency),
-                _optional(row.get(_ERROR[latency]), _ERROR[latency]),
-                _count(row.get(counts)) if counts else None,
+                _positive(row.get("latency_ms"), "latency_ms"),
+                _optional(row.get("std_error_ms"), "std_error_ms"),
+                int(_optional(row.get("observations"), "observations") or 0) or None,
                 "imported",
+                _finite(row.get("exponent"), "exponent"),
             )
             parse_unit(figure.unit)
             if figure.unit in figures:
@@ -120,46 +118,30 @@ def _rows(table: LatencyTable) -> pd.DataFrame:
     predictor = table.predictor()
     rows = table.frame()
     unit = next(name for name in _UNIT if name in rows.columns)
+    rows["exponent"] = [predictor.figures[text].exponent for text in rows[unit]]
     rows["calibrated_ms"] = [predictor.unit_ms(text) * predictor.scale for text in rows[unit]]
-    rows["calibrated_std_error_ms"] = [
-        None
-        if predictor.figures[text].std_error_ms is None
-        else math.sqrt(predictor.variance_ms2(text)) * predictor.scale
-        for text in rows[unit]
-    ]
-    rows["calibrated_std_error_ms"] = rows["calibrated_std_error_ms"].astype(float)
     return rows
 
 
 def _about(table: LatencyTable) -> dict[str, Any]:
-    calibration = table.predictor().calibration
+    predictor = table.predictor()
+    meta = origin_to_meta(table.origin)
+    governor = meta.pop("governor", None)
     return {
         "format": FORMAT,
         "version": FORMAT_VERSION,
-        **_plain(table.origin),
+        **{name: json.loads(text) for name, text in meta.items()},
+        "governor": governor,
         "created_at": table.created_at,
         "reanchored_at": table.reanchored_at,
         "stale": table.stale,
-        "calibration": {
-            "shape": calibration.shape,
-            "scale": calibration.scale,
-            "intercept_ms": calibration.intercept_ms,
-            "factors": dict(calibration.factors),
-            "anchors": calibration.anchors,
-            "left_out_percent": calibration.left_out_percent,
-        },
+        "calibration": calibration_to_plain(predictor.calibration, predictor.sizes),
     }
 
 
-def _plain(origin: Origin) -> dict[str, Any]:
-    meta = origin_to_meta(origin)
-    governor = meta.pop("governor", None)
-    return {**{name: json.loads(text) for name, text in meta.items()}, "governor": governor}
-
-
-def _described(text: str | None, path: Path) -> tuple[Origin | None, str | None, float]:
+def _described(text: str | None, path: Path) -> tuple[Origin | None, tuple[Calibration, Sizes] | None]:
     if text is None:
-        return None, None, 0.0
+        return None, None
     try:
         about = json.loads(text)
         if about["format"] != FORMAT:
@@ -172,8 +154,7 @@ def _described(text: str | None, path: Path) -> tuple[Origin | None, str | None,
         meta = {name: json.dumps(about[name]) for name in ("purpose", "facts", "settings")}
         if about.get("governor"):
             meta["governor"] = str(about["governor"])
-        created_at = about["created_at"]
-        return origin_from_meta(meta, str(path)), created_at, float(about["calibration"]["intercept_ms"])
+        return origin_from_meta(meta, str(path)), calibration_from_plain(about["calibration"])
     except (ValueError, KeyError, TypeError) as error:
         raise BadTable(f"{path} does not say where its figures are from: {error!r}") from error
 
@@ -210,38 +191,56 @@ def _read_csv(path: Path) -> tuple[pd.DataFrame, str | None]:
         first, _, text = text.partition("\n")
         about = first.removeprefix(_COMMENT)
     try:
-        return pd.read_csv(StringIO(text), float_precision="round_trip"), about
+        # as texts: how exactly pandas reads figures differs between its versions
+        rows = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False)
     except ValueError as error:  # pandas' own errors of parsing and of empty files are of this kind
         raise BadTable(f"{path} is no CSV file: {' '.join(str(error).split())[:200]}") from error
+    return rows, about
 
 
-def _column(rows: pd.DataFrame, names: tuple[str, ...], path: Path) -> str:
-    for name in names:
-        if name in rows.columns:
+def _column(rows: pd.DataFrame, path: Path) -> str:
+    for name in _UNIT:
+        if name in rows.columns and "latency_ms" in rows.columns:
             return name
     raise BadTable(
-        f"{path} has no column {names[0]!r}; a file of figures needs operator (such as "
+        f"{path} needs the columns operator (texts such as "
         f"{OpSpec('relu', 'float32', ((1, 8),), (1, 8))}) and latency_ms, and may have std_error_ms"
     )
 
 
-def _positive(value: object, name: str) -> float:
+def _figure(value: object) -> object:
+    """A figure of a CSV file's text, None of an empty one; what is no figure stays as it is."""
+    if not isinstance(value, str):
+        return None if isinstance(value, float) and math.isnan(value) else value
+    try:
+        return float(value) if value.strip() else None
+    except ValueError:
+        return value
+
+
+def _positive(given: object, name: str) -> float:
+    value = _figure(given)
     if not isinstance(value, int | float) or not 0 < value < math.inf:
         raise BadTable(f"{name} is {value!r}: it must be a number above 0")
     return float(value)
 
 
-def _optional(value: object, name: str) -> float | None:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+def _optional(given: object, name: str) -> float | None:
+    value = _figure(given)
+    if value is None:
         return None
     if not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise BadTable(f"{name} is {value!r}: it must be a number of 0 or more, or nothing")
     return float(value)
 
 
-def _count(value: object) -> int | None:
-    found = _optional(value, "observations")
-    return int(found) if found else None  # a given figure was seen 0 times: nobody knows how often before
+def _finite(given: object, name: str) -> float:
+    value = _figure(given)
+    if value is None:
+        return 0.0
+    if not isinstance(value, int | float) or not abs(value) < math.inf:
+        raise BadTable(f"{name} is {value!r}: it must be a number, or nothing")
+    return float(value)
 
 
 @contextmanager
@@ -249,4 +248,5 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BadTable(f"{path}: {error.strerror or error}") from error
+        reason = "No such file or directory" if isinstance(error, FileNotFoundError) else error.strerror
+        raise BadTable(f"{path}: {reason or error}") from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from devices.measurement import DeviceFacts, Settings
+from latency_tables.calibration import Calibration
+from latency_tables.context import Sizes
 from latency_tables.exchange.whole import refuse_taken, whole
 from latency_tables.records import Given, Origin, Purpose
 from latency_tables.store import LatencyTable
@@ -34,8 +36,17 @@ def unknown_origin(purpose: Purpose, device: str = UNKNOWN, threads: int = 1) ->
     return Origin(purpose, facts, Settings(threads=threads))
 
 
-def import_table(output: str, origin: Origin, figures: Sequence[Given]) -> None:
-    """Make a table of given figures. It has no anchors: its predictions are sums, without error bars.
+def import_table(
+    output: str,
+    origin: Origin,
+    figures: Sequence[Given],
+    calibration: tuple[Calibration, Sizes] | None = None,
+) -> None:
+    """Make a table of given figures. It has no anchors.
+
+    Args:
+        calibration: of the table that they are from, and the sizes of its networks, so that the new one
+            predicts as it did; None: predictions are sums, without error bars.
 
     Raises:
         BadTable: something is there already, or it cannot be written: nothing is left then.
@@ -43,3 +54,5 @@ def import_table(output: str, origin: Origin, figures: Sequence[Given]) -> None:
     refuse_taken(output)
     with whole(output) as place, LatencyTable.create(place, origin, []) as table:
         table.add_given(figures)
+        if calibration is not None:
+            table.keep_calibration(*calibration)

@@ -149,7 +149,7 @@ class _Joined:
         self.given: dict[str, Row] = {}
         self.failures: dict[str, Row] = {}
         self.operators = dict.fromkeys(key for part in parts for key in part.operators)
-        self.meta = _meta([part.meta for part in parts])
+        self.meta = _meta([part.meta for part in parts], [part.meta for part in parts if part.given])
         names: list[dict[str, str]] = []
         for part in parts:
             alike = Counter[tuple[str, str]]()  # within a table networks stay apart that have all in common
@@ -234,9 +234,15 @@ class _Joined:
         )
 
 
-def _meta(parts: Sequence[dict[str, str]]) -> dict[str, str]:
+def _meta(parts: Sequence[dict[str, str]], given: Sequence[dict[str, str]]) -> dict[str, str]:
     joined = {**parts[0], "schema_version": str(schema.SCHEMA_VERSION)}
+    if given and "calibration" in given[0]:
+        joined["calibration"] = given[0]["calibration"]
     joined["created_at"] = min(part.get("created_at", "") for part in parts)
+    if len({part.get("calibration") for part in given}) > 1:
+        raise BadTable(
+            "the tables' given figures are from tables of different calibrations: they cannot be joined"
+        )
     if anchored := [part["reanchored_at"] for part in parts if "reanchored_at" in part]:
         joined["reanchored_at"] = max(anchored, key=datetime.fromisoformat)
     if stale := list(dict.fromkeys(part["stale"] for part in parts if "stale" in part)):
