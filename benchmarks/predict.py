@@ -26,6 +26,7 @@ from common import BAD_INPUT, Verdict, at_least, cores, finish, options, say
 from numpy.typing import NDArray
 
 from latency_tables.calibration import Calibration
+from latency_tables.context import Sizes
 from latency_tables.figures import Figure
 from latency_tables.ops import Shape
 from latency_tables.predict import Predictor
@@ -44,14 +45,17 @@ AGREEMENT = 1e-9
 
 
 def made_up(space: StagedSpace) -> Predictor:
-    """A predictor of every operator of the space: milliseconds by size, some chance, error bars."""
+    """A predictor of every operator of the space: figures by chance, error bars, exponents of nothing.
+
+    So all is computed that a measured table needs, and latencies are plain sums.
+    """
     rng = random.Random(0)
     figures = {}
     for key in map(str, spaces.operators(space).specs):
         ms = rng.uniform(0.001, 0.2)
         figures[key] = Figure(key, ms, 0.02 * ms, ms, "in context", 9, 3, 3, 2.0, 2.0)
     calibration = Calibration("scale", 1.03, anchors=20, lack_of_fit=0.01, fit_error=0.003, multiplier=1.73)
-    return Predictor(figures, calibration, "made up")
+    return Predictor(figures, calibration, "made up", Sizes(10.0, 1.0, 100.0))
 
 
 class Dictionary:

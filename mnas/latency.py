@@ -75,12 +75,6 @@ class TableLatency:
         """
         return self._predictor.predict(lower(architecture, self._dtype).graph.specs).latency_ms
 
-    def fastest(self, space: Space) -> tuple[int, ...] | None:
-        """The option indices of a space's fastest architecture, exactly; None where that cannot be told."""
-        from mnas.spaces.vectorised import Vectorised
-
-        return Vectorised(space, self._predictor, self._dtype).fastest()
-
 
 class DeviceLatency:
     """Measures networks of random weights on a device; nothing else of this process should compute then.
@@ -214,9 +208,6 @@ def require_reachable(space: Space, latency: LatencySource, target_ms: float) ->
     if latency.quick:
         indices, least_ms = fastest(space, latency.predict_ms, enough=target_ms)
         architecture, who = space.decode(indices), "no architecture"
-        if least_ms > target_ms and isinstance(latency, TableLatency) and (exact := latency.fastest(space)):
-            architecture = space.decode(exact)  # a descent may miss it, and a refusal must be right
-            least_ms = latency.predict_ms(architecture)
     else:
         tried = cheapest(space, CHEAPEST)
         who = f"none of the {len(tried)} cheapest networks, by multiply-accumulates,"

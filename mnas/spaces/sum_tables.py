@@ -104,7 +104,7 @@ class SumTables:
         absent: by operator, whether its figure is missing.
         radix: shape (stages, choices): times option indices, the number of each stage's combination.
         onward: by state, the number of the next stage's first state on the shape that goes out.
-        sums_ms: by state; NaN where a figure is missing.
+        sums: shape (terms, states), of what operators add; NaN where a figure is missing.
         variances_ms2: by state, what a stage adds to the variance for itself.
         pairs: the first stages of all pairs that have operators in common, then the second stages.
         entries: shape (len(pairs), states): where the row of a first stage's state begins in `products`; the
@@ -117,25 +117,30 @@ class SumTables:
     absent: NDArray[np.bool_]
     radix: Floats
     onward: Indices
-    sums_ms: Floats
+    sums: Floats
     variances_ms2: Floats
     pairs: Indices
     entries: Indices
     products: Floats
 
     @classmethod
-    def of(cls, stages: Sequence[Stage], ms: Floats, variances_ms2: Floats) -> Self:
-        """The tables for figures by operator: milliseconds, NaN where missing, and their variances."""
+    def of(cls, stages: Sequence[Stage], terms: Floats, variances_ms2: Floats) -> Self:
+        """The tables for figures by operator.
+
+        Args:
+            terms: what is added up, shape (terms, operators), NaN where missing.
+            variances_ms2: of figures, by operator; those of the sums are told from them.
+        """
         starts = np.cumsum([0, *(len(stage.part) for stage in stages)])
         radix = np.zeros((len(stages), sum(len(stage.sizes) for stage in stages)))
         for row, stage in zip(radix, stages, strict=True):
             row[list(stage.positions)] = [prod(stage.sizes[at + 1 :]) for at in range(len(stage.sizes))]
-        absent = np.isnan(ms)
+        absent = np.asarray(np.isnan(terms).any(axis=0))
         sums, onward = [], []
         for stage, after, following in zip(stages, starts[1:], [*stages[1:], None], strict=True):
-            total = stage.counts @ np.where(absent, 0.0, ms)
-            total[stage.counts[:, absent].any(axis=1)] = np.nan
-            sums.append(total[stage.part])
+            total = np.where(absent, 0.0, terms) @ stage.counts.T
+            total[:, stage.counts[:, absent].any(axis=1)] = np.nan
+            sums.append(total[:, stage.part])
             onward.append(stage.onward * (0 if following is None else prod(following.sizes)) + after)
         return cls(
             stages,
@@ -143,7 +148,7 @@ class SumTables:
             absent,
             radix,
             np.concatenate(onward),
-            np.concatenate(sums),
+            np.concatenate(sums, axis=1),
             np.concatenate([(stage.counts**2 @ variances_ms2)[stage.part] for stage in stages]),
             *_pairs(stages, starts, variances_ms2),
         )
@@ -156,9 +161,9 @@ class SumTables:
         return states
 
     def add_up(self, choices: NDArray[np.integer]) -> tuple[Floats, Floats]:
-        """The sums of networks in milliseconds, NaN where a figure is missing, and the sums' variances."""
+        """Sums over networks, shape (terms, networks), NaN where a figure is missing, and their variances."""
         states = self.states(choices)
-        sums, variances = self.sums_ms[states].sum(axis=0), self.variances_ms2[states].sum(axis=0)
+        sums, variances = self.sums[:, states].sum(axis=1), self.variances_ms2[states].sum(axis=0)
         if len(self.pairs):
             entries = self.entries[np.arange(len(self.pairs))[:, None], states[self.pairs]]
             row, place = entries.reshape(2, -1, len(choices))
@@ -171,26 +176,6 @@ class SumTables:
         for stage, start, state in zip(self.stages, self.starts, self.states(choices), strict=False):
             found |= stage.counts[np.unique(stage.part[state - start])].any(axis=0)
         return np.flatnonzero(found & self.absent).tolist()
-
-    def least(self) -> tuple[int, ...] | None:
-        """The option indices of the network of the least sum; None where every one lacks a figure."""
-        least: list[Floats] = []  # by stage from the last one, on each incoming shape: the least from here on
-        for stage, start in zip(self.stages[::-1], self.starts[-2::-1], strict=True):
-            total = np.nan_to_num(self.sums_ms[start : start + len(stage.part)], nan=np.inf)
-            if least:
-                total += least[-1].min(axis=1)[stage.onward]
-            least.append(total.reshape(-1, prod(stage.sizes)))
-        shape, indices = 0, [0] * self.radix.shape[1]
-        for stage, total in zip(self.stages, least[::-1], strict=True):
-            combination = int(total[shape].argmin())
-            if np.isinf(total[shape, combination]):
-                return None
-            shape = int(stage.onward[shape * total.shape[1] + combination])
-            for position, index in zip(
-                stage.positions, np.unravel_index(combination, stage.sizes), strict=True
-            ):
-                indices[position] = int(index)
-        return tuple(indices)
 
 
 def _pairs(

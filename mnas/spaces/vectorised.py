@@ -63,9 +63,12 @@ class Vectorised:
         if predictor.single and isinstance(space, StagedSpace):
             stages, self._operators = stages_of(space, dtype)
             known = [(key, key in predictor.figures) for key in map(str, self._operators)]
-            ms = np.array([predictor.unit_ms(key) if has else np.nan for key, has in known])
-            variances = np.array([predictor.variance_ms2(key) if has else 0.0 for key, has in known])
-            self._tables = SumTables.of(stages, ms, variances)
+            terms = [
+                [term(key) if has else np.nan for key, has in known]
+                for term in (predictor.unit_ms, predictor.growth_ms)
+            ]
+            variances = [predictor.variance_ms2(key) if has else 0.0 for key, has in known]
+            self._tables = SumTables.of(stages, np.array(terms), np.array(variances))
 
     def predict(self, choices: NDArray[np.integer]) -> Latencies:
         """Latencies and intervals, the same as `Predictor.predict` has of each network's operators.
@@ -81,28 +84,18 @@ class Vectorised:
         tables = self._tables
         if tables is None:
             return self._one_by_one(choices)
-        sums, variances = np.empty(len(choices)), np.empty(len(choices))
+        sums, variances = np.empty((2, len(choices))), np.empty(len(choices))
         for at in range(0, len(choices), ROWS):
             rows = slice(at, at + ROWS)
-            sums[rows], variances[rows] = tables.add_up(choices[rows])
-        lacking = np.isnan(sums)
+            sums[:, rows], variances[rows] = tables.add_up(choices[rows])
+        lacking = np.isnan(sums[0])
         if lacking.any():
             missing = tables.missing(choices[lacking])
             self._predictor.predict([self._operators[number] for number in missing])  # raises, naming them
-        latency, low, high = self._predictor.finish(sums, variances)
+        latency, low, high = self._predictor.finish(sums[0], variances, sums[1])
         if self._predictor.calibration.lack_of_fit is None:
             return Latencies(latency, None, None)
         return Latencies(latency, low, high)
-
-    def fastest(self) -> tuple[int, ...] | None:
-        """The option indices of the network of least latency, of those whose operators the table has all.
-
-        Exact: from the last stage to the first, the least of what can follow each state.
-
-        Returns:
-            None where networks are predicted one by one, and where the table lacks operators of each.
-        """
-        return None if self._tables is None else self._tables.least()
 
     def _check(self, choices: NDArray[np.integer]) -> None:
         names = self._space.choices
