@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 #: what operators' errors and the noise of a network may amount to, in percent, where the data choose
-_GRID = tuple(0.25 * 2**step for step in range(8))
+_GRID = tuple(0.25 * 2.5**step for step in range(7))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from latency_tables import tflite
 from latency_tables.baselines import Ridge, jobs, macs, nothing, operators_alone, part, summed
 from latency_tables.errors import BadTable
 from latency_tables.ops import Graph, Node, OpSpec
-from tests.latency_tables.desk import SHAPE, chain, convolution
+from tests.latency_tables.convolutions import SHAPE, chain, convolution
 
 
 def residual() -> Graph:

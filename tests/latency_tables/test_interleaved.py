@@ -5,7 +5,7 @@ import pytest
 from devices.plan import Plan
 from latency_tables.bursts import Job
 from latency_tables.interleaved import Group, InMemory, Progress, measure
-from tests.latency_tables.desk import Desk, chain
+from tests.latency_tables.convolutions import Desk, chain
 
 JOBS = tuple(Job(name, chain(1, number)) for number, name in enumerate("abc", 1))
 PARTS = tuple(Job(name, chain(number)) for number, name in enumerate("xy", 1))

@@ -12,7 +12,7 @@ from latency_tables.errors import BadTable, MissingOperators
 from latency_tables.records import Origin
 from latency_tables.store import LatencyTable
 from latency_tables.validate import PLAN, Keeping, validate
-from tests.latency_tables.desk import FACTS, HELD_OUT, NETWORKS, Desk, chain
+from tests.latency_tables.convolutions import FACTS, HELD_OUT, NETWORKS, Desk, chain
 
 
 @pytest.fixture
