@@ -198,7 +198,18 @@ def held_out(table: LatencyTable, count: int, seed: int) -> list[tuple[str, Grap
 
 
 def specs_for(table: LatencyTable, model: str) -> tuple[OpSpec, ...]:
-    """The operators of a `.tflite` file, a recipe or an architecture.
+    """The operators of a model: see `model_for`.
+
+    Raises:
+        BadInput: it is no model's name.
+        BadModel: the file is no model, or one beyond what the reader understands.
+    """
+    found = model_for(table, model)
+    return (tflite.read(found) if isinstance(found, bytes) else found).specs
+
+
+def model_for(table: LatencyTable, model: str) -> bytes | Graph:
+    """What is meant by a `.tflite` file, a recipe or an architecture: the file's content, or a network.
 
     A recipe is taken at the table's resolution, channels and classes; recipe and architecture in its type.
 
@@ -207,11 +218,10 @@ def specs_for(table: LatencyTable, model: str) -> tuple[OpSpec, ...]:
 
     Raises:
         BadInput: it is none of these.
-        BadModel: the file is no model, or one beyond what the reader understands.
     """
     path = Path(model)
     if _is_file(path):
-        return tflite.read(path.read_bytes()).specs
+        return path.read_bytes()
     if path.suffix == ".tflite" or "/" in model:
         raise BadInput(f"there is no file {model}")
     request = TableRequest.of_table(table)
@@ -221,7 +231,7 @@ def specs_for(table: LatencyTable, model: str) -> tuple[OpSpec, ...]:
         architecture = recipes.recipe(model).at(
             request.resolution, request.resolution, channels=request.channels, classes=request.classes
         )
-    return lower(architecture, request.dtype).graph.specs
+    return lower(architecture, request.dtype).graph
 
 
 def _is_file(path: Path) -> bool:
