@@ -84,6 +84,8 @@ def test_a_tiny_run_prints_one_document_and_its_verdict_last(script: Path) -> No
         ("agreement.py", ("--cpus", "CORE,CORE"), "names no cores"),
         ("agreement.py", ("--tiny", "no-such.tflite"), "no-such.tflite: No such file"),
         ("writer.py", ("--cpu", "99999"), "'99999' names no cores"),
+        ("table_build.py", ("--operators", "0"), "'0' is no whole number of 1 or more"),
+        ("table_build.py", ("--space", "none"), "space 'none'; allowed: mnasnet"),
         ("writer.py", ("--rounds", "0"), "'0' is no whole number of 1 or more"),
         ("predict.py", ("--rows", "0"), "'0' is no whole number of 1 or more"),
     ],
