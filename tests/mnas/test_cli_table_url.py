@@ -1,0 +1,109 @@
+"""`mnas table` where tables are in a lab's database: every command takes a URL, none prints its password."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from latency_tables import lock, schema
+from latency_tables.database import Database
+from latency_tables.store import LatencyTable
+from tests.command_line import Ended, running
+from tests.mnas.tables import OPTIONS, architecture
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+Run = Callable[..., Ended]
+
+run = running("table")
+
+
+@pytest.fixture
+def url(built: Path, postgresql_url: str) -> str:
+    """A copy of the small table on the server."""
+    with LatencyTable.open(built) as file, LatencyTable.create(postgresql_url, file.origin, file.networks()):
+        pass
+    copy(str(built), postgresql_url)
+    return postgresql_url
+
+
+def copy(source: str, target: str) -> None:
+    """Row by row, past the store."""
+    tables = schema.metadata.sorted_tables
+    with Database(source).reading() as old, Database(target).writing() as new:
+        for table in reversed(tables):
+            new.execute(table.delete())
+        for table in tables:
+            if rows := [row._asdict() for row in old.execute(table.select())]:
+                new.execute(table.insert(), rows)
+            if "id" in table.columns:
+                new.exec_driver_sql(
+                    f"SELECT setval('{table.name}_id_seq', (SELECT max(id) FROM {table.name}))"
+                )
+
+
+def secretless(ended: Ended) -> Ended:
+    assert "d!5" not in ended.out + ended.err
+    assert "d%215" not in ended.out + ended.err
+    assert "Traceback" not in ended.err
+    return ended
+
+
+def test_a_table_is_built_on_a_server(run: Run, url: str) -> None:
+    ended = secretless(run("build", *OPTIONS, "--passes", "2", "--max-passes", "2", "-o", url, "--json"))
+    assert ended.code == 0, ended.err
+    document = json.loads(ended.out)
+    assert document["table"].startswith("postgresql://lab:***@127.0.0.1:")
+    with LatencyTable.open(url) as table:
+        assert {index for _, index in table.measured()} == {0, 1}
+        assert table.ready
+
+
+def test_a_second_job_is_refused_by_the_firsts_name(run: Run, url: str) -> None:
+    with lock.builder(url):
+        ended = secretless(run("build", *OPTIONS, "-o", url))
+    assert ended.code == 2
+    assert "is at work on postgresql://lab:***@" in ended.err.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("command", "rest"),
+    [("show", ["--json"]), ("status", ["--json"]), ("predict", [architecture(), "--json"])],
+)
+def test_what_reads_a_table_reads_one_on_a_server(
+    run: Run, url: str, built: Path, command: str, rest: list[str]
+) -> None:
+    from_url = secretless(run(command, url, *rest))
+    from_file = run(command, str(built), *rest)
+    assert from_url.code == from_file.code == 0
+    found, wanted = json.loads(from_url.out), json.loads(from_file.out)
+    assert found["table"].startswith("postgresql://lab:***@127.0.0.1:")
+    for document in (found, wanted):
+        for name in ("table", "anchored_days_ago"):
+            document.pop(name, None)
+    assert found == wanted
+
+
+def test_held_out_networks_are_measured_for_a_table_on_a_server(run: Run, url: str, tmp_path: Path) -> None:
+    ended = secretless(
+        run("validate", url, "--networks", "2", "--passes", "1", "-o", str(tmp_path / "report"))
+    )
+    assert ended.code == 0, ended.err
+
+
+@pytest.mark.parametrize("command", ["show", "status", "validate"])
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("postgresql://lab:p%26w%20d%215@127.0.0.1:1/x", "Connection refused"),
+        ("mysql://lab:p%26w%20d%215@127.0.0.1/x", "PostgreSQL databases"),
+        ("postgresql://lab:p%26w%20d%215@127.0.0.1:port/x", "is no database URL"),
+    ],
+)
+def test_what_is_no_table_of_a_server_is_refused(run: Run, command: str, address: str, message: str) -> None:
+    ended = secretless(run(command, address))
+    assert (ended.code, ended.out) == (2, "")
+    assert message in " ".join(ended.err.split())
