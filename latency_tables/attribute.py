@@ -11,8 +11,8 @@ from latency_tables.errors import BadTable
 from latency_tables.ops import Graph
 from latency_tables.partitions import Subset, leading_to, of_kinds, subsets
 
-#: a row for more operators than this tells nothing of them: networks do not share it. An inverted residual
-#: with squeeze and excitation has ten
+#: a row for more operators than this, one after the other, tells nothing of them: other networks do not have
+#: the like. An inverted residual with squeeze and excitation has ten
 MOST_OF_A_BLOCK = 10
 
 
@@ -36,8 +36,9 @@ class Attributed:
     """What a profile says of a network.
 
     Attributes:
-        found: in the order of the network's nodes; each node is in one at most.
-        reasons: why the profile says nothing of the other nodes.
+        found: in the order of the network's nodes; each node is in one at most. Nodes that do not follow each
+            other are together where the profile tells only their sum.
+        reasons: why nodes have no time, or none of their own.
     """
 
     found: tuple[Attribution, ...]
@@ -45,21 +46,21 @@ class Attributed:
 
 
 def attribute_network(graph: Graph, rows: Sequence[OperatorTime]) -> tuple[Attribution, ...]:
-    """The times of a network's operators, or of blocks that ran as one, in the order of its nodes.
+    """The times of a network's operators, or of those that ran as one, in the order of its nodes.
 
-    What the profile does not tell is left out; `attributed` says why.
+    Each node is in one of them.
 
     Raises:
-        BadTable: the rows do not fit the network's operators, or tell nothing of any; the message says why.
+        BadTable: the rows do not fit the network's operators, or stand for too many at once; says which.
     """
     told = attributed(graph, rows)
-    if not told.found:
-        raise BadTable("; ".join(told.reasons) or "the network has no operators")
+    if sum(len(one.positions) for one in told.found) < len(graph.nodes):
+        raise BadTable("; ".join(told.reasons))
     return told.found
 
 
 def attributed(graph: Graph, rows: Sequence[OperatorTime]) -> Attributed:
-    """As `attribute_network`, with the reasons why operators have no time.
+    """As `attribute_network`, also where operators have no time, with the reasons.
 
     Where a delegate left operators to the runtime's own kernels, the rows are in the order in which `subsets`
     run. A partition that the delegate reports in one row is a block of all its operators.
@@ -71,8 +72,8 @@ def attributed(graph: Graph, rows: Sequence[OperatorTime]) -> Attributed:
     cut = subsets(graph, _left(graph, kept))
     if merged_rows.are_merged(kept):
         parts, reasons = merged_rows.parted(graph, cut, kept)
-        found = [Attribution((one.node,), one.mean_ms, one.labels) for one in parts]
-        return Attributed(tuple(sorted(found, key=lambda one: one.positions)), reasons)
+        found = [Attribution(one.nodes, one.mean_ms, one.labels) for one in parts]
+        return Attributed(tuple(sorted(found, key=lambda one: min(one.positions))), reasons)
     walk = _Walk(graph, kept)
     for subset in cut:
         walk.take(subset)
@@ -178,16 +179,18 @@ class _Walk:
 
     def _keep(self, positions: tuple[int, ...], rows: Sequence[OperatorTime]) -> None:
         told = f"row {rows[-1].index} of the profile, {rows[-1].label!r}, stands for"
+        adjacent = sorted(positions) == list(range(min(positions), max(positions) + 1))
         if 1 < len(positions) == len(self._graph.nodes):
             self.reasons.append(f"{told} all {len(positions)} operators together, and tells nothing of each")
-        elif len(positions) > MOST_OF_A_BLOCK:
+            return
+        if adjacent and len(positions) > MOST_OF_A_BLOCK:
             self.reasons.append(
                 f"{told} {len(positions)} operators together: no block that other networks would have "
                 f"(at most {MOST_OF_A_BLOCK})"
             )
-        elif sorted(positions) != list(range(min(positions), max(positions) + 1)):
+            return
+        if not adjacent:
             self.reasons.append(f"{told} {len(positions)} operators that do not follow each other")
-        else:
-            self.found.append(
-                Attribution(positions, sum(row.mean_ms for row in rows), tuple(row.label for row in rows))
-            )
+        self.found.append(
+            Attribution(positions, sum(row.mean_ms for row in rows), tuple(row.label for row in rows))
+        )

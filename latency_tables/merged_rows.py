@@ -28,9 +28,9 @@ Way = tuple[tuple[int, tuple[OperatorTime, ...]], ...]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One operator's time."""
+    """The time of one operator, or of several together whose own times are not told."""
 
-    node: int
+    nodes: tuple[int, ...]
     mean_ms: float
     labels: tuple[str, ...]
 
@@ -43,9 +43,10 @@ def are_merged(rows: Sequence[OperatorTime]) -> bool:
 def parted(
     graph: Graph, cut: Sequence[Subset], rows: Sequence[OperatorTime]
 ) -> tuple[list[Part], tuple[str, ...]]:
-    """The times that the rows tell of single operators, and why they tell none of the others.
+    """The times that the rows tell, each operator in one, and why some are of several operators together.
 
-    An operator has a time where its row is its own, or where all operators that the row adds up are equal.
+    An operator has a time of its own where its row is its own, or where all operators that the row adds up
+    are equal.
 
     Args:
         cut: the partitions, in the order in which they run.
@@ -62,7 +63,7 @@ def parted(
             f"the {len(own)} rows of the runtime's own operators are not the {len(left)} that the network "
             "leaves to it: its times cannot be attributed"
         )
-    parts = [Part(index, row.mean_ms, (row.label,)) for index, row in zip(left, own, strict=True)]
+    parts = [Part((index,), row.mean_ms, (row.label,)) for index, row in zip(left, own, strict=True)]
     places: dict[int, list[OperatorTime]] = defaultdict(list)
     for row in rows:
         if row.delegated:
@@ -80,8 +81,9 @@ def parted(
                     "times cannot be attributed"
                 )
             ways.append(found)
-    taken = _agreed(ways, rows)
-    told, reasons = _shared(graph, taken, rows)
+    nodes = [index for subset in cut if subset.delegated for index in subset.nodes]
+    delegated = [row for row in rows if row.delegated]
+    told, reasons = _shared(graph, nodes, _agreed(ways, delegated), delegated)
     return parts + told, reasons
 
 
@@ -109,49 +111,81 @@ def _agreed(
     ways: Sequence[Sequence[Way]], rows: Sequence[OperatorTime]
 ) -> dict[int, tuple[OperatorTime, ...]]:
     """By node its rows, where all ways that agree with how often each row was called say the same."""
-    called = Counter({row.index: row.times_called or 0 for row in rows if row.delegated})
+    called = Counter({row.index: row.times_called or 0 for row in rows})
     possible: list[Way] = []
     if prod(map(len, ways)) <= COMBINATIONS:
         for each in product(*ways):
             whole = tuple(pair for way in each for pair in way)
-            if Counter(row.index for _, taken in whole for row in taken) == +called:
+            if Counter(row.index for _, taken in whole for row in taken) == called:
                 possible.append(whole)
     if not possible:  # calls are counted in all runs and rounded: then only what is beyond doubt
-        possible = [
-            tuple(pair for way in ways for pair in way[0] if all(pair in other for other in way)),
-        ]
-    first = dict(possible[0])
-    return {
-        index: rows for index, rows in first.items() if all(dict(way).get(index) == rows for way in possible)
-    }
+        certain = (pair for way in ways for pair in way[0] if all(pair in other for other in way))
+        return dict(certain)
+    return {index: own for index, own in possible[0] if all(dict(way).get(index) == own for way in possible)}
 
 
 def _shared(
-    graph: Graph, taken: Mapping[int, tuple[OperatorTime, ...]], rows: Sequence[OperatorTime]
+    graph: Graph,
+    nodes: Sequence[int],
+    taken: Mapping[int, tuple[OperatorTime, ...]],
+    rows: Sequence[OperatorTime],
 ) -> tuple[list[Part], tuple[str, ...]]:
+    """What each operator has of the rows; operators that cannot be told apart have theirs together."""
     users: dict[int, list[int]] = defaultdict(list)
     for index, own in taken.items():
         for row in own:
             users[row.index].append(index)
-    unclear = {}
+    # what is not told apart comes together: operators that share a row, and rows that share an operator
+    joint: list[tuple[set[int], set[int]]] = []
+    reasons = []
+    doubtful: tuple[set[int], set[int]] = ({index for index in nodes if index not in taken}, set())
     for row in rows:
-        if not row.delegated:
+        specs = {graph.nodes[index].spec for index in users[row.index]}
+        if len(users[row.index]) != (row.times_called or 1):
+            doubtful[0].update(users[row.index])
+            doubtful[1].add(row.index)
+            why = "it is not clear of which"
+        elif len(specs) > 1:
+            joint.append((set(users[row.index]), {row.index}))
+            why = f"{len(specs)} different ones among them"
+        else:
             continue
-        nodes = users[row.index]
-        kinds = {graph.nodes[index].spec for index in nodes}
-        if len(nodes) != (row.times_called or 1):
-            unclear[row.index] = "of which not all are known"
-        elif len(kinds) > 1:
-            unclear[row.index] = f"{len(kinds)} different ones among them"
-    parts = []
-    for index, own in taken.items():
-        if not any(row.index in unclear for row in own):
-            mean_ms = sum(row.mean_ms / len(users[row.index]) for row in own)
-            parts.append(Part(index, mean_ms, tuple(row.label for row in own)))
+        reasons.append(
+            f"row {row.index} of the profile, {row.label!r}, adds up {row.times_called} operators of as many "
+            f"partitions, {why}"
+        )
+    groups = _together([doubtful, *joint], taken)
     by_index = {row.index: row for row in rows}
-    reasons = tuple(
-        f"row {number} of the profile, {by_index[number].label!r}, adds up {by_index[number].times_called} "
-        f"operators of as many partitions, {why}"
-        for number, why in unclear.items()
-    )
-    return parts, reasons
+    parts = []
+    for group, own_rows in groups:
+        found = [by_index[number] for number in sorted(own_rows)]
+        order = tuple(index for index in nodes if index in group)
+        parts.append(Part(order, sum(row.mean_ms for row in found), tuple(row.label for row in found)))
+    shared = {index for group, _ in groups for index in group}
+    for index, own in taken.items():
+        if index not in shared:
+            mean_ms = sum(row.mean_ms / len(users[row.index]) for row in own)
+            parts.append(Part((index,), mean_ms, tuple(row.label for row in own)))
+    return parts, tuple(reasons)
+
+
+def _together(
+    groups: Sequence[tuple[set[int], set[int]]], taken: Mapping[int, tuple[OperatorTime, ...]]
+) -> list[tuple[set[int], set[int]]]:
+    """Groups of nodes and rows, those joined that have one in common; a node brings all its rows."""
+    found: list[tuple[set[int], set[int]]] = []
+    for some_nodes, some_rows in groups:
+        nodes, rows = set(some_nodes), set(some_rows)
+        grown = True
+        while grown:
+            size = len(nodes), len(rows)
+            rows |= {row.index for index in nodes for row in taken.get(index, ())}
+            nodes |= {index for index, own in taken.items() if any(row.index in rows for row in own)}
+            for other in [one for one in found if one[0] & nodes or one[1] & rows]:
+                found.remove(other)
+                nodes |= other[0]
+                rows |= other[1]
+            grown = (len(nodes), len(rows)) != size
+        if nodes:
+            found.append((nodes, rows))
+    return found

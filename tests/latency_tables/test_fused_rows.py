@@ -50,9 +50,11 @@ def test_partitions_between_the_runtimes_own_operators_are_blocks() -> None:
     ]
     told = attributed(network("float32"), given)
     assert [(one.positions, one.mean_ms) for one in told.found] == [
+        ((0, 1, 2, 8), 1.0),
         ((3,), 2.0),
         ((4, 5), 4.0),
         ((6,), 8.0),
+        ((7, 9, 10), 16.0),
         ((11,), 32.0),
         ((12,), 64.0),
     ]
@@ -64,12 +66,9 @@ def test_a_row_too_many_is_refused() -> None:
         attributed(network("float32"), [delegate(0, 12), delegate(1, 12)])
 
 
-def test_operators_that_do_not_follow_each_other_are_no_block() -> None:
+def test_operators_that_do_not_follow_each_other_have_their_time_together() -> None:
     told = attributed(network("float32"), [delegate(0, 7), delegate(1, 9), delegate(2, 12)])
-    assert [one.positions for one in told.found] == [
-        (0, 1, 2, 3, 4, 5, 6, 7),
-        (9,),
-    ]
+    assert [one.positions for one in told.found] == [(0, 1, 2, 3, 4, 5, 6, 7), (8, 10, 11, 12), (9,)]
     (reason,) = told.reasons
     assert "row 2 of the profile, 'StandInDelegate', stands for 4 operators that do not follow" in reason
 
@@ -91,7 +90,11 @@ def test_rows_without_names_are_partitions_in_turn() -> None:
         OperatorTime(2, "TfLiteXNNPackDelegate", True, 3.0),
     ]
     told = attributed(network("int8"), rows)
-    assert [(one.positions, one.mean_ms) for one in told.found] == [((8,), 1.0), ((10, 11, 12), 3.0)]
+    assert [(one.positions, one.mean_ms) for one in told.found] == [
+        ((0, 1, 2, 3, 4, 5, 6, 7, 9), 5.0),
+        ((8,), 1.0),
+        ((10, 11, 12), 3.0),
+    ]
     (reason,) = told.reasons
     assert "stands for 9 operators that do not follow each other" in reason
 
