@@ -9,7 +9,10 @@ import typer
 from mnas.cli.table.group import group
 
 #: modules with a command, in the order of `mnas table --help`
-COMMANDS = ("build", "status", "show", "predict", "validate", "merge", "diff")
+COMMANDS = (
+    *("build", "status", "show", "predict", "validate", "anchor", "extend"),
+    *("merge", "diff", "export", "import_"),
+)
 
 
 def register(app: typer.Typer) -> None:
