@@ -55,7 +55,7 @@ def validate(
     across: Collection[str] = (),
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Validation:
-    """Measure networks as two independent instances each, among the table's anchors, and compare.
+    """Measure networks as two independent instances each, among the table's anchors alike, and compare.
 
     The anchors are measured again because devices are faster on one day than on another. So the figures say
     both how the table predicts as it is, and how it does once calibrated by the anchors of this run. If they
@@ -97,12 +97,8 @@ def validate(
         rivals = [*alone.rivals(measured), *unmeasured_rivals(table)]
     found = judge(
         predictor,
-        [one for name, graph in networks if (one := _subject(name, graph, measured))],
-        [
-            (one.graph, network_ms(measured.samples_ms(one.name)))
-            for one in anchors
-            if one.name in measured.passes
-        ],
+        _subjects(networks, measured),
+        [(one.graph, one.measured_ms) for one in _subjects([(a.name, a.graph) for a in anchors], measured)],
         _circumstances(plan, measured, crossed),
         rivals,
     )
@@ -158,17 +154,22 @@ def _anchors(table: LatencyTable) -> list[Network]:
 
 
 def _jobs(networks: Sequence[tuple[str, Graph]], anchors: Sequence[Network]) -> tuple[Job, ...]:
-    # different weights, so that the two instances share nothing but their operators
-    instances = [Job(_instance(name, seed), graph, seed) for name, graph in networks for seed in INSTANCES]
-    return (*instances, *(Job(one.name, one.graph) for one in anchors))
+    # different weights, so that the two instances share nothing but their operators; anchors alike, so that
+    # what instances have in common with the table's own, such as luck with memory, sets no calibration
+    graphs = [*networks, *((one.name, one.graph) for one in anchors)]
+    return tuple(Job(_instance(name, seed), graph, seed) for name, graph in graphs for seed in INSTANCES)
 
 
-def _subject(name: str, graph: Graph, measured: Measured) -> Subject | None:
-    names = [_instance(name, number) for number in INSTANCES]
-    if any(one not in measured.passes for one in names):
-        return None
-    first, second = (measured.samples_ms(one) for one in names)
-    return Subject(name, graph, network_ms(first + second), (network_ms(first), network_ms(second)))
+def _subjects(networks: Sequence[tuple[str, Graph]], measured: Measured) -> list[Subject]:
+    """Those of the networks whose two instances were measured."""
+    found = []
+    for name, graph in networks:
+        names = [_instance(name, number) for number in INSTANCES]
+        if all(one in measured.passes for one in names):
+            first, second = (measured.samples_ms(one) for one in names)
+            instances = network_ms(first), network_ms(second)
+            found.append(Subject(name, graph, network_ms(first + second), instances))
+    return found
 
 
 def _circumstances(plan: Plan, measured: Measured, crossed: tuple[str, ...]) -> Circumstances:

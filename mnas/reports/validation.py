@@ -203,7 +203,7 @@ def _circumstances(one: Validated) -> Iterator[str]:
         f"{facts.runtime} {facts.runtime_version}, {one.settings.delegate}, {threads}."
     )
     yield (
-        f"{_networks(len(found.details))} as two instances each and {found.anchors} anchors in {at.passes} "
+        f"{_networks(len(found.details))} and {found.anchors} anchors as two instances each, in {at.passes} "
         f"shuffled passes, from {at.started_at} to {at.ended_at}. A latency is the median over passes of "
         "each one's lower quartile."
     )

@@ -32,10 +32,11 @@ def test_figures_of_a_device_that_is_what_it_seems(table):
     result = validate(table, HELD_OUT, Desk())
     assert result.scores.networks == 4
     assert result.noise.floor_percent == pytest.approx(100 * 0.02 / 1.02)
-    assert result.scores.mape_percent == pytest.approx(1.0, abs=0.1)  # between the two instances
+    assert result.as_predicted.mape_percent == pytest.approx(1.0, abs=0.1)  # the second instance's, halved
+    assert result.reanchored.mape_percent < 0.1  # anchors are measured as two instances, too
     assert result.scores.within_5_percent == result.scores.within_10_percent == 100
     assert result.scores.spearman == pytest.approx(1.0)
-    assert result.speed_percent == pytest.approx(0.0, abs=0.1)
+    assert result.speed_percent == pytest.approx(1.0, abs=0.1)
     assert [one.name for one in result.methods] == ["table, re-anchored", "table, as it is"]
 
 
@@ -44,17 +45,17 @@ def test_a_machine_that_became_slower_shows_in_the_table_as_it_is_only(table):
     assert result.as_predicted.bias_percent == pytest.approx(100 / 1.25 / 1.01 - 100, abs=0.2)
     assert result.as_predicted.within_10_percent == 0
     assert result.scores == result.reanchored
-    assert result.reanchored.bias_percent == pytest.approx(100 / 1.01 - 100, abs=0.2)
-    assert result.speed_percent == pytest.approx(25, abs=0.2)
+    assert abs(result.reanchored.bias_percent) < 0.2
+    assert result.speed_percent == pytest.approx(125 * 1.01 - 100, abs=0.2)
 
 
-@pytest.mark.parametrize("drift", [1.04, 0.96])
+@pytest.mark.parametrize("drift", [1.03, 0.95])
 def test_a_little_drift_makes_no_table_stale(table, drift):
     result = validate(table, HELD_OUT, Desk(drift=drift), replace(PLAN, passes=4))
     assert (result.circumstances.drift, table.stale) == (None, None)
 
 
-@pytest.mark.parametrize(("drift", "words"), [(1.06, "6.0 % longer"), (0.9, "10.0 % less long")])
+@pytest.mark.parametrize(("drift", "words"), [(1.06, "7.1 % longer"), (0.9, "9.1 % less long")])
 def test_drift_makes_the_table_stale(table, drift, words):
     result = validate(table, HELD_OUT, Desk(drift=drift), replace(PLAN, passes=4))
     assert result.circumstances.drift == f"its anchors take {words} than when the table was last anchored"
@@ -64,10 +65,11 @@ def test_drift_makes_the_table_stale(table, drift, words):
 def test_every_network_is_measured_as_two_instances_in_every_pass_among_the_anchors(table):
     device = Desk()
     validate(table, HELD_OUT, device, replace(PLAN, passes=3))
-    once = [f"{name}/{number}" for name, _ in HELD_OUT for number in (1, 2)] + ["anchor-0", "anchor-1"]
+    names = [*(name for name, _ in HELD_OUT), "anchor-0", "anchor-1"]
+    once = [f"{name}/{number}" for name in names for number in (1, 2)]
     assert sorted(device.names) == sorted(once * 3)
     assert len(device.contents) == len(once)
-    assert device.names[:10] != device.names[10:20]
+    assert device.names[:12] != device.names[12:24]
 
 
 def test_a_failure_is_a_value(table):
@@ -77,7 +79,7 @@ def test_a_failure_is_a_value(table):
 
 
 def test_without_an_anchor_the_table_is_judged_as_it_is(table):
-    result = validate(table, HELD_OUT, Desk(failing=["anchor-0", "anchor-1"]), replace(PLAN, passes=1))
+    result = validate(table, HELD_OUT, Desk(failing=["anchor-0/1", "anchor-1/2"]), replace(PLAN, passes=1))
     assert result.reanchored is None
     assert result.scores == result.as_predicted
     assert (result.anchors, result.speed_percent) == (0, None)
@@ -131,9 +133,9 @@ def test_others_are_judged_by_the_same_run(table):
         "ridge on operator counts",
         "multiply-accumulates",
     ]
-    # on this device parts add up, so that both sums are off by the second instance alone
+    # on this device parts add up
     for name in ("sum of blocks alone", "sum of operators alone"):
-        assert methods[name].scores.mape_percent == pytest.approx(1.0, abs=0.1)
+        assert methods[name].scores.mape_percent < 0.1
     assert methods["multiply-accumulates"].scores.mape_percent > 10
     parts = [name for name in device.names if name.startswith("part-")]
     assert len(parts) == len(set(parts)) * 2  # each once in each pass

@@ -36,7 +36,7 @@ def test_validating(run: Run, table: Path) -> None:
     assert document["networks"] == len(document["details"]) == 4
     assert document["noise_floor_percent"] > 0
     assert (document["reanchored"], document["anchors"]) == (True, 2)
-    assert "measuring networks: 10 of 10" in ended.err
+    assert "measuring networks: 12 of 12" in ended.err
     assert [file.name for file in table.parent.iterdir()] == ["t.db"]
 
 
@@ -86,7 +86,7 @@ def test_a_report_goes_on_where_its_job_was_killed(run: Run, table: Path, tmp_pa
         os.kill(job.pid, signal.SIGINT)
         assert job.wait(timeout=60) == 130
     kept = list(read_jsonl(journal))
-    assert 4 <= len(kept) < 1 + 8 * 3
+    assert 4 <= len(kept) < 1 + 10 * 3
     assert not (folder / "validation.md").exists()
 
 

@@ -87,7 +87,7 @@ def test_the_page_says_what_was_found() -> None:
     assert "| `mean` | 9 | 2.0 % | +30 ± 5 % | 0.60 % |" in page
     assert "`add`" not in page  # not beyond its own error
     assert "add/float32/1x2&#124;x" in page  # a bar would end the cell
-    assert "20 anchors in 5 shuffled passes" in page
+    assert "20 anchors as two instances each, in 5 shuffled passes" in page
 
 
 def test_the_page_says_what_is_to_be_minded() -> None:
