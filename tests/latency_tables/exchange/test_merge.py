@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from latency_tables.ops import Graph, Node, OpSpec
 from latency_tables.records import Given, Network, Origin
 from latency_tables.store import LatencyTable
 
+V1 = Path(__file__).parents[1] / "data" / "v1.sql"
 FACTS = DeviceFacts("desk", "x86_64", "a CPU", 2, 2**30, "an OS", "3.11", "ai_edge_litert", "2.3.0")
 ORIGIN = Origin({"space": "toy", "seed": 0}, FACTS, Settings())
 SPECS = [OpSpec("logistic", "float32", ((1, size),), (1, size)) for size in (1, 2, 3)]
@@ -192,3 +194,30 @@ def test_nothing_is_overwritten_and_nothing_half_written(
     with pytest.raises(BadTable, match="disk is full"):
         merge(halves, str(tmp_path / "new.db"))
     assert sorted(one.name for one in tmp_path.iterdir()) == ["1.db", "2.db"]
+
+
+def test_tables_are_joined_on_a_server(halves: list[str], tmp_path: Path, postgresql_url: str) -> None:
+    merge(halves, postgresql_url)
+    with pytest.raises(BadTable, match="exists already"):
+        merge(halves, postgresql_url)
+    merge([postgresql_url, halves[0]], str(tmp_path / "back.db"))
+    merge(halves, str(tmp_path / "here.db"))
+    with (
+        LatencyTable.open(postgresql_url) as there,
+        LatencyTable.open(tmp_path / "back.db") as back,
+        LatencyTable.open(tmp_path / "here.db") as here,
+    ):
+        assert there.measured() == back.measured() == here.measured()
+        assert there.bursts() == back.bursts() == here.bursts()
+        assert there.figures() == back.figures() == here.figures()
+
+
+def test_tables_of_the_first_schema_are_joined(tmp_path: Path) -> None:
+    old = str(tmp_path / "old.db")
+    with sqlite3.connect(old) as connection:
+        connection.executescript(V1.read_text())
+    merge([old, old], str(tmp_path / "new.db"))
+    with LatencyTable.open(old) as before, LatencyTable.open(tmp_path / "new.db") as after:
+        assert after.bursts() == before.bursts()
+        assert after.networks() == before.networks()
+        assert after.figures() == before.figures()
