@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import sqlalchemy as sa
 
 from devices.measurement import Failure, Pass
-from latency_tables import lock, migrations, rows, schema
+from latency_tables import lock, migrations, rows, schema, writes
 from latency_tables.attribute import Attribution
 from latency_tables.calibration import Calibration
 from latency_tables.context import Sizes
@@ -31,7 +31,6 @@ from latency_tables.records import (
     Network,
     Origin,
     StoredFailure,
-    graph_to_json,
     origin_from_meta,
     origin_to_meta,
 )
@@ -78,19 +77,11 @@ class LatencyTable:
         taken = f"{database.address} exists already: open it, or choose another name"
         if cls.exists(address):
             raise BadTable(taken)
-        now = _now()
-        meta = {
-            "format": schema.FORMAT,
-            "schema_version": str(schema.SCHEMA_VERSION),
-            "created_at": now,
-            **origin_to_meta(origin),
-        }
+        now = writes.now()
         with database.writing(create=True) as connection:
             if rows.tables(connection):  # made by another process between our look and our turn
                 raise BadTable(taken)
-            schema.metadata.create_all(connection)
-            connection.execute(schema.meta.insert(), [{"key": k, "value": v} for k, v in meta.items()])
-            _insert_networks(connection, networks)
+            writes.tables(connection, {"created_at": now, **origin_to_meta(origin)}, networks)
         return cls(address, database, origin, now)
 
     @classmethod
@@ -215,7 +206,7 @@ class LatencyTable:
             there = {one.name: one for one in rows.networks(connection)}
             if odd := [one.name for one in networks if there.get(one.name, one) != one]:
                 raise BadTable(f"the latency table {self.address} has another network {odd[0]}")
-            _insert_networks(connection, [one for one in networks if one.name not in there])
+            writes.add_networks(connection, [one for one in networks if one.name not in there])
         self._forget()
 
     def operators(self) -> list[str]:
@@ -234,65 +225,23 @@ class LatencyTable:
             ValueError: the attributions are not of the network's nodes.
         """
         specs = next((one.graph.specs for one in self.networks() if one.name == network), ())
-        units = {one.positions: print_unit(tuple(specs[at] for at in one.positions)) for one in attributions}
-        nodes = sorted(at for one in attributions for at in one.positions)
+        units = [(print_unit(tuple(specs[node] for node in one.positions)), one) for one in attributions]
+        nodes = sorted(node for one in attributions for node in one.positions)
         if nodes and nodes != list(range(len(specs))):
             raise ValueError(f"{network} has {len(specs)} nodes, and the attributions are of {nodes}")
         with self._writing() as connection:
             network_id = self._network_id(connection, network)
             governor = burst.context.governor
             if governor and rows.fact(connection, "governor") is None and not rows.measured(connection):
-                _set_fact(connection, "governor", governor)
+                writes.set_fact(connection, "governor", governor)
                 self._origin = replace(self._origin, governor=governor)
-            pass_id = connection.execute(
-                schema.passes.insert()
-                .values(
-                    network_id=network_id,
-                    pass_index=pass_index,
-                    started_at=burst.context.started_at,
-                    model_sha256=burst.sha256,
-                    samples_ms=json.dumps(burst.distribution_ms),
-                    dropped=burst.dropped,
-                    reference_ms=burst.reference_ms,
-                    first_inference_ms=burst.first_inference_ms,
-                    initialisation_ms=burst.initialisation_ms,
-                    peak_memory_bytes=burst.peak_memory_bytes,
-                    energy_mj=burst.energy_mj,
-                    context=json.dumps(asdict(burst.context)),
-                )
-                .returning(schema.passes.c.id)
-            ).scalar_one()
-            ids = _operator_ids(connection, units.values())
-            times = [
-                {
-                    "pass_id": pass_id,
-                    "position": one.positions[0],
-                    "positions": ",".join(map(str, one.positions)) if len(one.positions) > 1 else None,
-                    "operator_id": ids[units[one.positions]],
-                    "mean_ms": one.mean_ms,
-                    "labels": " + ".join(one.labels),
-                }
-                for one in attributions
-            ]
-            if times:
-                connection.execute(schema.operator_times.insert(), times)
-            connection.execute(schema.failures.delete().where(schema.failures.c.network_id == network_id))
+            writes.add_pass(connection, network_id, pass_index, burst, units)
         self._predictor = None
 
     def fail(self, network: str, pass_index: int, failure: Failure) -> None:
         """Note that a network could not be measured; an earlier failure of it is replaced."""
         with self._writing() as connection:
-            network_id = self._network_id(connection, network)
-            connection.execute(schema.failures.delete().where(schema.failures.c.network_id == network_id))
-            connection.execute(
-                schema.failures.insert().values(
-                    network_id=network_id,
-                    pass_index=pass_index,
-                    error=failure.error,
-                    message=failure.message.replace("\0", "�"),  # which PostgreSQL cannot hold
-                    failed_at=_now(),
-                )
-            )
+            writes.set_failure(connection, self._network_id(connection, network), pass_index, failure)
 
     def failures(self) -> list[StoredFailure]:
         """Networks whose last try failed."""
@@ -322,11 +271,9 @@ class LatencyTable:
             BadOpSpec: a figure's unit is no text of operators.
             BadTable: the table cannot be written.
         """
-        found = {print_unit(parse_unit(one.unit)): one for one in figures}
+        found = [replace(one, unit=print_unit(parse_unit(one.unit))) for one in figures]
         with self._writing() as connection:
-            for unit, one in found.items():
-                connection.execute(schema.given.delete().where(schema.given.c.unit == unit))
-                connection.execute(schema.given.insert().values({**asdict(one), "unit": unit}))
+            writes.set_given(connection, found)
         self._forget()
 
     def observations(self) -> list[Observation]:
@@ -400,7 +347,7 @@ class LatencyTable:
 
     def _set_fact(self, key: str, value: str | None) -> None:
         with self._writing() as connection:
-            _set_fact(connection, key, value)
+            writes.set_fact(connection, key, value)
         self._forget()
 
     def _forget(self) -> None:
@@ -425,31 +372,6 @@ class LatencyTable:
             return query(connection)
 
 
-def _insert_networks(connection: sa.Connection, networks: Sequence[Network]) -> None:
-    if networks:
-        connection.execute(
-            schema.networks.insert(),
-            [{"name": one.name, "role": one.role, "graph": graph_to_json(one.graph)} for one in networks],
-        )
-        _operator_ids(connection, (str(spec) for one in networks for spec in one.graph.specs))
-
-
-def _operator_ids(connection: sa.Connection, keys: Iterable[str]) -> dict[str, int]:
-    """The keys of units in the database, by their text form; those that it lacks are added."""
-    wanted = list(dict.fromkeys(keys))
-    ids = rows.operators(connection)
-    if lacking := [{"key": key} for key in wanted if key not in ids]:
-        connection.execute(schema.operators.insert(), lacking)
-        ids = rows.operators(connection)
-    return ids
-
-
-def _set_fact(connection: sa.Connection, key: str, value: str | None) -> None:
-    connection.execute(schema.meta.delete().where(schema.meta.c.key == key))
-    if value is not None:
-        connection.execute(schema.meta.insert().values(key=key, value=value))
-
-
 def _time(iso_time: str) -> datetime:
     """A time as it is stored.
 
@@ -463,7 +385,3 @@ def _time(iso_time: str) -> datetime:
     if found is None or found.tzinfo is None:
         raise BadTable(f"{iso_time!r} is no time; one is written such as 2026-01-02T03:04:05+00:00")
     return found
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
