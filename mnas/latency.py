@@ -157,7 +157,11 @@ def lacking(table: LatencyTable) -> str:
 
 def build_command(options: Mapping[str, Any]) -> str:
     """The `mnas table build` with these options; those that are None are left out."""
-    given = (f"--{name} {shlex.quote(str(value))}" for name, value in options.items() if value is not None)
+    given = (
+        f"--{name.replace('_', '-')} {shlex.quote(str(value))}"
+        for name, value in options.items()
+        if value is not None
+    )
     return f"mnas table build {' '.join(given)}"
 
 

@@ -17,12 +17,13 @@ from mnas.cli.options import Bench, Budget, Json, LogFile, Quiet, Threads, Wait
 from mnas.cli.output import Display, keeping, print_json, print_table, warn
 from mnas.cli.table.documents import calibration_document, calibration_text, failure_documents
 from mnas.cli.table.group import group
+from mnas.cli.table.working import shows
 from mnas.errors import BadInput
 from mnas.table_jobs import Built, Effort, Ended, TableLane, build_tables, folder_of, table_in
 
 if TYPE_CHECKING:
     from devices.device import Device
-    from latency_tables.build import BuildReport, Progress
+    from latency_tables.build import BuildReport
 
 
 @group.command()
@@ -63,6 +64,9 @@ def build(
         typer.Option(help="Standard error, in percent, beyond which an operator is measured again."),
     ] = 2.0,
     budget: Budget = None,
+    cover_times: Annotated[
+        int, typer.Option(help="Networks in which every operator is to occur, at least.")
+    ] = 2,
     anchors: Annotated[int, typer.Option(help="Random networks that bring the calibration.")] = 20,
     seed: Annotated[int, typer.Option(help="Of the anchors and of the order of measurement.")] = 0,
     bench: Bench = None,
@@ -97,9 +101,10 @@ def build(
         dtype=dtype,
         anchors=anchors,
         seed=seed,
+        cover_times=cover_times,
     )
     settings = {name: registry.settings_for(name, bench=bench, threads=threads) for name in names}
-    with logged(log) as note, Display(quiet, note) as display:
+    with logged(log) as note, Display(quiet, note.or_none) as display:
         heard = note.or_none
 
         def lane(name: str) -> TableLane:
@@ -108,16 +113,13 @@ def build(
 
             return TableLane(name, output if folder is None else table_in(folder, name), there, folder)
 
-        def on_progress(name: str, at: Progress) -> None:
-            step = "profiling networks" + (f" on {name}" if len(names) > 1 else "")
-            told = "" if at.step == "networks" else at.step
-            if at.failure:
-                told = f"{at.network}: {' '.join(at.failure.split())}"
-                note(f"{name}: {told}")
-            display.report(step, at.done, at.total, told)
-
+        several = len(names) > 1
+        steps = {name: "profiling networks" + (f" on {name}" if several else "") for name in names}
+        shown = {name: shows(display, step, note) for name, step in steps.items()}
         with keeping("repeat the command to go on"):
-            results = build_tables([lane(name) for name in names], request, effort, on_progress)
+            results = build_tables(
+                [lane(name) for name in names], request, effort, lambda name, at: shown[name](at)
+            )
         if len(names) == 1:
             return ends(note, _tell_one(results[0], note, as_json))
         return ends(note, _tell_several(results, note, as_json))
