@@ -25,8 +25,10 @@ class AnchorReport:
     Attributes:
         anchors: networks that count for the calibration from now on; 0: it is as it was, see `budget_over`.
         measured: passes that were added.
-        scale_before: of the calibration as it was; None where the table could not predict.
+        scale_before: of the calibration as it was; None where the table could not predict. Figures are those
+            at the speed of the anchors, so that this stays about the same.
         scale: of the calibration now; None likewise.
+        drift_percent: how much longer networks take than when the table was last anchored; None if unknown.
         drifted: how far the device had drifted since the last anchoring; None if by no more than 5 %.
         stale: why the table is stale; None if it is not.
         budget_over: whether the time was over before every anchor was measured once.
@@ -36,6 +38,7 @@ class AnchorReport:
     measured: int
     scale_before: float | None
     scale: float | None
+    drift_percent: float | None
     drifted: str | None
     stale: str | None
     budget_over: bool
@@ -83,6 +86,7 @@ def anchor(
             measured=session.measured,
             scale_before=before,
             scale=table.predictor().calibration.scale if table.ready else None,
+            drift_percent=session.drift_percent,
             drifted=session.drifted,
             stale=table.stale,
             budget_over=session.cut_short,

@@ -60,6 +60,7 @@ class Drift:
     def __init__(self, table: LatencyTable) -> None:
         """Looks at what the table has before the job."""
         self.reason: str | None = None
+        self.percent: float | None = None
         self._table = table
         self._before_ms = canary_ms(table)
         self._earlier = len(table.measured())
@@ -76,10 +77,10 @@ class Drift:
 
     def close(self, keys: Collection[PassKey]) -> None:
         """Told which passes the job added: whether networks took longer in them than in those before."""
-        if self.reason is None and min(len(keys), self._earlier) >= READINGS:
-            percent = network_drift(self._table, keys)
-            if percent is not None:
-                self._judge(percent, "networks take")
+        if min(len(keys), self._earlier) >= READINGS:
+            self.percent = network_drift(self._table, keys)
+            if self.percent is not None and self.reason is None:
+                self._judge(self.percent, "networks take")
 
     def _judge(self, percent: float, what: str) -> None:
         if abs(percent) > DRIFT_PERCENT:

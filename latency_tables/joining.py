@@ -37,13 +37,13 @@ PassKey = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """All that a table measured, as if at one speed: the mean of its passes'.
+    """All that a table measured, as if at one speed: the mean of the passes that the calibration counts.
 
     Attributes:
         samples_ms: by network, the samples of each pass, oldest first.
-        anchors_ms: the same of the anchors' passes that the calibration counts, at their own mean speed.
+        anchors_ms: the same of the anchors' passes that the calibration counts.
         observations: every operator time.
-        speeds: by pass, how many times as long as on the mean everything took.
+        speeds: by pass, how many times as long as at that one speed everything took.
     """
 
     samples_ms: dict[str, list[tuple[float, ...]]]
@@ -76,13 +76,14 @@ def join(
             if one.network in anchors and (begin is None or _time(one.started_at) >= begin)
         ]
     )
-    level = float(np.exp(np.mean([np.log(found.get(_key(one), 1.0)) for one in counted] or [0.0])))
+    level = np.exp(np.mean([np.log(found[_key(one)]) for one in counted if _key(one) in found] or [0.0]))
+    found = {key: float(speed / level) for key, speed in found.items()}
     samples: dict[str, list[tuple[float, ...]]] = defaultdict(list)
     anchored: dict[str, list[tuple[float, ...]]] = defaultdict(list)
     for one in kept:
-        samples[one.network].append(_scaled(one.samples_ms, 1 / found[_key(one)]))
+        samples[one.network].append(_scaled(one.samples_ms, found[_key(one)]))
     for one in counted:
-        anchored[one.network].append(_scaled(one.samples_ms, level / found.get(_key(one), level)))
+        anchored[one.network].append(_scaled(one.samples_ms, found.get(_key(one), 1.0)))
     return Joined(
         dict(samples),
         dict(anchored),
@@ -239,8 +240,8 @@ def _blocks(bursts: Sequence[Burst]) -> NDArray[np.int64]:
     return blocks
 
 
-def _scaled(samples_ms: Sequence[float], factor: float) -> tuple[float, ...]:
-    return tuple(factor * sample for sample in samples_ms)
+def _scaled(samples_ms: Sequence[float], speed: float) -> tuple[float, ...]:
+    return tuple(sample / speed for sample in samples_ms)
 
 
 def _key(burst: Burst) -> PassKey:

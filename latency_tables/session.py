@@ -106,6 +106,11 @@ class Session:
         """Since it began."""
         return self._clock() - self._began
 
+    @property
+    def drift_percent(self) -> float | None:
+        """How much longer networks take than then; None before `close`, or if nobody knows."""
+        return self._drift.percent
+
     def is_over(self) -> bool:
         """Whether its budget is used up."""
         return self._budget_s is not None and self.seconds >= self._budget_s
