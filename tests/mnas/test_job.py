@@ -84,7 +84,7 @@ def test_an_incomplete_table_is_refused_with_the_way_on(
         begun(path)
     command = str(error.value).partition("; go on with ")[2]
     assert command.startswith("mnas table build --space mnasnet-small-images --resolution 28 --width 0.05 ")
-    assert command.endswith(f"--anchors 1 --seed 0 --device local --threads 1 -o {path}")
+    assert command.endswith(f"--anchors 1 --seed 0 --cover-times 2 --device local --threads 1 -o {path}")
 
 
 def test_a_run_whose_table_is_incomplete_does_not_search(tmp_path: Path, table: Path) -> None:
