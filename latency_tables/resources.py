@@ -97,7 +97,7 @@ def kinds_ms(specs: Sequence[OpSpec], prediction: Prediction) -> dict[str, float
 
 
 def resources(table: LatencyTable) -> Resources:
-    """What a table's networks tell of memory and energy; its latencies must be predictable for the latter."""
+    """What a table's networks tell of memory and energy; of energy only once the table can predict."""
     graphs = {one.name: one.graph for one in table.networks() if one.role in {"cover", "anchor"}}
     memory: dict[str, list[float]] = defaultdict(list)
     energy: dict[str, list[float]] = defaultdict(list)
@@ -109,7 +109,7 @@ def resources(table: LatencyTable) -> Resources:
                 energy[burst.network].append(burst.energy_mj)
     known = {name: median(values) for name, values in energy.items()}
     times = {}
-    if len(known) >= LEAST_NETWORKS:
+    if len(known) >= LEAST_NETWORKS and table.ready:
         predictor = table.predictor()
         times = {name: kinds_ms(graphs[name].specs, predictor.predict(graphs[name].specs)) for name in known}
     return Resources(

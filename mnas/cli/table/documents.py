@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from latency_tables.calibration import Calibration
     from latency_tables.records import StoredFailure
+    from latency_tables.resources import Resources
 
 
 def calibration_document(calibration: Calibration | None) -> dict[str, Any] | None:
@@ -34,6 +35,24 @@ def calibration_text(calibration: Calibration | None) -> str:
     if calibration.left_out_percent is None:
         return text
     return f"{text}; each, predicted from the others, is {calibration.left_out_percent:.2f} % off"
+
+
+def resources_document(known: Resources) -> dict[str, Any]:
+    """What a table knows of memory and energy; figures that it does not know are None."""
+    memory, energy = known.memory, known.energy
+    names = ("fixed_bytes", "per_parameter_byte", "per_live_byte", "left_out_percent")
+    return {
+        "memory": {
+            **{name: memory and getattr(memory, name) for name in names},
+            "networks": memory.networks if memory else 0,
+        },
+        "energy": {
+            "common_mw": energy and energy.common_mw,
+            "powers": [{"kind": kind, "mw": mw} for kind, mw in energy.power_mw.items()] if energy else [],
+            "left_out_percent": energy and energy.left_out_percent,
+            "networks": energy.networks if energy else 0,
+        },
+    }
 
 
 def failure_documents(failures: Iterable[StoredFailure]) -> list[dict[str, str]]:

@@ -18,8 +18,9 @@ from mnas.cli.table.group import TableFile, Top, group
 
 if TYPE_CHECKING:
     from latency_tables.figures import Figure
-    from latency_tables.ops import OpSpec
+    from latency_tables.ops import Graph
     from latency_tables.predict import Predictor
+    from latency_tables.resources import Resources
     from latency_tables.store import LatencyTable
 
 
@@ -37,21 +38,26 @@ def predict(
 ) -> int:
     """Latencies by the table, each with its 90 % interval, and the operators that take most of it.
 
+    Where the table's device told what memory and energy networks take, these are predicted too.
+
     A model with operators that the table lacks has no latency: they are listed, and the exit code is 4.
 
     Example: mnas table predict mnasnet-224.db mobilenetv2 model.tflite
     """
+    from latency_tables.resources import resources
     from latency_tables.store import LatencyTable
 
     with LatencyTable.open(table) as given:
-        specs = [_specs(given, model) for model in models]
-        predictor = given.predictor()
+        graphs = [_graph(given, model) for model in models]
+        predictor, known = given.predictor(), resources(given)
         device, stale = given.origin.facts.address, given.stale
-        found = [_model(model, own, predictor) for model, own in zip(models, specs, strict=True)]
+        found = [_model(model, own, predictor, known) for model, own in zip(models, graphs, strict=True)]
         document = {
             "table": given.address,
             "stale": stale,
             "calibration": calibration_document(predictor.calibration),
+            "memory_left_out_percent": known.memory and known.memory.left_out_percent,
+            "energy_left_out_percent": known.energy and known.energy.left_out_percent,
             "models": found,
         }
     if as_json:
@@ -71,26 +77,36 @@ def predict(
     return Exit.FAILURES if lacking else Exit.DONE
 
 
-def _specs(table: LatencyTable, model: str) -> tuple[OpSpec, ...]:
+def _graph(table: LatencyTable, model: str) -> Graph:
+    from latency_tables import tflite
     from latency_tables.errors import BadModel
-    from mnas.tables import specs_for
+    from mnas.tables import model_for
 
     try:
-        return specs_for(table, model)
+        found = model_for(table, model)
+        return tflite.read(found) if isinstance(found, bytes) else found
     except BadModel as error:  # only a file can be one
         raise BadModel(f"{model}: {error}") from error
 
 
-def _model(model: str, specs: Sequence[OpSpec], predictor: Predictor) -> dict[str, Any]:
+def _model(model: str, graph: Graph, predictor: Predictor, known: Resources) -> dict[str, Any]:
     """What `docs/json.md` lists under `mnas table predict` for each model; operators by their share."""
     from latency_tables.errors import MissingOperators
     from latency_tables.units import parse_unit
 
+    specs = graph.specs
+    memory_bytes = known.memory and known.memory.predict(graph)
     try:
         prediction = predictor.predict(specs)
     except MissingOperators as error:
-        unknown = dict.fromkeys(("latency_ms", "low_ms", "high_ms", "sum_ms"))
-        return {"model": model, **unknown, "operators": [], "missing_operators": list(error.keys)}
+        unknown = dict.fromkeys(("latency_ms", "low_ms", "high_ms", "sum_ms", "energy_mj"))
+        return {
+            "model": model,
+            **unknown,
+            "memory_bytes": memory_bytes,
+            "operators": [],
+            "missing_operators": list(error.keys),
+        }
     counts: Counter[str] = Counter()
     totals_ms: defaultdict[str, float] = defaultdict(float)
     parts_ms = iter(prediction.operators_ms)
@@ -114,6 +130,8 @@ def _model(model: str, specs: Sequence[OpSpec], predictor: Predictor) -> dict[st
         "low_ms": prediction.low_ms,
         "high_ms": prediction.high_ms,
         "sum_ms": prediction.sum_ms,
+        "memory_bytes": memory_bytes,
+        "energy_mj": known.energy and known.energy.predict(specs, prediction),
         "operators": operators,
         "missing_operators": [],
     }
@@ -125,8 +143,11 @@ def _std_error_ms(figure: Figure, total_ms: float) -> float | None:
 
 def _show(found: dict[str, Any], top: int) -> None:
     within = "" if found["low_ms"] is None else f" (90 %: {found['low_ms']:.3f} to {found['high_ms']:.3f})"
+    memory, energy = found["memory_bytes"], found["energy_mj"]
+    besides = "" if memory is None else f", {memory / 2**20:.1f} MiB"
+    besides += "" if energy is None else f", {energy:.3g} mJ"
     print_table(
-        f"{found['model']}: {found['latency_ms']:.3f} ms predicted{within}",
+        f"{found['model']}: {found['latency_ms']:.3f} ms predicted{within}{besides}",
         ("operator", "times", "ms", "± ms", "share %", "measured"),
         [
             (

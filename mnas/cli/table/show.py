@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from mnas.cli.options import Json
 from mnas.cli.output import print_json, print_table, warn
-from mnas.cli.table.documents import calibration_document, calibration_text, failure_documents
+from mnas.cli.table.documents import (
+    calibration_document,
+    calibration_text,
+    failure_documents,
+    resources_document,
+)
 from mnas.cli.table.group import TableFile, Top, group
 
 if TYPE_CHECKING:
@@ -41,6 +46,11 @@ def show(table: TableFile, *, top: Top = 10, as_json: Json = False) -> None:
     device = document.pop("device")
     device["clusters"] = describe(given.origin.facts.clusters)
     document["calibration"] = calibration_text(calibration)
+    for name in ("memory", "energy"):
+        if (fitted := document.pop(name))["networks"]:
+            document[name] = (
+                f"by {fitted['networks']} networks; each, left out, {fitted['left_out_percent']:.2f} % off"
+            )
     flat = {**document.pop("purpose"), **document, **{f"device {name}": device[name] for name in device}}
     print_table(
         f"Latency table {given.address}", ("what", "value"), [(name, _cell(flat[name])) for name in flat]
@@ -80,6 +90,8 @@ def _cell(value: object) -> str:
 
 def show_document(table: LatencyTable) -> dict[str, Any]:
     """The fields that `docs/json.md` lists under `mnas table show`; the slowest operators come first."""
+    from latency_tables.resources import resources
+
     predictor = table.predictor() if table.ready else None
     networks = table.networks()
     planned = [one.name for one in networks if one.role in ("cover", "anchor")]
@@ -100,6 +112,7 @@ def show_document(table: LatencyTable) -> dict[str, Any]:
         "models": [one.name for one in networks if one.role == "model"],
         "complete_passes": min((counts[name] for name in planned), default=0),
         "calibration": calibration_document(predictor and predictor.calibration),
+        **resources_document(resources(table)),
         "missing_operators": table.missing(),
         "threads": table.origin.settings.threads,
         "delegate": table.origin.settings.delegate,
