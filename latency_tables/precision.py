@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from devices.errors import BadSettings
 from latency_tables.figures import Figure
-from latency_tables.status import shares_of_time
+from latency_tables.shares import shares_of_time
 from latency_tables.store import LatencyTable
 
 #: a standard error that no more passes are spent on: half of what the profiler's clock can tell apart

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
@@ -11,12 +11,13 @@ from typing import get_args
 
 from latency_tables.calibration import Calibration
 from latency_tables.figures import Figure
-from latency_tables.records import Burst, Method, Network, StoredFailure
+from latency_tables.precision import Adaptive, unsettled, weighted_standard_error_percent
+from latency_tables.records import Burst, Method, StoredFailure
+from latency_tables.shares import shares_of_time
 from latency_tables.store import LatencyTable
-from latency_tables.units import Units
 
 #: standard error in percent beyond which an operator counts as imprecise
-PRECISION_PERCENT = 2.0
+PRECISION_PERCENT = Adaptive().precision_percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ class Status:
             of networks; None while a figure is known from one pass only.
         between_pass_percent: median over units of the spread between passes; None if unknown.
         between_network_percent: likewise between networks.
-        imprecise: units whose standard error is over `PRECISION_PERCENT`, the largest share of time first.
+        imprecise: units whose standard error is over `PRECISION_PERCENT`, and over what the profiler's clock
+            can tell apart; the largest share of time first.
         calibration: None while the table cannot predict.
         measured_from: ISO 8601 time of the first pass; None where there is none.
         measured_until: of the last pass.
@@ -115,7 +117,7 @@ def status_of(table: LatencyTable) -> Status:
         networks=len(networks),
         complete_passes=min((counts[name] for name in planned), default=0),
         measured_passes=len(bursts),
-        weighted_std_error_percent=_weighted(figures, shares),
+        weighted_std_error_percent=weighted_standard_error_percent(table, shares) if figures else None,
         between_pass_percent=_median(one.between_pass_percent for one in figures.values()),
         between_network_percent=_median(one.between_network_percent for one in figures.values()),
         imprecise=_imprecise(figures, shares),
@@ -129,45 +131,13 @@ def status_of(table: LatencyTable) -> Status:
     )
 
 
-def shares_of_time(figures: Mapping[str, Figure], networks: Sequence[Network]) -> dict[str, float]:
-    """Each unit's share (0 to 1) of the time of random networks of the space: the anchors, or else all.
-
-    Units that are in none of them have 0; operators without a figure count for nothing.
-    """
-    units = Units(figures)
-    chosen = [one for one in networks if one.role == "anchor"] or list(networks)
-    times: dict[str, float] = defaultdict(float)
-    for network in chosen:
-        for unit, _ in units.split(network.graph.specs)[0]:
-            times[unit] += figures[unit].latency_ms
-    total = sum(times.values())
-    return {unit: times.get(unit, 0.0) / total if total else 0.0 for unit in figures}
-
-
-def _weighted(figures: Mapping[str, Figure], shares: Mapping[str, float]) -> float | None:
-    parts = [
-        (shares[unit], one.std_error_ms, one.latency_ms)
-        for unit, one in figures.items()
-        if one.std_error_ms is not None
-    ]
-    known = sum(share for share, _, _ in parts)
-    if not known:
-        return None
-    return 100 * sum(share * error / ms for share, error, ms in parts if share) / known
-
-
 def _imprecise(figures: Mapping[str, Figure], shares: Mapping[str, float]) -> tuple[Imprecise, ...]:
     found = [
-        Imprecise(unit, 100 * one.std_error_ms / one.latency_ms, 100 * shares[unit])
-        for unit, one in figures.items()
-        if one.std_error_ms is not None
+        Imprecise(unit, 100 * (error / figures[unit].latency_ms), 100 * shares[unit])
+        for unit in unsettled(figures, PRECISION_PERCENT)
+        if (error := figures[unit].std_error_ms) is not None
     ]
-    return tuple(
-        sorted(
-            (one for one in found if one.std_error_percent > PRECISION_PERCENT),
-            key=lambda one: (-one.share_percent, one.unit),
-        )
-    )
+    return tuple(sorted(found, key=lambda one: (-one.share_percent, one.unit)))
 
 
 def _doubts(bursts: Iterable[Burst]) -> Iterator[Doubt]:
