@@ -105,7 +105,8 @@ class Journal:
             self._failures[outcome.sha256] = outcome
             return
         kept = next(iter(self._passes.values()), None)
-        if kept is not None and (odd := _other(kept.context, outcome.context)):
+        same = next((burst for (key, _), burst in self._passes.items() if key == outcome.sha256), outcome)
+        if kept is not None and (odd := _other(kept.context, same.context, outcome.context)):
             raise BadRun(
                 f"{self.path} keeps passes measured under other circumstances: {'; '.join(odd)}. "
                 "Measure as it was, or choose another folder"
@@ -160,13 +161,17 @@ def _differences(found: Mapping[str, Any], head: Mapping[str, Any]) -> list[str]
     ]
 
 
-def _other(kept: Context, now: Context) -> list[str]:
-    """What differs between two contexts of which one measurement cannot be made."""
+def _other(kept: Context, same: Context, now: Context) -> list[str]:
+    """What differs between contexts of which one job's results cannot be made.
+
+    Args:
+        kept: of any pass.
+        same: of a pass of the same model: what runs its operators need not be what runs another's.
+    """
     facts, present = to_plain(kept.facts), to_plain(now.facts)
     pairs = [(name, facts[name], present[name]) for name in facts if name != "memory_bytes"]
-    pairs += [
-        (name, getattr(kept, name), getattr(now, name)) for name in ("settings", "delegate", "libraries")
-    ]
+    pairs += [(name, getattr(kept, name), getattr(now, name)) for name in ("settings", "libraries")]
+    pairs.append(("delegate", same.delegate, now.delegate))
     return [f"{name} was {before} and is {after}" for name, before, after in pairs if before != after]
 
 

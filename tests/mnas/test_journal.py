@@ -51,6 +51,18 @@ def test_a_pass_is_kept_once(tmp_path: Path) -> None:
     assert len((tmp_path / "j.jsonl").read_text().splitlines()) == 2
 
 
+def test_models_may_be_run_by_different_delegates_but_one_model_by_one(tmp_path: Path) -> None:
+    def by(delegate: str, sha256: str, index: int) -> Pass:
+        return replace(burst(sha256, index), context=replace(CONTEXT, delegate=delegate))
+
+    journal = opened(tmp_path / "j.jsonl")
+    journal.add(by("xnnpack", "a", 0))
+    journal.add(by("none", "b", 0))  # no operator of it can be delegated
+    journal.add(by("none", "b", 1))
+    with pytest.raises(BadRun, match="delegate was xnnpack and is none"):
+        journal.add(by("none", "a", 1))
+
+
 @settings(max_examples=40)
 @given(data=st.data())
 def test_a_file_cut_anywhere_opens_with_whole_results_only(
