@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from latency_tables.calibration import Calibration, calibrate
+from latency_tables.calibration import PASSES, Anchors, Calibration, calibrate
 from latency_tables.context import SAME_SIZE, Sizes
 from latency_tables.errors import MissingOperators
 from latency_tables.figures import Figure
@@ -210,18 +210,29 @@ class Predictor:
             for _ in range(count)
         )
 
-    def reanchored(self, sums_ms: Sequence[float], measured_ms: Sequence[float]) -> Predictor:
+    def reanchored(
+        self,
+        sums_ms: Sequence[float],
+        measured_ms: Sequence[float],
+        pass_error: float | None = None,
+        passes: float = PASSES,
+    ) -> Predictor:
         """The same figures, calibrated by anchors measured at another time.
 
         Args:
             sums_ms: `Prediction.sum_ms` of each anchor, by this predictor.
             measured_ms: its `network_ms` then.
+            pass_error: relative standard deviation of one pass of a network around others of it
+                (`latency_tables.intervals.pass_error`); None: as it was before.
+            passes: behind each of `measured_ms`.
 
         Raises:
             BadTable: there are no anchors.
         """
-        found = calibrate(sums_ms, measured_ms)
-        return replace(self, calibration=replace(found, factors=self.calibration.factors))
+        before = self.calibration
+        error = before.pass_error if pass_error is None else pass_error
+        found = calibrate(Anchors(sums_ms, measured_ms, pass_error=error, passes=passes))
+        return replace(self, calibration=replace(found, factors=before.factors))
 
     def _split(self, specs: Sequence[OpSpec]) -> list[tuple[str, int]]:
         units, missing = self._units.split(specs)

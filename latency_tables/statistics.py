@@ -210,10 +210,19 @@ def network_ms(passes: Iterable[Sequence[float]]) -> float:
     Args:
         passes: the samples of each pass in milliseconds.
     """
+    return float(np.median(pass_ms(passes)))
+
+
+def pass_ms(passes: Iterable[Sequence[float]]) -> Floats:
+    """One figure for each pass of a network: the lower quartile of its samples.
+
+    Raises:
+        BadTable: there is no sample.
+    """
     bursts = [float(np.quantile(samples, STATISTIC)) for samples in passes if len(samples)]
     if not bursts:
         raise BadTable("a network's latency needs at least one sample")
-    return float(np.median(bursts))
+    return np.array(bursts)
 
 
 def _codes(texts: Sequence[str]) -> tuple[list[str], Codes]:

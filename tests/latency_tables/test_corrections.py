@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latency_tables.corrections import LEAST_MS, correct
+from latency_tables.corrections import LEAST_MS, Prior, correct
 from latency_tables.units import kind_of
 
 
@@ -23,7 +23,9 @@ def test_what_a_profile_rounds_away_is_found_in_whole_networks():
     profiled = np.floor(true / 0.001) * 0.001  # to whole microseconds
     counts = counts_of([rng.choices(names, k=rng.randint(20, 60)) for _ in range(40)], names)
     whole = counts @ true
-    figures = correct(profiled, [kind_of(name) for name in names], counts, whole).latencies_ms
+    figures = correct(
+        Prior.of_profile(profiled, [kind_of(name) for name in names]), counts, whole
+    ).latencies_ms
     errors = [
         np.mean(np.abs(sums / whole * np.median(whole / sums) - 1))
         for sums in (counts @ profiled, counts @ figures)
@@ -37,7 +39,7 @@ def test_the_speed_of_the_machine_is_not_in_the_figures():
     profiled = rng.uniform(0.01, 0.2, 12)
     counts = rng.integers(0, 4, (30, 12)).astype(float)
     found = [
-        correct(profiled, ["add"] * 12, counts, speed * counts @ profiled).latencies_ms
+        correct(Prior.of_profile(profiled, ["add"] * 12), counts, speed * counts @ profiled).latencies_ms
         for speed in (0.8, 1.0, 1.3)
     ]
     np.testing.assert_allclose(found[0], found[1])
@@ -51,7 +53,10 @@ def test_a_left_out_sum_knows_nothing_of_its_own_latency():
     measured = counts @ profiled * rng.normal(1, 0.02, 31)
     far_off = measured.copy()
     far_off[7] *= 1.4
-    before, after = (correct(profiled, ["add"] * 12, counts, ms).left_out_ms for ms in (measured, far_off))
+    before, after = (
+        correct(Prior.of_profile(profiled, ["add"] * 12), counts, ms).left_out_ms
+        for ms in (measured, far_off)
+    )
     np.testing.assert_allclose(before[7], after[7], rtol=1e-9 + abs(np.median(far_off / measured) - 1))
 
 
@@ -62,8 +67,7 @@ def test_a_left_out_sum_knows_nothing_of_its_own_latency():
 def test_figures_are_positive_whatever_was_measured(networks, latency_ms):
     names = ["add/1", "mul/1", "mul/2"]
     counts = counts_of(networks, names).reshape(len(networks), 3)
-    found = correct(
-        np.array([0.0, 0.5, 3.0]), ["add", "mul", "mul"], counts, np.full(len(networks), latency_ms)
-    )
+    prior = Prior.of_profile(np.array([0.0, 0.5, 3.0]), ["add", "mul", "mul"])
+    found = correct(prior, counts, np.full(len(networks), latency_ms))
     assert np.all(found.latencies_ms >= LEAST_MS)
     assert len(found.left_out_ms) == len(networks)
