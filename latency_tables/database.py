@@ -7,7 +7,7 @@ import re
 import socket
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 from zlib import crc32
@@ -97,6 +97,21 @@ class Database:
                 if not self.path:
                     self._begin_on_server(connection, create=create)
                 yield connection
+
+    def back_up(self, target: Path) -> None:
+        """Write one state of an SQLite file to another, whoever writes to it meanwhile.
+
+        Raises:
+            BadTable: it is no SQLite file, or either cannot be used.
+        """
+        with self.reading() as connection, closing(sqlite3.connect(target)) as new:
+            driver: object = connection.connection.dbapi_connection
+            if not isinstance(driver, sqlite3.Connection):
+                raise BadTable(f"{self.address} is on a server: only a file can be copied as it is")
+            try:
+                driver.backup(new)
+            except sqlite3.Error as error:
+                self._fail(error, str(error))
 
     @contextmanager
     def builder_lock(self) -> Iterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -201,11 +201,16 @@ def latency_of(
 
 
 def sha256(file: Path) -> str:
-    """Hexadecimal SHA-256 of a file's content.
+    """Hexadecimal SHA-256 of a table's file, first made whole if the last program to write was killed.
 
     Raises:
         BadInput: there is no such file, or it cannot be read.
     """
+    from latency_tables.database import Database
+    from latency_tables.errors import BadTable
+
+    with suppress(BadTable), Database(str(file)).reading() as connection:
+        connection.exec_driver_sql("SELECT name FROM sqlite_master")
     try:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import shlex
-import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -311,14 +310,13 @@ def _held(path: Path) -> Iterator[None]:
 
 
 def _copy_table(source: Path, target: Path) -> None:
+    from latency_tables.database import Database
+    from latency_tables.errors import BadTable
+
     draft = target.with_name(target.name + ".tmp")
     draft.unlink(missing_ok=True)
     try:
-        with (
-            closing(sqlite3.connect(f"{source.resolve().as_uri()}?mode=ro", uri=True)) as old,
-            closing(sqlite3.connect(draft)) as new,
-        ):
-            old.backup(new)
-    except sqlite3.Error as error:
+        Database(str(source)).back_up(draft)
+    except BadTable as error:
         raise BadRun(f"cannot copy the latency table {source}: {error}") from error
     draft.replace(target)

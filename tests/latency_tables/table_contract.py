@@ -243,6 +243,14 @@ class TableContract:
             LatencyTable.create(address, ORIGIN, NETWORKS)
         assert LatencyTable.exists(address)
 
+    def test_of_two_that_make_it_at_once_one_is_refused(
+        self, table: LatencyTable, address: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(LatencyTable, "exists", lambda _: False)  # as it was when the other looked
+        with pytest.raises(BadTable, match="exists already"):
+            LatencyTable.create(address, ORIGIN, NETWORKS[:1])
+        assert table.networks() == NETWORKS
+
     def test_an_empty_place_is_no_table(self, address: str) -> None:
         assert not LatencyTable.exists(address)
         with pytest.raises(BadTable, match="no latency table"):

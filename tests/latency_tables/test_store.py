@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from latency_tables.database import Database
 from latency_tables.errors import BadTable, MissingOperators
 from latency_tables.records import graph_from_json, graph_to_json
 from latency_tables.store import LatencyTable
@@ -199,6 +200,16 @@ def test_what_was_told_before_a_kill_is_there_after_it(table, path):
         assert {("c", index) for index in range(3, told + 1)} <= again.measured()
         assert len(again.observations()) == 7 + 2 * (len(again.measured()) - 3)
     assert [file.name for file in (path.parent / "found").iterdir()] == ["t.db"]
+
+
+def test_a_copy_has_what_a_writer_has_not_folded_in(table, path):
+    with LatencyTable.open(path) as reader, reader._database.reading() as connection:
+        connection.exec_driver_sql("SELECT 1 FROM meta")
+        fill(table)
+        assert path.with_name("t.db-wal").stat().st_size
+        Database(str(path)).back_up(path.with_name("copy.db"))
+    with LatencyTable.open(path.with_name("copy.db")) as copied:
+        assert copied.observations() == table.observations()
 
 
 class TestReadOnly:
