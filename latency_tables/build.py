@@ -103,7 +103,7 @@ def build(
         sweep(session, planned, "networks")
         if session.profiler is not None:
             sweep(session, [one for one in planned if session.networks[one].role == "anchor"], "networks")
-        reasons = measure_alone(session, table.missing())
+        reasons = measure_alone(session, table.missing_alone())
         measure_doubted_again(session)
         left = measure_more(session, adaptive) if adaptive else ()
         session.close()
@@ -143,6 +143,8 @@ def sweep(session: Session, names: Sequence[str], step: str) -> None:
             visits = {name: index for name in left if name not in failed}
             failed |= session.measure(visits, index, step, profile=profile)
             if session.is_over() or (profile and session.profiler is not None):
+                undone = [one for one in lacking if one not in session.keys and one[0] not in failed]
+                session.cut_short |= session.is_over() and bool(undone)
                 return
 
 

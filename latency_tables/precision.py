@@ -41,19 +41,28 @@ class Adaptive:
 def unsettled(figures: Mapping[str, Figure], precision_percent: float) -> dict[str, float]:
     """How many times too large each unit's standard error is, of those where it is too large.
 
-    Given figures are not in it: more passes do not change them. A unit that was seen in one pass only is.
+    Of the error that more passes make smaller: given figures are not in it, and of operators measured alone
+    the error of their kind's ratio is not. A unit that was seen in one pass only counts as `MOST` times.
     """
     found = {}
     for unit, one in figures.items():
         if one.method not in {"in context", "alone"}:
             continue
-        if one.std_error_ms is None:
+        error_ms = _between_passes_ms(one)
+        goal_ms = max(precision_percent / 100 * one.latency_ms, FLOOR_MS)
+        if error_ms is None:
             found[unit] = MOST
-        else:
-            goal = max(precision_percent / 100 * one.latency_ms, FLOOR_MS)
-            if one.std_error_ms > goal:
-                found[unit] = one.std_error_ms / goal
+        elif error_ms > goal_ms:
+            found[unit] = error_ms / goal_ms
     return found
+
+
+def _between_passes_ms(one: Figure) -> float | None:
+    if one.method == "in context":
+        return one.std_error_ms
+    if one.between_pass_percent is None:
+        return None
+    return float(one.between_pass_percent / 100 * one.latency_ms / one.passes**0.5)
 
 
 def choose(

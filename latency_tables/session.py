@@ -6,10 +6,10 @@ Chooses nothing: what is to be measured is said by `build`, `extend` and `anchor
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from time import monotonic
 
 from devices.device import Device
 from devices.errors import ProfilerUnavailable
@@ -67,7 +67,6 @@ class Session:
         budget_s: float | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         stop: threading.Event | None = None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Measures nothing yet.
 
@@ -92,8 +91,7 @@ class Session:
         self._budget_s = budget_s
         self._on_progress = on_progress or (lambda _: None)
         self._stop = stop
-        self._clock = clock
-        self._began = clock()
+        self._began = monotonic()
         self._profiles = 0
         self._drift = Drift(table)
         self._next: dict[str, int] = {}
@@ -104,7 +102,7 @@ class Session:
     @property
     def seconds(self) -> float:
         """Since it began."""
-        return self._clock() - self._began
+        return monotonic() - self._began
 
     @property
     def drift_percent(self) -> float | None:
@@ -136,8 +134,12 @@ class Session:
         self._on_progress(Progress(self._done, self._total, "", step=step))
 
     def add_networks(self, networks: list[Network]) -> None:
-        """Add networks to the table; those that it has stay as they are."""
-        if new := [one for one in networks if one.name not in self.networks]:
+        """Add networks to the table; those that it has stay as they are.
+
+        Raises:
+            BadTable: the table has another network of one's name.
+        """
+        if new := [one for one in networks if self.networks.get(one.name) != one]:
             self.table.add_networks(new)
             self.networks |= {one.name: one for one in new}
 

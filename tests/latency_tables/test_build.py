@@ -15,13 +15,15 @@ from devices.errors import BadSettings, ProfilerUnavailable
 from devices.measurement import Context, DeviceFacts, Failure, ModelFile, OperatorTime, Pass, Settings
 from devices.plan import Plan
 from devices.registry import open_device
+from latency_tables import session
 from latency_tables.alone import alone
-from latency_tables.build import PLAN, Progress, build
+from latency_tables.build import PLAN, BuildReport, Progress, build
 from latency_tables.errors import BadTable
 from latency_tables.lock import exclusive
 from latency_tables.ops import Graph, Node, OpSpec
 from latency_tables.records import Network, Origin
 from latency_tables.store import LatencyTable
+from tests.latency_tables import desk
 
 FACTS = DeviceFacts("desk", "x86_64", "a CPU", 2, 2**30, "an OS", "3.11", "ai_edge_litert", "2.3.0")
 
@@ -196,6 +198,30 @@ def table_lock(table):
     from pathlib import Path
 
     return Path(f"{table.address}.lock")
+
+
+def test_a_budget_that_ends_in_the_middle_is_told_and_the_next_call_goes_on(table, monkeypatch):
+    def build_for(seconds: float) -> BuildReport:
+        device = desk.Desk()
+        monkeypatch.setattr(session, "monotonic", device.clock)
+        return build(table, device, replace(PLAN, passes=3), budget_s=seconds)
+
+    report = build_for(2.0)
+    assert (report.measured, report.budget_over, len(report.missing)) == (2, True, 0)
+    report = build_for(4.0)
+    assert (report.measured, report.budget_over) == (4, True)
+    report = build_for(3.0)
+    assert (report.measured, report.budget_over, report.missing) == (3, False, ())
+    assert sorted(table.measured()) == sorted((one.name, index) for one in NETWORKS for index in range(3))
+
+
+def test_a_budget_that_ends_before_every_operator_was_seen_names_what_is_missing(table, monkeypatch):
+    device = desk.Desk()
+    monkeypatch.setattr(session, "monotonic", device.clock)
+    report = build(table, device, replace(PLAN, passes=3), budget_s=1.0)
+    assert report.budget_over
+    assert len(report.missing) == 1
+    assert report.alone == ()
 
 
 JOB = """
