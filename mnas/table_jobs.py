@@ -145,23 +145,32 @@ def _build(
     from latency_tables.precision import weighted_standard_error_percent
     from mnas import tables
 
-    with lane.open() as device:
-        if lane.folder is not None:
-            lane.folder.mkdir(parents=True, exist_ok=True)
-        with tables.open_or_create(lane.address, request, device) as table:
-            report = build.build(
-                table,
-                device,
-                effort.plan,
-                partial(on_progress, lane.device),
-                adaptive=effort.adaptive,
-                budget_s=effort.budget_s,
-                stop=stop,
-            )
-            return Built(
-                lane.device,
-                table.address,
-                report,
-                table.predictor().calibration if table.ready else None,
-                weighted_standard_error_percent(table) if table.measured() else None,
-            )
+    if lane.folder is not None:
+        lane.folder.mkdir(parents=True, exist_ok=True)
+    _refuse_if_at_work(lane.address)
+    with lane.open() as device, tables.open_or_create(lane.address, request, device) as table:
+        report = build.build(
+            table,
+            device,
+            effort.plan,
+            partial(on_progress, lane.device),
+            adaptive=effort.adaptive,
+            budget_s=effort.budget_s,
+            stop=stop,
+        )
+        return Built(
+            lane.device,
+            table.address,
+            report,
+            table.predictor().calibration if table.ready else None,
+            weighted_standard_error_percent(table) if table.measured() else None,
+        )
+
+
+def _refuse_if_at_work(address: str) -> None:
+    """Raise BadTable if another job fills the table: sooner than by its device, which that job has."""
+    from latency_tables.store import LatencyTable
+
+    if LatencyTable.exists(address):
+        with LatencyTable.open(address) as table, table.building():
+            pass

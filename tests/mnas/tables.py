@@ -12,10 +12,12 @@ from mnas import spaces
 from mnas.tables import TableRequest
 from tests.mnas.documented import documented, fields
 
-REQUEST = TableRequest.for_space("mnasnet-small-images", resolution=28, width=0.05, classes=10, anchors=2)
+REQUEST = TableRequest.for_space(
+    "mnasnet-small-images", resolution=28, width=0.05, classes=10, anchors=2, cover_times=1
+)
 OPTIONS = (
     *("--space", "mnasnet-small-images", "--resolution", "28", "--width", "0.05", "--classes", "10"),
-    *("--anchors", "2", "--passes", "1", "--max-passes", "1"),
+    *("--cover-times", "1", "--anchors", "2", "--passes", "1", "--max-passes", "1"),
 )
 
 
@@ -36,7 +38,7 @@ def agrees(document: dict[str, Any], command: str) -> bool:
 class Flaky:
     """The local device, on which some networks fail."""
 
-    def __init__(self, inner: Device, failing: str) -> None:
+    def __init__(self, inner: Device, *failing: str) -> None:
         self.facts, self.settings, self.close = inner.facts, inner.settings, inner.close
         self._inner, self._failing = inner, failing
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -20,6 +23,7 @@ from devices.registry import open_device
 from latency_tables.errors import BadTable
 from latency_tables.store import LatencyTable
 from mnas import tables
+from mnas.cli.table.build import build
 from mnas.tables import TableRequest, networks_of
 from tests.command_line import Ended, running
 from tests.mnas.tables import OPTIONS, REQUEST, Flaky, agrees
@@ -49,18 +53,159 @@ def test_building_goes_on_where_it_was_ended(run: Run, table: Path) -> None:
     assert "measured just now" in again.out
 
 
-def test_an_interruption_keeps_what_was_measured(tmp_path: Path) -> None:
-    path = tmp_path / "t.db"
-    command = [sys.executable, "-m", "mnas", "table", "build", *OPTIONS, "--passes", "50", "-o", str(path)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as job:
+def command(*options: str) -> list[str]:
+    return [sys.executable, "-m", "mnas", "table", "build", *OPTIONS, *options]
+
+
+def end_midway(path: Path, how: signal.Signals) -> subprocess.CompletedProcess[str]:
+    """A build in a process of its own, ended by a signal once it has kept some passes."""
+    words = command("--passes", "50", "-o", str(path))
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as job:
         while job.poll() is None and not (LatencyTable.exists(path) and _measured(path)):
             time.sleep(0.1)
-        job.send_signal(signal.SIGINT)
+        job.send_signal(how)
         _, err = job.communicate(timeout=60)
-    assert job.returncode == 130
-    assert "interrupted: everything measured so far is kept; repeat the command to go on" in err
+    return subprocess.CompletedProcess(words, job.returncode, "", err)
+
+
+def test_an_interruption_keeps_what_was_measured(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    ended = end_midway(path, signal.SIGINT)
+    assert ended.returncode == 130
+    assert "interrupted: everything measured so far is kept; repeat the command to go on" in ended.stderr
     assert [file.name for file in tmp_path.iterdir()] == ["t.db"]
     assert 0 < len(_measured(path)) < 50 * len(networks_of(REQUEST))
+
+
+def test_a_killed_job_goes_on_and_loses_and_repeats_nothing(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    assert end_midway(path, signal.SIGKILL).returncode == -signal.SIGKILL
+    before = _stored(path)
+    ended = run("build", *OPTIONS, "-o", str(path), "--json", "--quiet")
+    assert ended.code == 0, ended.err
+    document = json.loads(ended.out)
+    first_passes = {network for network, index, _ in before if index == 0}
+    assert 0 < document["measured_passes"] == document["networks"] - len(first_passes)
+    after = _stored(path)
+    assert before <= after
+    assert len(after) == len({row[:2] for row in after}) == len(before) + document["measured_passes"]
+    assert [file.name for file in tmp_path.iterdir()] == ["t.db"]
+
+
+def _stored(path: Path) -> set[tuple[str, int, str]]:
+    with LatencyTable.open(path) as opened:
+        return {(one.network, one.pass_index, one.started_at) for one in opened.bursts()}
+
+
+def test_a_second_job_is_refused_and_told_who_is_at_work(run: Run, table: Path) -> None:
+    with LatencyTable.open(table) as opened, opened.building():
+        ended = run("build", *OPTIONS, "-o", str(table))
+    assert (ended.code, ended.out) == (2, "")
+    assert f"process {os.getpid()} is at work on {table}" in ended.err
+    assert run("build", *OPTIONS, "-o", str(table)).code == 0
+
+
+def test_as_cron_runs_it(table: Path, tmp_path: Path) -> None:
+    """No terminal, no standard input, hardly any environment; the log says what happened."""
+    with sqlite3.connect(table) as connection:
+        connection.execute("DELETE FROM operator_times WHERE pass_id <= 2")
+        connection.execute("DELETE FROM passes WHERE id <= 2")
+    log = tmp_path / "build.log"
+    words = command("-o", str(table), "-q", "--log", str(log), "--budget", "10m")
+    ended = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&- >/dev/null', "sh", *words],
+        env={"PATH": "/usr/bin:/bin"},
+        cwd=Path(__file__).parents[2],
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    lines = log.read_text().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00 \[\d+\] ", line) for line in lines)
+    assert "begins: mnas table build --space mnasnet-small-images" in lines[0]
+    assert any(re.search(r"profiling networks: (\d+) of \1", line) for line in lines)
+    assert lines[-1].endswith("ends with exit code 0")
+
+
+def test_a_budget_ends_a_build_between_passes(run: Run, table: Path, tmp_path: Path) -> None:
+    ended = run("build", *OPTIONS, "--passes", "9", "--budget", "1s", "-o", str(table), "--json", "-q")
+    assert ended.code == 0, ended.err
+    document = json.loads(ended.out)
+    assert document["budget_over"]
+    assert document["seconds"] < 20
+    ended = run("build", *OPTIONS, "--budget", "0.01s", "-o", str(tmp_path / "new.db"), "--json", "-q")
+    assert ended.code == 4
+    document = json.loads(ended.out)
+    assert document["budget_over"]
+    assert document["missing_operators"]
+    assert document["calibration"] is None
+
+
+@pytest.fixture
+def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An inventory with this machine under two names, and one that is not there."""
+    (tmp_path / "bench.toml").write_text(
+        '[devices.one]\naddress = "local"\n\n[devices.two]\naddress = "local"\n\n'
+        '[devices.gone]\naddress = "adb://127.0.0.1:1"\n'
+    )
+    monkeypatch.setenv("MNAS_BENCH", str(tmp_path / "bench.toml"))
+    monkeypatch.setenv("MNAS_STATE_DIR", str(tmp_path / "state"))
+
+
+@pytest.mark.usefixtures("two")
+def test_several_devices_side_by_side(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "tables"
+    ended = run("build", *OPTIONS, "-d", "one", "-d", "two", "-o", str(folder), "--json")
+    assert ended.code == 0, ended.err
+    document = json.loads(ended.out)
+    assert document["troubles"] == []
+    assert [one.pop("device") for one in document["tables"]] == ["one", "two"]
+    assert all(agrees(one, "build") for one in document["tables"])
+    assert sorted(file.name for file in folder.iterdir()) == ["one.db", "two.db"]
+    for name in ("one", "two"):
+        with LatencyTable.open(folder / f"{name}.db") as opened:
+            assert opened.ready
+            assert opened.origin.facts.address == name
+        assert f"profiling networks on {name}: 0 of" in ended.err
+
+
+@pytest.mark.usefixtures("two")
+def test_a_device_in_trouble_ends_its_own_lane_only(run: Run, table: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    shutil.copy(table, folder / "local.db")
+    log = tmp_path / "log"
+    ended = run(
+        "build", *OPTIONS, "-d", "gone", "-d", "local", "-o", f"{folder}/", "--json", "--log", str(log)
+    )
+    assert ended.code == 3
+    document = json.loads(ended.out)
+    assert [one["device"] for one in document["tables"]] == ["local"]
+    (trouble,) = document["troubles"]
+    assert (trouble["device"], trouble["code"]) == ("gone", "NOT_FOUND")
+    assert "gone: " in ended.err
+    assert "gone: " in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("output", "message"), [("t.db", "t.db is a file"), ("postgresql://host/name", "is a database")]
+)
+def test_several_devices_need_a_folder(
+    run: Run, table: Path, monkeypatch: pytest.MonkeyPatch, output: str, message: str
+) -> None:
+    monkeypatch.chdir(table.parent)
+    ended = run("build", *OPTIONS, "-d", "one", "-d", "two", "-o", output)
+    assert ended.code == 2
+    assert message in ended.err
+
+
+def test_the_defaults_are_those_of_a_request() -> None:
+    given = inspect.signature(build).parameters
+    request = TableRequest.for_space("mnasnet")
+    assert (given["anchors"].default, given["cover_times"].default) == (request.anchors, request.cover_times)
 
 
 def _measured(path: Path) -> set[tuple[str, int]]:
@@ -72,7 +217,9 @@ def test_what_failed_is_listed_and_told_by_the_exit_code(
     run: Run, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        registry, "open_device", lambda *given, **named: Flaky(open_device(*given, **named), "cover-000")
+        registry,
+        "open_device",
+        lambda *given, **named: Flaky(open_device(*given, **named), "cover-000", "alone-"),
     )
     with sqlite3.connect(table) as connection:
         connection.execute("DELETE FROM operator_times WHERE operator_id < 9")
