@@ -260,6 +260,14 @@ class LatencyTable:
         found = {str(spec) for unit in self._read(rows.known_units) for spec in parse_unit(unit)}
         return [key for key in self.operators() if key not in found]
 
+    def missing_alone(self) -> list[str]:
+        """The operators without a figure of their own, those of blocks included.
+
+        A network in which a block is interrupted needs them.
+        """
+        found = self._read(rows.known_units)
+        return [key for key in self.operators() if key not in found]
+
     def given(self) -> list[Given]:
         """The figures that were not measured for this table, by the text form of their unit."""
         return self._read(rows.given)
