@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from statistics import median
 from typing import get_args
 
 from latency_tables.calibration import Calibration
@@ -51,7 +50,7 @@ class Status:
         measured_passes: passes over single networks that are stored.
         weighted_std_error_percent: mean standard error of the figures, each weighted by its share of the time
             of networks; None while a figure is known from one pass only.
-        between_pass_percent: median over units of the spread between passes; None if unknown.
+        between_pass_percent: mean spread between passes, by share of time; None if unknown.
         between_network_percent: likewise between networks.
         imprecise: units whose standard error is over `PRECISION_PERCENT`, and over what the profiler's clock
             can tell apart; the largest share of time first.
@@ -118,8 +117,10 @@ def status_of(table: LatencyTable) -> Status:
         complete_passes=min((counts[name] for name in planned), default=0),
         measured_passes=len(bursts),
         weighted_std_error_percent=weighted_standard_error_percent(table, shares) if figures else None,
-        between_pass_percent=_median(one.between_pass_percent for one in figures.values()),
-        between_network_percent=_median(one.between_network_percent for one in figures.values()),
+        between_pass_percent=_mean((shares[one.unit], one.between_pass_percent) for one in figures.values()),
+        between_network_percent=_mean(
+            (shares[one.unit], one.between_network_percent) for one in figures.values()
+        ),
         imprecise=_imprecise(figures, shares),
         calibration=table.predictor().calibration if table.ready else None,
         measured_from=times[0] if times else None,
@@ -146,6 +147,8 @@ def _doubts(bursts: Iterable[Burst]) -> Iterator[Doubt]:
             yield Doubt(one.network, one.pass_index, str(one.context["suspect"]))
 
 
-def _median(values: Iterable[float | None]) -> float | None:
-    known = [one for one in values if one is not None]
-    return median(known) if known else None
+def _mean(values: Iterable[tuple[float, float | None]]) -> float | None:
+    """The mean of those that are known, each with its weight; None if none of any weight is."""
+    known = [(weight, value) for weight, value in values if value is not None]
+    total = sum(weight for weight, _ in known)
+    return sum(weight * value for weight, value in known) / total if total else None

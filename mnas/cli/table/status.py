@@ -103,7 +103,7 @@ def _show(document: dict[str, Any], found: Status, top: int) -> None:
             (
                 "spread",
                 f"{_percent(document['between_pass_percent'])} between passes, "
-                f"{_percent(document['between_network_percent'])} between networks (medians)",
+                f"{_percent(document['between_network_percent'])} between networks, likewise",
             ),
             ("calibration", calibration_text(found.calibration)),
             ("passes from", document["measured_from"] or "-"),
