@@ -102,16 +102,14 @@ class Database:
         """Write one state of an SQLite file to another, whoever writes to it meanwhile.
 
         Raises:
-            BadTable: it is no SQLite file, or either cannot be used.
+            BadTable: there is no such table, or it cannot be read.
+            sqlite3.Error: the target cannot be written.
         """
         with self.reading() as connection, closing(sqlite3.connect(target)) as new:
             driver: object = connection.connection.dbapi_connection
             if not isinstance(driver, sqlite3.Connection):
                 raise BadTable(f"{self.address} is on a server: only a file can be copied as it is")
-            try:
-                driver.backup(new)
-            except sqlite3.Error as error:
-                self._fail(error, str(error))
+            driver.backup(new)
 
     @contextmanager
     def builder_lock(self) -> Iterator[None]:

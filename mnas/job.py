@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,7 +84,7 @@ def begin(given: Settings, training: Settings, bench: Path | None = None) -> Run
     config = RunConfig(**settings)
     space_of(config)
     if not measured:
-        with _table(Path(settings["table"]), config.dtype) as latency:
+        with _table(settings["table"], config.dtype) as latency:
             require_reachable(space_of(config), latency, config.target_ms)
     plan = TrainingPlan(**training)
     frozen = {entry.name: getattr(plan, entry.name) for entry in fields(plan)}
@@ -96,7 +95,7 @@ def resume(config: RunConfig, given: Settings, training: Settings) -> RunConfig:
     """The configuration of an existing search with what is asked for now; what may not change shows later."""
     settings = dict(given)
     if "table" in settings and settings["table"] != config.table:
-        settings["table_sha256"] = sha256(Path(settings["table"]))
+        settings["table_sha256"] = sha256(settings["table"])
     plan = dict(config.training)
     if "epochs" in training:
         plan.pop("steps", None)
@@ -200,26 +199,23 @@ def latency_of(
         yield DeviceLatency(device, plan, config.dtype)
 
 
-def sha256(file: Path) -> str:
-    """Hexadecimal SHA-256 of a table's file, first made whole if the last program to write was killed.
+def sha256(table: Path | str) -> str:
+    """Hexadecimal SHA-256 of a table in a file or on a server.
 
     Raises:
-        BadInput: there is no such file, or it cannot be read.
+        BadInput: there is none, or it cannot be read.
     """
-    from latency_tables.database import Database
+    from latency_tables.copying import digest
     from latency_tables.errors import BadTable
 
-    with suppress(BadTable), Database(str(file)).reading() as connection:
-        connection.exec_driver_sql("SELECT name FROM sqlite_master")
     try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise BadInput(f"cannot read the latency table {file}: {error.strerror}") from error
+        return digest(str(table))
+    except BadTable as error:
+        raise BadInput(str(error)) from error
 
 
 @contextmanager
-def _table(file: Path, dtype: str) -> Iterator[TableLatency]:
+def _table(file: Path | str, dtype: str) -> Iterator[TableLatency]:
     from latency_tables.store import LatencyTable
 
     with LatencyTable.open(file) as table:
@@ -229,10 +225,16 @@ def _table(file: Path, dtype: str) -> Iterator[TableLatency]:
 
 def _with_table(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings completed by what the table was made for, which must fit the dataset and the wishes."""
+    from latency_tables.database import shown
     from latency_tables.store import LatencyTable
     from mnas.tables import TableRequest
 
-    file = Path(settings["table"])
+    file = settings["table"]
+    if shown(file) != file:
+        raise BadInput(
+            f"the settings of a search keep the address of its table, {shown(file)}: "
+            "give the password by PGPASSWORD or ~/.pgpass, not in the URL"
+        )
     digest = sha256(file)
     with LatencyTable.open(file) as table:
         request = TableRequest.of_table(table)

@@ -230,7 +230,7 @@ def check_place(path: Path | str) -> None:
 
 
 @contextmanager
-def make_run(path: Path | str, config: RunConfig, table: Path | None = None) -> Iterator[RunDirectory]:
+def make_run(path: Path | str, config: RunConfig, table: Path | str | None = None) -> Iterator[RunDirectory]:
     """Like `open_run`, made if it is not there; an existing one must have the same configuration.
 
     More trials than before are taken over. While there is no result yet, the configuration is replaced by
@@ -251,7 +251,7 @@ def make_run(path: Path | str, config: RunConfig, table: Path | None = None) -> 
         yield _mended(RunDirectory(path, config))
 
 
-def _settled(path: Path, config: RunConfig, table: Path | None) -> RunConfig:
+def _settled(path: Path, config: RunConfig, table: Path | str | None) -> RunConfig:
     """The configuration of the run at `path`, which is on the disk when this returns."""
     wanted = RunDirectory(path, config)
     if wanted.config_file.exists():
@@ -270,7 +270,7 @@ def _settled(path: Path, config: RunConfig, table: Path | None) -> RunConfig:
         there.log(f"the settings are replaced, there being no result yet: {'; '.join(found)}")
         there.journal.unlink(missing_ok=True)
     if table is not None:
-        _copy_table(table, wanted.table)
+        _copy_table(str(table), wanted.table)
     write_whole(wanted.config_file, config.to_toml().encode())
     return config
 
@@ -309,14 +309,14 @@ def _held(path: Path) -> Iterator[None]:
         yield
 
 
-def _copy_table(source: Path, target: Path) -> None:
-    from latency_tables.database import Database
+def _copy_table(source: str, target: Path) -> None:
+    from latency_tables.copying import copy
     from latency_tables.errors import BadTable
 
     draft = target.with_name(target.name + ".tmp")
     draft.unlink(missing_ok=True)
     try:
-        Database(str(source)).back_up(draft)
+        copy(source, draft)
     except BadTable as error:
         raise BadRun(f"cannot copy the latency table {source}: {error}") from error
     draft.replace(target)

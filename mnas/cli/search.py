@@ -46,7 +46,7 @@ def search(
         typer.Option(help="digits, fashion_mnist, cifar10, folder:PATH or package.module:function."),
     ] = None,
     table: Annotated[
-        Path | None, typer.Option(help="Latency table to predict from, by mnas table build.")
+        str | None, typer.Option(help="Latency table to predict from, a file or URL of mnas table build.")
     ] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Measure each candidate instead of a table.")
@@ -97,7 +97,7 @@ def search(
         "resolution": resolution,
         "width": width,
         "dataset": dataset,
-        "table": None if table is None else str(table),
+        "table": table,
         "latency": "device" if measure else None,
         "device": device,
         "threads": threads,
@@ -174,6 +174,7 @@ def document(run: RunDirectory, status: Status) -> dict[str, Any]:
 def _opened(
     path: Path, given: dict[str, Any], training: dict[str, Any], quiet: bool, bench: Path | None
 ) -> Iterator[RunDirectory]:
+    from latency_tables.store import LatencyTable
     from mnas.config import differences
     from mnas.job import begin, resume, sha256
     from mnas.run import make_run, read_run
@@ -183,18 +184,18 @@ def _opened(
         config = resume(run.config, given, training)
         if not run.begun and differences(run.config, config):
             config = begin(_amended(run.config, given), _amended_training(run.config, training), bench)
-            with make_run(path, config, Path(config.table) if config.table else None) as run:
+            with make_run(path, config, config.table) as run:
                 yield run
             return
-        table = Path(given["table"]) if "table" in given else None
-        same = table is not None and str(table) == config.table and table.exists()
+        table = given.get("table")
+        same = table is not None and table == config.table and LatencyTable.exists(table)
         if table is not None and same and not quiet and sha256(table) != config.table_sha256:
             warn(f"{table} has changed since {path} was begun; the run goes on with its own copy")
         with make_run(path, config) as run:
             yield run
         return
     config = begin(given, training, bench)
-    with make_run(path, config, Path(config.table) if config.table else None) as run:
+    with make_run(path, config, config.table) as run:
         yield run
 
 

@@ -23,11 +23,11 @@ def request(dtype: str = "float32") -> TableRequest:
 
 
 def make(
-    path: Path,
+    path: Path | str,
     dtype: str = "float32",
     facts: DeviceFacts = FACTS,
     roles: Iterable[str] = ("cover", "anchor"),
-) -> Path:
+) -> Path | str:
     """A table in which an operator takes a microsecond and one more per million multiplications.
 
     Only networks of the `roles` are measured.

@@ -122,7 +122,7 @@ def test_an_unreachable_target_is_refused_at_once(run: Run, table: Path, tmp_pat
         (("--dataset", "digits", "--target-ms", "1", "--measure"), "also needs --space"),
         (
             ("--dataset", "digits", "--target-ms", "1", "--table", "none.db"),
-            "cannot read the latency table none.db",
+            "there is no latency table none.db",
         ),
         (("--dataset", "mnist", "--target-ms", "1", "--table", "TABLE"), "no dataset 'mnist'"),
         (("--dataset", "digits", "--target-ms", "0", "--table", "TABLE"), "target_ms is 0.0"),

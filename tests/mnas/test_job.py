@@ -32,7 +32,7 @@ def table(tmp_path_factory: pytest.TempPathFactory, here: DeviceFacts) -> Path:
     return measured_table.make(tmp_path_factory.mktemp("tables") / "small.db", facts=here)
 
 
-def begun(table: Path, **given: object) -> RunConfig:
+def begun(table: Path | str, **given: object) -> RunConfig:
     return job.begin({**GIVEN, "table": str(table), **given}, {})
 
 
@@ -135,8 +135,26 @@ def test_going_on_changes_only_what_is_asked_for(table: Path) -> None:
     assert longer.trials == 99
     assert longer.training.get("epochs") == 2.0
     assert "steps" not in longer.training
-    with pytest.raises(BadInput, match="cannot read the latency table"):
+    with pytest.raises(BadInput, match="there is no latency table gone"):
         job.resume(config, {"table": "gone.db"}, {})
+
+
+def test_a_table_on_a_server_becomes_the_runs_own_copy(
+    tmp_path: Path, postgresql_url: str, here: DeviceFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its password is in no file of the run."""
+    measured_table.make(postgresql_url, facts=here)
+    with pytest.raises(BadInput, match=r"//lab:\*\*\*@.* give the password by PGPASSWORD"):
+        begun(postgresql_url)
+    plain = postgresql_url.replace(":p%26w%20d!5", "")
+    monkeypatch.setenv("PGPASSWORD", "p&w d!5")
+    config = begun(plain)
+    assert (config.table, config.table_sha256) == (plain, job.sha256(plain))
+    with make_run(tmp_path / "run", config, config.table) as run, job.latency_of(run) as latency:
+        assert latency.name == f"{run.table} (float32)"
+        assert job.resume(run.config, {"table": plain}, {}) == run.config
+    with LatencyTable.open(plain) as served, LatencyTable.open(tmp_path / "run" / "table.db") as copied:
+        assert copied.bursts() == served.bursts()
 
 
 def test_latency_comes_from_the_runs_own_copy(tmp_path: Path, table: Path) -> None:
