@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from latency_tables.errors import BadTable
+from latency_tables.grouped import Floats
 from latency_tables.intervals import lack_of_fit, student_t, trimmed_mean
-
-Floats = NDArray[np.float64]
 
 #: what stands between a sum of operators and a network's latency: nothing (no anchors); a factor; a factor
 #: and a constant; a factor for each kind of operator
@@ -22,7 +20,7 @@ CONFIDENCE = 0.9
 #: an interval is for a latency measured in this many passes, as validation does: two instances of five
 PASSES = 10
 #: an intercept must lower the left-out error to this share of what it is without
-CLEARLY = 0.9
+CLEARLY = 0.8
 #: and needs this many anchors
 ANCHORS_OF_AFFINE = 8
 
@@ -121,7 +119,7 @@ def fit_scale(sums_ms: Sequence[float], measured_ms: Sequence[float]) -> float:
 
 
 def calibrate(anchors: Anchors) -> Calibration:
-    """The calibration of anchors: a scale, or a scale and an intercept where the left-out error says so.
+    """The calibration of anchors: a scale, and an intercept where the left-out error clearly says so.
 
     Raises:
         BadTable: there are no anchors.
@@ -130,9 +128,11 @@ def calibrate(anchors: Anchors) -> Calibration:
     if len(anchors.sums_ms) < ANCHORS_OF_AFFINE:
         return scale
     affine = _calibrate(anchors, affine=True)
-    if affine.scale <= 0 or affine.left_out_percent is None or scale.left_out_percent is None:
+    # a constant below 0 is none that a device could have, and would let small networks take no time
+    if affine.intercept_ms < 0 or affine.scale <= 0:
         return scale
-    return affine if affine.left_out_percent < CLEARLY * scale.left_out_percent else scale
+    with_it, without = affine.left_out_percent or 0.0, scale.left_out_percent or 0.0
+    return affine if with_it < CLEARLY * without else scale
 
 
 def _calibrate(anchors: Anchors, *, affine: bool) -> Calibration:
@@ -148,7 +148,7 @@ def _calibrate(anchors: Anchors, *, affine: bool) -> Calibration:
     predicted = np.empty(count)
     for place in range(count):
         factor, constant = fit(np.delete(left_out, place), np.delete(measured, place))
-        predicted[place] = max(factor * left_out[place] + constant, np.finfo(float).tiny)
+        predicted[place] = max(factor * left_out[place] + constant, 1e-6 * measured[place])
     residuals = np.log(measured / predicted)
     known = variances / sums**2 + median_error(anchors.pass_error, anchors.passes) ** 2
     freedom = count - (2 if affine else 1)

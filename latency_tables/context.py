@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
+from latency_tables.grouped import Codes, Floats, medians, weighted_medians
 
 #: added to times where their logarithm is taken: the profiler's clock counts whole microseconds
 _OFFSET_MS = 0.0005
@@ -58,10 +57,12 @@ class Sizes:
             sums_ms: S, of each network's figures.
             growths_ms: G, of its figures, each times its exponent; so G / S is the mean exponent.
         """
-        if self.typical_ms is None:
-            return sums_ms
+        return sums_ms if self.typical_ms is None else sums_ms * self.factors(sums_ms, growths_ms)
+
+    def factors(self, sums_ms: Floats, growths_ms: Floats) -> Floats:
+        """What `in_context` multiplies sums by."""
         means = growths_ms / np.maximum(sums_ms, np.finfo(float).tiny)
-        return np.asarray(sums_ms * np.exp(self.logs(sums_ms) * means))
+        return np.asarray(np.exp(self.logs(sums_ms) * means))
 
 
 #: of figures that do not depend on the network
@@ -158,7 +159,7 @@ def _without_trend(speeds: Floats, size: Floats) -> Floats:
 def _exponents(times: Times, logs: Floats, size: Floats, figures: Floats) -> Floats:
     """By unit, its kind's slope of logarithmic time over logarithmic size, within units (ridge)."""
     units, count = times.units, len(times.kinds)
-    seen = np.bincount(units, minlength=count)
+    seen = np.maximum(np.bincount(units, minlength=count), 1)
     off = np.clip(logs - np.log(figures + _OFFSET_MS)[units], -0.5, 0.5)
     size = size - (np.bincount(units, size, count) / seen)[units]
     off = off - (np.bincount(units, off, count) / seen)[units]
@@ -167,28 +168,3 @@ def _exponents(times: Times, logs: Floats, size: Floats, figures: Floats) -> Flo
     least = (TIME_SPREAD / EXPONENT_SPREAD) ** 2
     slopes = np.bincount(kinds, weights * size * off) / (np.bincount(kinds, weights * size**2) + least)
     return np.asarray(slopes[times.kinds])
-
-
-def medians(groups: Codes, values: Floats, count: int) -> Floats:
-    """The median of the values of each group 0 ... count - 1; 0 for a group without any."""
-    order = np.lexsort((values, groups))
-    sizes = np.bincount(groups, minlength=count)
-    starts = np.cumsum(sizes) - sizes
-    ordered = np.append(values[order], 0.0)
-    low, high = starts + np.maximum(sizes - 1, 0) // 2, starts + sizes // 2
-    return np.where(sizes > 0, (ordered[low] + ordered[high]) / 2, 0.0)
-
-
-def weighted_medians(groups: Codes, values: Floats, weights: Floats) -> Floats:
-    """By group, the least value that at least half of the group's weight does not exceed."""
-    order = np.lexsort((values, groups))
-    ordered, total = groups[order], np.bincount(groups, weights)
-    before = np.cumsum(total) - total
-    share = np.cumsum(weights[order]) - before[ordered]
-    enough = share >= total[ordered] / 2 * (1 - 1e-9)
-    found = np.zeros(len(total))
-    # the first that is enough, of each group
-    places = np.flatnonzero(enough)
-    groups_there, first = np.unique(ordered[places], return_index=True)
-    found[groups_there] = values[order][places[first]]
-    return found

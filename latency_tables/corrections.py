@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from latency_tables.grouped import Floats
 
 #: what the profile leaves out of a unit: its mean, and standard deviations of what is common to all, of what
 #: is common to a kind, and of a unit's own. Its clock counts microseconds and sees nothing between operators

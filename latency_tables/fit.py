@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
-from latency_tables.calibration import CLEARLY, UNCALIBRATED, Anchors, Calibration, calibrate
+from latency_tables.calibration import UNCALIBRATED, Anchors, Calibration, calibrate
 from latency_tables.context import SAME_SIZE, Sizes
-from latency_tables.corrections import PROFILE_ERROR, Floats, Prior, correct
+from latency_tables.corrections import PROFILE_ERROR, Prior, correct
 from latency_tables.errors import BadTable
 from latency_tables.fallback import Alone, from_alone
 from latency_tables.figures import Figure
+from latency_tables.grouped import Floats
 from latency_tables.intervals import pass_error
 from latency_tables.predict import Predictor
 from latency_tables.records import Given, Network
 from latency_tables.statistics import Estimate, Observation, Profile, network_ms, pass_ms, profile
 from latency_tables.units import Units, kind_of, print_unit
+
+#: networks from which it shows whether figures depend on their size
+LEAST_NETWORKS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +47,6 @@ class Measured:
     imported: tuple[Calibration, Sizes] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Fitted:
-    """Figures, and what networks would be predicted as had they not been measured.
-
-    Attributes:
-        left_out_ms: by network, `Prediction.sum_ms` without its own latency and its operators' times in it.
-    """
-
-    figures: dict[str, Figure]
-    sizes: Sizes
-    left_out_ms: dict[str, float]
-
-
 def fit(measured: Measured, table: str) -> Predictor:
     """The predictor of a table.
 
@@ -68,157 +59,209 @@ def fit(measured: Measured, table: str) -> Predictor:
     Raises:
         BadTable: no operator or no anchor network has been measured.
     """
-    found = _fit(measured)
-    if isinstance(found, tuple):
-        fitted, calibration = found
-        return Predictor(fitted.figures, calibration, table, fitted.sizes)
-    if found.figures and not any(one.role == "anchor" for one in measured.networks):
-        calibration, sizes = measured.imported or (UNCALIBRATED, found.sizes)
-        return Predictor(found.figures, calibration, table, sizes)
+    known = _Known.of(measured)
+    fitted = _choose(known)
+    if (anchors := known.anchors(measured)) is not None:
+        return Predictor(fitted.figures, calibrate(fitted.sums(anchors)), table, fitted.sizes)
+    if fitted.figures and not any(one.role == "anchor" for one in measured.networks):
+        calibration, sizes = measured.imported or (UNCALIBRATED, fitted.sizes)
+        return Predictor(fitted.figures, calibration, table, sizes)
     raise BadTable(
-        f"the latency table {table} is not built yet ({len(found.figures)} operators, "
+        f"the latency table {table} is not built yet ({len(fitted.figures)} operators, "
         f"0 anchor networks): go on with the `mnas table build` that began it"
     )
 
 
 def figures_of(measured: Measured) -> dict[str, Figure]:
     """What a table has for each unit: measured in context, else alone, else given. Needs no anchors."""
-    found = _fit(measured)
-    return (found[0] if isinstance(found, tuple) else found).figures
+    return _choose(_Known.of(measured)).figures
 
 
-def _fit(measured: Measured) -> tuple[_Fitted, Calibration] | _Fitted:
-    """Figures, with the calibration where anchors were measured.
+@dataclass(frozen=True, slots=True)
+class _Anchors:
+    """Anchors that can be predicted: places among the whole networks, and one figure for each pass."""
 
-    Figures depend on the size of the network where the left-out error on the anchors clearly says so.
+    places: list[int]
+    passes_ms: list[Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of units and networks before they are brought together.
+
+    Attributes:
+        names: of units that have a figure, in order.
+        whole: networks all of whose units are among them.
+        counts: shape (whole, names).
+        latencies_ms: of `whole`; NaN where only passes that count for the calibration alone are there.
     """
-    anchors = [one for one in measured.networks if one.role == "anchor"]
-    found = profile(measured.observations, [one.name for one in anchors])
-    fitted = _figures(measured, found)
-    calibration = _calibrate(measured, anchors, fitted)
-    if calibration is None:
-        return fitted
-    if any(one.exponent for one in found.units.values()):
-        fixed = _figures(measured, replace(found, sizes=SAME_SIZE))
-        other = _calibrate(measured, anchors, fixed)
-        if other is not None and not _clearly_better(calibration, other):
-            return fixed, other
-    return fitted, calibration
 
+    profile: Profile
+    alone_ms: Mapping[str, Floats]
+    alone: Alone
+    given: Mapping[str, Given]
+    imported: tuple[Calibration, Sizes] | None
+    names: list[str]
+    whole: list[Network]
+    counts: Floats
+    latencies_ms: Floats
 
-def _clearly_better(one: Calibration, other: Calibration) -> bool:
-    mine, theirs = one.left_out_percent, other.left_out_percent
-    return mine is not None and theirs is not None and mine < CLEARLY * theirs
-
-
-def _calibrate(measured: Measured, anchors: Sequence[Network], fitted: _Fitted) -> Calibration | None:
-    """The calibration; None where no anchor can be predicted or none was measured."""
-    raw = Predictor(fitted.figures, UNCALIBRATED, "", fitted.sizes)
-    units = Units(fitted.figures)
-    there = [
-        one for one in anchors if measured.anchors_ms.get(one.name) and not units.split(one.graph.specs)[1]
-    ]
-    if not there:
-        return None
-    sums = [raw.predict(one.graph.specs).sum_ms for one in there]
-    passes = [pass_ms(measured.anchors_ms[one.name]) for one in there]
-    return calibrate(
-        Anchors(
-            sums,
-            [float(np.median(one)) for one in passes],
-            [fitted.left_out_ms.get(one.name, own) for one, own in zip(there, sums, strict=True)],
-            [raw.sum_variance_ms2(one.graph.specs) for one in there],
-            pass_error(passes),
-            float(np.mean([len(one) for one in passes])),
+    @classmethod
+    def of(cls, measured: Measured) -> Self:
+        anchors = [one.name for one in measured.networks if one.role == "anchor"]
+        found = profile(measured.observations, anchors)
+        alone_ms = {
+            print_unit(one.graph.specs): pass_ms(measured.samples_ms[one.name])
+            for one in measured.networks
+            if one.role == "alone" and measured.samples_ms.get(one.name)
+        }
+        given = {
+            one.unit: one
+            for one in measured.given
+            if one.unit not in found.units and one.unit not in alone_ms
+        }
+        names = sorted({*found.units, *alone_ms, *given})
+        units, places = Units(names), {name: place for place, name in enumerate(names)}
+        whole, rows, latencies = [], [], []
+        for network in measured.networks:
+            there = measured.samples_ms.get(network.name)
+            if network.role == "alone" or not (there or measured.anchors_ms.get(network.name)):
+                continue
+            parts, missing = units.split(network.graph.specs)
+            if parts and not missing:
+                whole.append(network)
+                rows.append(np.bincount([places[unit] for unit, _ in parts], minlength=len(names)))
+                latencies.append(network_ms(there) if there else float("nan"))
+        counts = np.array(rows, float).reshape(len(rows), len(names))
+        alone = from_alone(
+            {unit: float(np.median(passes)) for unit, passes in alone_ms.items()},
+            {unit: one.typical_ms for unit, one in found.units.items()},
+            [
+                ({names[place]: int(row[place]) for place in np.flatnonzero(row)}, latency_ms)
+                for row, latency_ms in zip(counts, latencies, strict=True)
+                if alone_ms and np.isfinite(latency_ms)
+            ],
         )
-    )
+        return cls(
+            found, alone_ms, alone, given, measured.imported, names, whole, counts, np.array(latencies)
+        )
+
+    @property
+    def sizes(self) -> Sizes:
+        return self.profile.sizes if self.profile.units or self.imported is None else self.imported[1]
+
+    def anchors(self, measured: Measured) -> _Anchors | None:
+        """None where none that can be predicted was measured."""
+        places = [
+            place
+            for place, one in enumerate(self.whole)
+            if one.role == "anchor" and measured.anchors_ms.get(one.name)
+        ]
+        passes = [pass_ms(measured.anchors_ms[self.whole[place].name]) for place in places]
+        return _Anchors(places, passes) if places else None
 
 
-def _figures(measured: Measured, found: Profile) -> _Fitted:
-    known = {unit: one.typical_ms for unit, one in found.units.items()}
-    lonely_ms = _alone(measured)
-    given = {one.unit: one for one in measured.given if one.unit not in known and one.unit not in lonely_ms}
-    networks = _whole(measured, [*known, *(lonely_ms.keys() - known), *given])
-    alone = from_alone(
-        {unit: network_ms(passes) for unit, passes in lonely_ms.items()},
-        known,
-        [(counts, ms) for _, counts, ms in networks],
-    )
-    names = sorted({*known, *lonely_ms, *given})
-    exponents = _exponents(names, found, given)
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """Figures, and what networks would be predicted as had they not been measured.
+
+    Attributes:
+        left_out_ms: by whole network, `Prediction.sum_ms` without its own latency.
+    """
+
+    known: _Known
+    figures: dict[str, Figure]
+    sizes: Sizes
+    left_out_ms: Floats
+
+    def errors(self) -> Floats:
+        """Logarithms of latencies over left-out sums, around what is common, of networks measured."""
+        there = np.isfinite(self.known.latencies_ms)
+        logs = np.log(self.known.latencies_ms[there] / self.left_out_ms[there])
+        return np.asarray(logs - np.median(logs))
+
+    def sums(self, anchors: _Anchors) -> Anchors:
+        """What the calibration needs."""
+        figures = list(self.figures.values())
+        counts = self.known.counts[anchors.places]
+        ms = np.array([one.latency_ms for one in figures])
+        sums, growths = counts @ ms, counts @ (ms * np.array([one.exponent for one in figures]))
+        factors = self.sizes.factors(sums, growths)
+        found = self.known.profile
+        changes = [
+            sum(
+                count * (found.left_out[unit, network.name] - found.units[unit].typical_ms)
+                for unit, count in zip(self.known.names, row.tolist(), strict=True)
+                if count and (unit, network.name) in found.left_out
+            )
+            for network, row in zip([self.known.whole[one] for one in anchors.places], counts, strict=True)
+        ]
+        return Anchors(
+            (sums * factors).tolist(),
+            [float(np.median(one)) for one in anchors.passes_ms],
+            (self.left_out_ms[anchors.places] + np.array(changes) * factors).tolist(),
+            (counts**2 @ np.array([(one.std_error_ms or 0.0) ** 2 for one in figures])).tolist(),
+            pass_error(anchors.passes_ms),
+            float(np.mean([len(one) for one in anchors.passes_ms])),
+        )
+
+
+def _choose(known: _Known) -> _Fitted:
+    """Figures that depend on the size of the network, where whole networks say so.
+
+    Each network is predicted without its own latency; the mean absolute error must be less with sizes. Their
+    exponents are from the profile, not from these latencies, so that less is enough.
+    """
+    with_sizes = _figures(known, known.sizes)
+    if not any(one.exponent for one in with_sizes.figures.values()) or not known.profile.units:
+        return with_sizes
+    without = _figures(known, SAME_SIZE)
+    gains = np.abs(without.errors()) - np.abs(with_sizes.errors())
+    return with_sizes if len(gains) >= LEAST_NETWORKS and np.mean(gains) > 0 else without
+
+
+def _figures(known: _Known, sizes: Sizes) -> _Fitted:
+    names, alone, found = known.names, known.alone, known.profile.units
+    exponents = _exponents(known) if sizes.typical_ms is not None else np.zeros(len(names))
+    before_ms = {unit: one.latency_ms for unit, one in known.given.items()} | alone.times_ms
+    before_ms |= {unit: one.typical_ms for unit, one in found.items()}
     errors = np.array(
-        [PROFILE_ERROR if name in known else alone.errors.get(name, 0.0) for name in names], float
+        [PROFILE_ERROR if name in found else alone.errors.get(name, 0.0) for name in names], float
     )
-    before_ms = {unit: one.latency_ms for unit, one in given.items()} | alone.times_ms | known
     prior = Prior(
         np.array([before_ms[name] for name in names]),
         [kind_of(name) for name in names],
-        np.array([name in known for name in names], bool),
+        np.array([name in found for name in names], bool),
         errors,
         errors,
     )
-    places = {name: place for place, name in enumerate(names)}
-    counts = np.zeros((len(networks), len(names)))
-    for row, (_, of_network, _) in zip(counts, networks, strict=True):
-        row[[places[unit] for unit in of_network]] = list(of_network.values())
-    sizes = found.sizes if found.units or measured.imported is None else measured.imported[1]
-    sums = counts @ prior.latencies_ms
-    context = sizes.in_context(sums, counts @ (prior.latencies_ms * exponents)) / sums
-    corrected = correct(prior, counts, np.array([ms for _, _, ms in networks]) / context)
-    figures: dict[str, Figure] = {}
+    sums = known.counts @ prior.latencies_ms
+    growths = known.counts @ (prior.latencies_ms * exponents)
+    context = sizes.factors(sums, growths)
+    there = np.isfinite(known.latencies_ms)
+    corrected = correct(prior, known.counts[there], known.latencies_ms[there] / context[there])
+    left_out = known.counts @ corrected.latencies_ms
+    left_out[there] = corrected.left_out_ms
+    figures = {}
     for name, exponent, ms in zip(names, exponents.tolist(), corrected.latencies_ms.tolist(), strict=True):
-        if name in known:
-            figures[name] = _in_context(name, found.units[name], ms, exponent)
-        elif name in lonely_ms:
-            figures[name] = _lonely(name, lonely_ms[name], alone, ms, exponent)
+        if name in found:
+            figures[name] = _in_context(name, found[name], ms, exponent)
+        elif name in known.alone_ms:
+            figures[name] = _lonely(name, known.alone_ms[name], alone, ms, exponent)
         else:
-            figures[name] = _given(given[name])
-    left_out = {
-        name: float((sum_ms + _change(found, name, of_network)) * factor)
-        for (name, of_network, _), sum_ms, factor in zip(
-            networks, corrected.left_out_ms, context, strict=True
-        )
-    }
-    return _Fitted(figures, sizes, left_out)
+            figures[name] = _given(known.given[name])
+    return _Fitted(known, figures, sizes, left_out * context)
 
 
-def _alone(measured: Measured) -> dict[str, Sequence[Sequence[float]]]:
-    """By unit, the samples of each pass of it alone."""
-    return {
-        print_unit(one.graph.specs): measured.samples_ms[one.name]
-        for one in measured.networks
-        if one.role == "alone" and measured.samples_ms.get(one.name)
-    }
-
-
-def _whole(measured: Measured, known: Sequence[str]) -> list[tuple[str, Counter[str], float]]:
-    """Networks that were measured and whose units are all known: name, counts of units, latency."""
-    units = Units(known)
-    found = []
-    for network in measured.networks:
-        parts, missing = units.split(network.graph.specs)
-        if network.role != "alone" and parts and not missing and measured.samples_ms.get(network.name):
-            counts = Counter(unit for unit, _ in parts)
-            found.append((network.name, counts, network_ms(measured.samples_ms[network.name])))
-    return found
-
-
-def _exponents(names: Sequence[str], found: Profile, given: Mapping[str, Given]) -> Floats:
-    """By unit; of one that was not seen in networks its kind's. 0 where sizes do not count."""
-    kinds = {kind_of(unit): one.exponent for unit, one in found.units.items()}
-    if found.units and found.sizes.typical_ms is None:
-        return np.zeros(len(names))
+def _exponents(known: _Known) -> Floats:
+    """By unit; of one that was measured alone its kind's."""
+    kinds = {kind_of(unit): one.exponent for unit, one in known.profile.units.items()}
     return np.array(
-        [given[name].exponent if name in given else kinds.get(kind_of(name), 0.0) for name in names], float
-    )
-
-
-def _change(found: Profile, network: str, counts: Mapping[str, int]) -> float:
-    """What a network's sum changes by when the times of its operators in itself are left out."""
-    return sum(
-        count * (found.left_out[unit, network] - found.units[unit].typical_ms)
-        for unit, count in counts.items()
-        if (unit, network) in found.left_out
+        [
+            known.given[name].exponent if name in known.given else kinds.get(kind_of(name), 0.0)
+            for name in known.names
+        ],
+        float,
     )
 
 
@@ -241,21 +284,18 @@ def _in_context(unit: str, one: Estimate, latency_ms: float, exponent: float) ->
     )
 
 
-def _lonely(
-    unit: str, samples_ms: Sequence[Sequence[float]], alone: Alone, latency_ms: float, exponent: float
-) -> Figure:
-    passes = pass_ms(samples_ms)
-    spread = float(np.std(np.log(passes), ddof=1)) if len(passes) > 1 else None
-    own = alone.errors[unit] ** 2 + (spread or 0.0) ** 2 / len(passes)
+def _lonely(unit: str, passes_ms: Floats, alone: Alone, latency_ms: float, exponent: float) -> Figure:
+    spread = float(np.std(np.log(passes_ms), ddof=1)) if len(passes_ms) > 1 else None
+    own = alone.errors[unit] ** 2 + (spread or 0.0) ** 2 / len(passes_ms)
     return Figure(
         unit=unit,
         latency_ms=latency_ms,
         std_error_ms=latency_ms * own**0.5,
         profiled_ms=None,
         method="alone",
-        observations=len(passes),
+        observations=len(passes_ms),
         networks=1,
-        passes=len(passes),
+        passes=len(passes_ms),
         between_pass_percent=None if spread is None else 100 * spread,
         between_network_percent=None,
         exponent=exponent,

@@ -6,13 +6,16 @@ a little less than the median of all runs, and the more so the noisier the machi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from latency_tables.context import SAME_SIZE, Codes, Floats, Sizes, Times, fit_context
+from latency_tables.context import SAME_SIZE, Sizes, Times, fit_context
 from latency_tables.errors import BadTable
+from latency_tables.grouped import Codes, Floats, deviations, medians, quantiles, runs
 from latency_tables.units import kind_of
 
 #: the quantile that stands for a burst of runs: steadier than the median where other processes take turns
@@ -105,103 +108,108 @@ def profile(observations: Iterable[Observation], without: Iterable[str] = ()) ->
         return Profile({}, SAME_SIZE, {})
     units, unit_codes = _codes([one.operator for one in seen])
     networks, network_codes = _codes([one.network for one in seen])
-    passes = np.array([one.pass_index for one in seen], dtype=np.int64)
+    indices = np.array([one.pass_index for one in seen], dtype=np.int64)
     times = np.array([one.mean_ms for one in seen], dtype=float)
-    order = np.lexsort((times, passes, network_codes, unit_codes))
-    keys = np.c_[unit_codes, network_codes, passes][order]
-    starts, repeats = _runs(keys)
+    order = np.lexsort((times, indices, network_codes, unit_codes))
+    unit, network, index = unit_codes[order], network_codes[order], indices[order]
+    starts, repeats = runs(unit, network, index)
+    unit, network, index = unit[starts], network[starts], index[starts]
     means = np.add.reduceat(times[order], starts) / repeats
-    unit, network, index = keys[starts].T
     bursts = np.unique(network * (int(index.max()) + 1) + index, return_inverse=True)[1]
     _, kinds = _codes([kind_of(text) for text in units])
     context = fit_context(Times(unit, network, bursts, means, repeats.astype(float), kinds))
-    groups = [slice(start, start + size) for start, size in zip(*_runs(unit[:, None]), strict=True)]
-    raw = [_raw(network[one], index[one], means[one], context.typical_ms[one]) for one in groups]
-    usual = _usual_variation(raw)
-    chosen = set(without)
-    left_out: dict[tuple[str, str], float] = {}
-    for text, group in zip(units, groups, strict=True):
-        own, typical = network[group], context.typical_ms[group]
-        for code in np.unique(own):
-            if networks[code] in chosen and np.any(own != code):
-                left_out[text, networks[code]] = float(np.median(typical[own != code]))
+    rows = _Rows(len(units), unit, network, index, means, context.typical_ms)
+    found = _estimates(rows, np.bincount(unit, repeats, len(units)).astype(np.int64), context.exponents)
     return Profile(
-        {
-            text: _estimate(one, int(repeats[group].sum()), float(exponent), usual)
-            for text, one, group, exponent in zip(units, raw, groups, context.exponents, strict=True)
-        },
+        dict(zip(units, found, strict=True)),
         context.sizes,
-        left_out,
+        {
+            (units[one], networks[other]): ms
+            for (one, other), ms in _left_out(
+                rows, {networks.index(name) for name in set(without) & set(networks)}
+            )
+        },
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Raw:
-    """One unit before its variance is drawn towards the usual one."""
+class _Rows:
+    """One row for each unit of each burst, by unit, network and pass; `units` of them."""
 
-    profiled_ms: float
-    typical_ms: float
-    spread_ms: float
-    networks: int
-    passes: int
-    between_pass_ms: float | None
-    between_network_ms: float | None
+    units: int
+    unit: Codes
+    network: Codes
+    index: Codes
+    means_ms: Floats
+    typical_ms: Floats
 
 
-def _raw(networks: Codes, passes: Codes, means: Floats, typical: Floats) -> _Raw:
-    lower, middle, upper = np.quantile(means, (0.25, 0.5, 0.75))
-    starts, sizes = _runs(networks[:, None])
+def _estimates(rows: _Rows, observations: Codes, exponents: Floats) -> list[Estimate]:
+    count, unit, typical = rows.units, rows.unit, rows.typical_ms
+    typical_ms = medians(unit, typical, count)
+    upper, lower = (quantiles(unit, rows.means_ms, count, share) for share in (0.75, 0.25))
+    starts, sizes = runs(unit, rows.network)
     centres = np.add.reduceat(typical, starts) / sizes
-    numbers, places = np.unique(passes, return_inverse=True)
-    between_pass = None
-    if len(numbers) > 1:
-        repeated = np.repeat(sizes, sizes) > 1
-        off = (typical - np.repeat(centres, sizes))[repeated]
-        weights = np.bincount(places[repeated], minlength=len(numbers))
-        sums = np.bincount(places[repeated], off, minlength=len(numbers))
-        of_passes = sums[weights > 0] / weights[weights > 0]
-        if len(of_passes) > 1:
-            between_pass = float(np.sqrt(np.sum(of_passes**2) / (len(of_passes) - 1)))
-    return _Raw(
-        profiled_ms=float(middle),
-        typical_ms=float(np.median(typical)),
-        spread_ms=float(upper - lower),
-        networks=len(starts),
-        passes=len(numbers),
-        between_pass_ms=between_pass,
-        between_network_ms=float(np.std(centres, ddof=1)) if len(starts) > 1 else None,
-    )
-
-
-def _usual_variation(raw: Sequence[_Raw]) -> float:
-    """The standard deviation between passes that is usual, relative to the time; 0 where nothing is known."""
-    known = [
-        one.between_pass_ms / one.typical_ms
-        for one in raw
-        if one.between_pass_ms is not None and one.typical_ms > 100 * RESOLUTION_MS
+    between_passes, passes = _between_passes(rows, np.repeat(centres, sizes), np.repeat(sizes, sizes) > 1)
+    columns: dict[str, Floats | Codes] = {
+        "profiled_ms": medians(unit, rows.means_ms, count),
+        "typical_ms": typical_ms,
+        "exponent": exponents,
+        "standard_error_ms": _errors(typical_ms, between_passes, passes),
+        "observations": observations,
+        "networks": np.bincount(unit[starts], minlength=count),
+        "passes": passes,
+        "spread_ms": upper - lower,
+        "between_pass_ms": between_passes,
+        "between_network_ms": deviations(unit[starts], centres, count),
+    }
+    return [
+        Estimate(**dict(zip(columns, map(_known, row), strict=True)))
+        for row in zip(*(column.tolist() for column in columns.values()), strict=True)
     ]
-    return float(np.median(known)) if known else 0.0
 
 
-def _estimate(one: _Raw, observations: int, exponent: float, usual: float) -> Estimate:
-    error = None
-    if one.between_pass_ms is not None:
-        freedom = one.passes - 1
-        prior = (usual * one.typical_ms) ** 2 + RESOLUTION_MS**2
-        variance = (PRIOR_FREEDOM * prior + freedom * one.between_pass_ms**2) / (PRIOR_FREEDOM + freedom)
-        error = float(np.sqrt(variance / one.passes))
-    return Estimate(
-        profiled_ms=one.profiled_ms,
-        typical_ms=one.typical_ms,
-        exponent=exponent,
-        standard_error_ms=error,
-        observations=observations,
-        networks=one.networks,
-        passes=one.passes,
-        spread_ms=one.spread_ms,
-        between_pass_ms=one.between_pass_ms,
-        between_network_ms=one.between_network_ms,
-    )
+def _known(figure: Any) -> Any:
+    """The figure; None if it is NaN."""
+    return None if np.isnan(figure) else figure
+
+
+def _between_passes(rows: _Rows, centres: Floats, repeated: NDArray[np.bool_]) -> tuple[Floats, Codes]:
+    """By unit the standard deviation of its passes (NaN if unknown), and their number.
+
+    A pass's figure is its mean difference from what the unit takes in each of the pass's networks, of those
+    networks that have more passes.
+    """
+    count, width = rows.units, int(rows.index.max()) + 1
+    pairs, places = np.unique(rows.unit * width + rows.index, return_inverse=True)
+    of = pairs // width
+    weights = np.bincount(places, repeated, len(pairs))
+    sums = np.bincount(places, np.where(repeated, rows.typical_ms - centres, 0.0), len(pairs))
+    there = weights > 0
+    squares = np.bincount(of[there], (sums[there] / weights[there]) ** 2, count)
+    number = np.bincount(of[there], minlength=count)
+    found = np.where(number > 1, np.sqrt(squares / np.maximum(number - 1, 1)), np.nan)
+    return found, np.bincount(of, minlength=count)
+
+
+def _errors(typical_ms: Floats, between_passes: Floats, passes: Codes) -> Floats:
+    """Standard errors from the variance between passes, drawn towards the usual one; NaN if unknown."""
+    clear = np.isfinite(between_passes) & (typical_ms > 100 * RESOLUTION_MS)
+    usual = float(np.median(between_passes[clear] / typical_ms[clear])) if clear.any() else 0.0
+    prior = (usual * typical_ms) ** 2 + RESOLUTION_MS**2
+    freedom = passes - 1
+    variances = (PRIOR_FREEDOM * prior + freedom * between_passes**2) / (PRIOR_FREEDOM + freedom)
+    return np.asarray(np.sqrt(variances / passes))
+
+
+def _left_out(rows: _Rows, without: set[int]) -> Iterator[tuple[tuple[int, int], float]]:
+    """Medians of a unit's times but for those in one network."""
+    starts, sizes = runs(rows.unit)
+    for start, size in zip(starts, sizes, strict=True):
+        networks, times = rows.network[start : start + size], rows.typical_ms[start : start + size]
+        for code in without.intersection(networks.tolist()):
+            if len(others := times[networks != code]):
+                yield (int(rows.unit[start]), code), float(np.median(others))
 
 
 def network_ms(passes: Iterable[Sequence[float]]) -> float:
@@ -230,9 +238,3 @@ def _codes(texts: Sequence[str]) -> tuple[list[str], Codes]:
     different = sorted(set(texts))
     places = {text: place for place, text in enumerate(different)}
     return different, np.array([places[text] for text in texts], dtype=np.int64)
-
-
-def _runs(keys: Codes) -> tuple[Codes, Codes]:
-    """Where runs of equal rows start, and how long they are."""
-    starts = np.flatnonzero(np.r_[True, np.any(keys[1:] != keys[:-1], axis=1)])
-    return starts, np.diff(np.r_[starts, len(keys)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from latency_tables.errors import BadOpSpec
 from latency_tables.ops import OpSpec
@@ -17,6 +18,7 @@ def print_unit(unit: Unit) -> str:
     return _JOINT.join(map(str, unit))
 
 
+@lru_cache(maxsize=8192)  # a table's units are read again with every look at it
 def parse_unit(text: str) -> Unit:
     """The unit of a text form.
 

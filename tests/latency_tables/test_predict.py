@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import random
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latency_tables.calibration import fit_scale
 from latency_tables.errors import BadTable, MissingOperators
 from latency_tables.ops import OpSpec
 from latency_tables.predict import Predictor
@@ -85,17 +83,3 @@ def test_a_network_is_the_median_over_passes_of_their_lower_quartiles():
 def test_a_network_without_samples_has_no_latency():
     with pytest.raises(BadTable, match="at least one sample"):
         network_ms([[]])
-
-
-@given(st.lists(st.floats(0.1, 100), min_size=1, max_size=12), st.floats(0.5, 2))
-def test_the_scale_of_proportional_anchors_is_their_ratio(sums, ratio):
-    assert fit_scale(sums, [one * ratio for one in sums]) == pytest.approx(ratio)
-
-
-def test_the_scale_survives_an_anchor_that_went_wrong():
-    assert fit_scale(np.ones(5), [1.1, 1.1, 1.1, 1.1, 7.0]) == pytest.approx(1.1)
-
-
-def test_there_is_no_scale_without_anchors():
-    with pytest.raises(BadTable, match="needs anchors"):
-        fit_scale([], [])
