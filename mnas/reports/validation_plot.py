@@ -33,7 +33,7 @@ def draw(found: Validation, title: str, headline: str, paths: Iterable[Path]) ->
             2,
             2,
             width_ratios=(1.12, 1),
-            left=0.062,
+            left=0.07,
             right=0.985,
             top=0.81,
             bottom=0.095,
@@ -60,8 +60,9 @@ def draw(found: Validation, title: str, headline: str, paths: Iterable[Path]) ->
 def _predicted(axes: Axes, details: Sequence[HeldOut]) -> None:
     measured = [one.measured_ms for one in details]
     predicted = [one.predicted_ms for one in details]
-    least, most = min(measured + predicted), max(measured + predicted)
-    margin = 0.08 * (most - least or most)
+    ends_of_bars = [ms for one in details for ms in (one.low_ms, one.high_ms) if ms is not None]
+    least, most = min(measured + predicted + ends_of_bars), max(measured + predicted + ends_of_bars)
+    margin = 0.05 * (most - least or most)
     ends = [max(0.0, least - margin), most + margin]
     for factor, label in ((1 - PERCENT / 100, None), (1 + PERCENT / 100, f"{PERCENT:g} % off")):
         axes.plot(
@@ -91,7 +92,7 @@ def _errors(axes: Axes, found: Validation, against: Sequence[float], trend: Tren
 
     details = found.details
     half = found.noise.perfect_width_percent / 2
-    axes.axhspan(-half, half, color="#EEF1F4", zorder=0, label="noise: nine in ten repetitions")
+    axes.axhspan(-half, half, color="#EEF1F4", zorder=0, label="noise: 9 in 10 repetitions")
     axes.axhline(0, color=BLACK, linewidth=1.0, zorder=1)
     bars = [(one.error_percent, percent(one, one.low_ms), percent(one, one.high_ms)) for one in details]
     _points(axes, details, against, bars, label=False)
@@ -115,7 +116,9 @@ def _errors(axes: Axes, found: Validation, against: Sequence[float], trend: Tren
     axes.set_ylabel("error in %")
     axes.grid(visible=True, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.legend(loc="upper right", frameon=False, fontsize=8, borderaxespad=0.1, ncols=2)
+    axes.legend(  # beside the title
+        loc="lower right", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8, borderaxespad=0.2, ncols=2
+    )
 
 
 def _points(

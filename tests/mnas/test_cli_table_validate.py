@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -75,19 +74,29 @@ def test_a_report_to_read(run: Run, table: Path, tmp_path: Path) -> None:
     assert json.loads(again.out) == document
 
 
-def test_a_report_goes_on_where_its_job_was_killed(run: Run, table: Path, tmp_path: Path) -> None:
+def test_a_report_goes_on_where_its_job_was_ended(table: Path, tmp_path: Path) -> None:
     folder = tmp_path / "found"
-    options = ("validate", str(table), "--networks", "3", "--passes", "3", "-o", str(folder))
-    journal = folder / "networks.jsonl"
-    command = [sys.executable, "-m", "mnas", "table", *options]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as job:
-        while job.poll() is None and len(list(read_jsonl(journal))) < 4:
-            time.sleep(0.05)
-        os.kill(job.pid, signal.SIGINT)
-        assert job.wait(timeout=60) == 130
-    kept = list(read_jsonl(journal))
-    assert 4 <= len(kept) < 1 + 10 * 3
-    assert not (folder / "validation.md").exists()
+    options = ("validate", str(table), "--networks", "2", "--passes", "2", "-o", str(folder))
+    for end, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL), (None, 0)):
+        before = _lines(folder)
+        command = [sys.executable, "-m", "mnas", "table", *options]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as job:
+            while end and job.poll() is None and _lines(folder) < before + 4:
+                time.sleep(0.02)
+            if end:
+                job.send_signal(end)
+            _, err = job.communicate(timeout=60)
+        assert job.returncode == code, err
+        if end == signal.SIGINT:
+            assert "everything measured so far is kept; repeat the command to go on" in err
+        assert (folder / "validation.md").exists() is (end is None)
+    records = list(read_jsonl(folder / "networks.jsonl"))[1:]
+    keys = {(one["pass"]["model"], one["pass"]["index"]) for one in records}
+    assert len(keys) == len(records) == (2 + 2) * 2 * 2  # networks and anchors, instances, passes
+
+
+def _lines(folder: Path) -> int:
+    return len(list(read_jsonl(folder / "networks.jsonl")))
 
 
 def test_another_job_in_the_same_folder_is_refused(run: Run, table: Path, tmp_path: Path) -> None:
