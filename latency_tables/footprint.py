@@ -14,7 +14,7 @@ _BIAS_BYTES = 4
 
 def parameter_bytes(graph: Graph) -> int:
     """Bytes of the weights and biases that the operators must have: convolutions and dense layers."""
-    return sum(map(_weights, graph.specs))
+    return sum(map(weight_bytes, graph.specs))
 
 
 def live_bytes(graph: Graph) -> int:
@@ -46,7 +46,8 @@ def _size(shape: Shape, dtype: str) -> int:
     return prod(shape) * _BYTES.get(dtype, 1)
 
 
-def _weights(spec: OpSpec) -> int:
+def weight_bytes(spec: OpSpec) -> int:
+    """Bytes of one operator's weights and biases; 0 for kinds that need not have any."""
     channels = spec.output[-1] if spec.output else 1
     if spec.kernel is not None and spec.kind in {"conv_2d", "transpose_conv"}:
         count = prod(spec.kernel) * spec.inputs[0][-1] * channels // spec.groups

@@ -6,11 +6,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from latency_tables.figures import Figure
+from latency_tables.footprint import weight_bytes
 from latency_tables.ops import Shape
 from latency_tables.records import Burst
+from latency_tables.resources import Energy, resources
 from latency_tables.statistics import Observation
 from latency_tables.units import Unit, kind_of, parse_unit
 
@@ -44,6 +47,11 @@ COLUMNS: dict[str, str] = {
     "first_measured_at": "start of the first burst in which it was seen, UTC; missing where none was",
     "last_measured_at": "of the last",
 }
+#: columns that are there only where the table's device told of it
+TOLD_COLUMNS: dict[str, str] = {
+    "energy_mj": "millijoules of an inference that are its own: its calibrated time at its kind's power",
+    "memory_bytes": "what its weights and biases add to the peak memory of a network, in bytes",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,9 @@ class _Seen:
 
 
 def frame(table: LatencyTable) -> pd.DataFrame:
-    """One row per unit that has a figure, in the order of their text forms; see `COLUMNS` for the columns.
+    """One row per unit that has a figure, in the order of their text forms.
+
+    The columns are `COLUMNS`, and of `TOLD_COLUMNS` those that the device told enough of.
 
     What is missing is so by pandas' `isna`; it is never 0.
 
@@ -75,6 +85,8 @@ def frame(table: LatencyTable) -> pd.DataFrame:
         found[name] = found[name].astype("int64")
     for name in ("first_measured_at", "last_measured_at"):
         found[name] = pd.to_datetime(found[name], utc=True)
+    for name, values in _told(table, found["operator"]).items():
+        found[name] = values
     return found
 
 
@@ -107,6 +119,26 @@ def _row(figure: Figure, seen: _Seen | None) -> dict[str, Any]:
         "first_measured_at": seen and seen.first,
         "last_measured_at": seen and seen.last,
     }
+
+
+def _told(table: LatencyTable, texts: Iterable[str]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    known = resources(table)
+    if energy := known.energy:
+        predictor = table.predictor()
+        found["energy_mj"] = [
+            predictor.scale * predictor.unit_ms(text) * _power_mw(energy, parse_unit(text)) / 1000
+            for text in texts
+        ]
+    if memory := known.memory:
+        found["memory_bytes"] = [
+            memory.per_parameter_byte * sum(map(weight_bytes, parse_unit(text))) for text in texts
+        ]
+    return found
+
+
+def _power_mw(energy: Energy, unit: Unit) -> float:
+    return fmean(energy.power_mw.get(spec.kind, energy.common_mw) for spec in unit)
 
 
 def _joined(texts: Iterable[str]) -> str:

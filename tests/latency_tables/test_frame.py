@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from latency_tables.attribute import Attribution
-from latency_tables.frame import COLUMNS
+from latency_tables.footprint import weight_bytes
+from latency_tables.frame import COLUMNS, TOLD_COLUMNS
 from latency_tables.ops import OpSpec
 from latency_tables.records import Given, Network
 from latency_tables.store import LatencyTable
@@ -121,6 +123,28 @@ def test_doubts_of_the_device_are_with_what_they_touch(table: LatencyTable) -> N
     assert str(row(frame, SPECS[0])["first_measured_at"]) == "2026-01-02 03:04:05+00:00"
 
 
+def test_memory_and_energy_are_columns_where_the_device_told_them(tmp_path: Path) -> None:
+    """One milliwatt throughout, one byte of memory for each of the weights."""
+    convolutions = [replace(CONV, output=(1, 4, 4, filters)) for filters in (8, 16, 32, 64, 128)]
+    networks = [
+        Network(f"n{number}", chain(spec), "anchor" if number % 2 else "cover")
+        for number, spec in enumerate(convolutions)
+    ]
+    for told in (False, True):
+        with LatencyTable.create(tmp_path / f"{told}.db", ORIGIN, networks) as made:
+            for number, spec in enumerate(convolutions):
+                ms, memory = float(number + 1), weight_bytes(spec)
+                kept = burst("n", samples=(ms,) * 3, memory=memory, energy=ms / 1000)
+                plain = burst("n", samples=(ms,) * 3)
+                made.add(f"n{number}", 0, kept if told else plain, times(ms))
+            frame = made.frame()
+            assert list(frame.columns) == [*COLUMNS, *(TOLD_COLUMNS if told else ())]
+    for number, spec in enumerate(convolutions):
+        found = row(frame, spec)
+        assert found["energy_mj"] == pytest.approx((number + 1) / 1000, rel=0.1)
+        assert found["memory_bytes"] == pytest.approx(weight_bytes(spec), rel=0.1)
+
+
 def test_the_columns_are_documented() -> None:
     text = (Path(__file__).parents[2] / "docs" / "tables.md").read_text()
-    assert [name for name in COLUMNS if f"`{name}`" not in text] == []
+    assert [name for name in COLUMNS | TOLD_COLUMNS if f"`{name}`" not in text] == []
