@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -13,8 +13,8 @@ from latency_tables.grouped import Floats
 from latency_tables.intervals import lack_of_fit, student_t, trimmed_mean
 
 #: what stands between a sum of operators and a network's latency: nothing (no anchors); a factor; a factor
-#: and a constant; a factor for each kind of operator
-Shape = Literal["none", "scale", "affine", "per kind"]
+#: and a constant
+Shape = Literal["none", "scale", "affine"]
 #: share of measured latencies that an interval is to contain
 CONFIDENCE = 0.9
 #: an interval is for a latency measured in this many passes, as validation does: two instances of five
@@ -29,13 +29,12 @@ ANCHORS_OF_AFFINE = 8
 class Calibration:
     """How sums of figures become latencies, and how far those may be off.
 
-    `latency_ms = scale x sum_ms + intercept_ms`, `sum_ms` being the sum of the figures, each times its kind's
-    factor, as they are in a network of its size. The interval around it is
+    `latency_ms = scale x sum_ms + intercept_ms`, `sum_ms` being the sum of the figures as they are in a network
+    of its size. The interval around it is
     `latency_ms x exp(-+ multiplier x e)`, `e` the relative standard error: that of the operators, of the fit,
     of a measurement of `PASSES` passes, and the lack of fit, added in squares.
 
     Attributes:
-        factors: by kind of operator; kinds that are not named have 1.
         anchors: networks behind it.
         lack_of_fit: relative standard deviation of a network's latency around its prediction, were the
             figures exact and the network measured for ever; None without anchors: there is no interval then.
@@ -48,7 +47,6 @@ class Calibration:
     shape: Shape
     scale: float
     intercept_ms: float = 0.0
-    factors: Mapping[str, float] = field(default_factory=dict)
     anchors: int = 0
     lack_of_fit: float | None = None
     fit_error: float = 0.0
@@ -60,7 +58,7 @@ class Calibration:
         """Latencies with their intervals, in milliseconds.
 
         Args:
-            sums_ms: of the figures of each network, each times its kind's factor, in a network of its size.
+            sums_ms: of the figures of each network, as they are in a network of its size.
             variances_ms2: of those sums, by the operators' standard errors.
 
         Returns:

@@ -16,7 +16,7 @@ from latency_tables.context import SAME_SIZE, Sizes
 from latency_tables.errors import MissingOperators
 from latency_tables.figures import Figure
 from latency_tables.ops import OpSpec
-from latency_tables.units import Units, kind_of
+from latency_tables.units import Units
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Prediction:
         low_ms: 90 % of networks measured in the session of the anchors lie between this and `high_ms`; None
             where the table has no anchors to tell it from.
         high_ms: likewise.
-        sum_ms: the sum of the figures, each times its kind's factor, as they are in a network of its size.
+        sum_ms: the sum of the figures as they are in a network of its size.
         scale: the calibration's: `latency_ms = scale x sum_ms`, plus its intercept if it has one.
         operators_ms: what each operator adds to `latency_ms`, in the order given; the operators of a block
             that has one figure have equal parts of it. An intercept is in none.
@@ -53,9 +53,9 @@ class _Term:
     exponent: float
 
     @classmethod
-    def of(cls, figure: Figure, factor: float) -> Self:
-        ms = figure.latency_ms * factor
-        return cls(ms, ((figure.std_error_ms or 0.0) * factor) ** 2, ms * figure.exponent, figure.exponent)
+    def of(cls, figure: Figure) -> Self:
+        ms = figure.latency_ms
+        return cls(ms, (figure.std_error_ms or 0.0) ** 2, ms * figure.exponent, figure.exponent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,7 @@ class Predictor:
     _terms: dict[str, _Term] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        factors = self.calibration.factors
-        terms = {text: _Term.of(one, factors.get(kind_of(text), 1.0)) for text, one in self.figures.items()}
+        terms = {text: _Term.of(one) for text, one in self.figures.items()}
         object.__setattr__(self, "_units", Units(self.figures))  # frozen for all but its making
         object.__setattr__(self, "_terms", terms)
 
@@ -101,7 +100,7 @@ class Predictor:
         return self._units.single
 
     def unit_ms(self, unit: str) -> float:
-        """What one unit adds to a network's plain sum: its figure times its kind's factor.
+        """What one unit adds to a network's plain sum: its figure.
 
         Raises:
             MissingOperators: the table has no figure for it.
@@ -231,8 +230,8 @@ class Predictor:
         """
         before = self.calibration
         error = before.pass_error if pass_error is None else pass_error
-        found = calibrate(Anchors(sums_ms, measured_ms, pass_error=error, passes=passes))
-        return replace(self, calibration=replace(found, factors=before.factors))
+        anchors = Anchors(sums_ms, measured_ms, pass_error=error, passes=passes)
+        return replace(self, calibration=calibrate(anchors))
 
     def _split(self, specs: Sequence[OpSpec]) -> list[tuple[str, int]]:
         units, missing = self._units.split(specs)

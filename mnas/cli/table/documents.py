@@ -19,7 +19,6 @@ def calibration_document(calibration: Calibration | None) -> dict[str, Any] | No
         "shape": calibration.shape,
         "scale": calibration.scale,
         "intercept_ms": calibration.intercept_ms,
-        "factors": [{"kind": kind, "factor": factor} for kind, factor in calibration.factors.items()],
         "anchors": calibration.anchors,
         "left_out_percent": calibration.left_out_percent,
     }

@@ -32,10 +32,9 @@ from tests.mnas.toy import ToySpace
 SMALL = spaces.create("mnasnet-small-images", resolution=28, width=0.25, channels=1, classes=10)
 FULL = spaces.create("mnasnet", resolution=96, width=0.5)
 CALIBRATION = Calibration(
-    "per kind",
+    "affine",
     1.07,
     intercept_ms=0.05,
-    factors={"conv_2d": 1.2, "mul": 0.7},
     anchors=20,
     lack_of_fit=0.01,
     fit_error=0.003,
