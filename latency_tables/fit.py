@@ -90,6 +90,7 @@ class _Known:
     """What is known of units and networks before they are brought together.
 
     Attributes:
+        besides: figures that were given of units that were measured, too.
         names: of units that have a figure, in order.
         whole: networks all of whose units are among them.
         counts: shape (whole, names).
@@ -100,6 +101,7 @@ class _Known:
     alone_ms: Mapping[str, Floats]
     alone: Alone
     given: Mapping[str, Given]
+    besides: Mapping[str, Given]
     imported: tuple[Calibration, Sizes] | None
     names: list[str]
     whole: list[Network]
@@ -143,8 +145,25 @@ class _Known:
             ],
         )
         return cls(
-            found, alone_ms, alone, given, measured.imported, names, whole, counts, np.array(latencies)
+            found,
+            alone_ms,
+            alone,
+            given,
+            {one.unit: one for one in measured.given if one.unit in found.units},
+            measured.imported,
+            names,
+            whole,
+            counts,
+            np.array(latencies),
         )
+
+    def without(self, unit: str, network: str) -> float:
+        """A profiled unit's time by all but an anchor: by other networks, else as given, else by it alone."""
+        if (unit, network) in self.profile.left_out:
+            return self.profile.left_out[unit, network]
+        if unit in self.besides:
+            return self.besides[unit].latency_ms
+        return self.profile.units[unit].typical_ms
 
     @property
     def sizes(self) -> Sizes:
@@ -190,9 +209,9 @@ class _Fitted:
         found = self.known.profile
         changes = [
             sum(
-                count * (found.left_out[unit, network.name] - found.units[unit].typical_ms)
+                count * (self.known.without(unit, network.name) - found.units[unit].typical_ms)
                 for unit, count in zip(self.known.names, row.tolist(), strict=True)
-                if count and (unit, network.name) in found.left_out
+                if count and unit in found.units
             )
             for network, row in zip([self.known.whole[one] for one in anchors.places], counts, strict=True)
         ]
