@@ -194,10 +194,10 @@ class _Fitted:
     left_out_ms: Floats
 
     def errors(self) -> Floats:
-        """Logarithms of latencies over left-out sums, around what is common, of networks measured."""
+        """Logarithms of latencies over left-out sums, around what is common; none where none is measured."""
         there = np.isfinite(self.known.latencies_ms)
         logs = np.log(self.known.latencies_ms[there] / self.left_out_ms[there])
-        return np.asarray(logs - np.median(logs))
+        return np.asarray(logs - np.median(logs)) if len(logs) else logs
 
     def sums(self, anchors: _Anchors) -> Anchors:
         """What the calibration needs."""
