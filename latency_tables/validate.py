@@ -133,6 +133,8 @@ def differences(table: LatencyTable, device: Device, across: Collection[str] = (
 
 def _drift(table: LatencyTable, found: Validation, measured: Measured) -> str | None:
     """Why what was measured makes the table stale, marking it so if it can be; None if it does not."""
+    if found.circumstances.crossed:  # it is not the table's device that would have drifted
+        return None
     percent, what = found.speed_percent, "its anchors take"
     if percent is None or found.anchors * found.circumstances.passes < READINGS:
         readings = [one.reference_ms for each in measured.passes.values() for one in each if one.reference_ms]

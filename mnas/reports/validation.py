@@ -204,7 +204,7 @@ def _circumstances(one: Validated) -> Iterator[str]:
     )
     yield (
         f"{_networks(len(found.details))} and {found.anchors} anchors as two instances each, in {at.passes} "
-        f"shuffled passes, from {at.started_at} to {at.ended_at}. A latency is the median over passes of "
+        f"shuffled pass{'es' if at.passes > 1 else ''}, from {at.started_at} to {at.ended_at}. A latency is the median over passes of "
         "each one's lower quartile."
     )
     for line in at.crossed:

@@ -62,6 +62,14 @@ def test_drift_makes_the_table_stale(table, drift, words):
     assert table.stale == result.circumstances.drift
 
 
+def test_another_device_makes_no_table_stale(table):
+    device = Desk(drift=2.0)
+    device.settings = Settings(threads=2)
+    result = validate(table, HELD_OUT, device, replace(PLAN, passes=4), across=["threads"])
+    assert result.speed_percent == pytest.approx(102, abs=0.5)
+    assert (result.circumstances.drift, table.stale) == (None, None)
+
+
 def test_every_network_is_measured_as_two_instances_in_every_pass_among_the_anchors(table):
     device = Desk()
     validate(table, HELD_OUT, device, replace(PLAN, passes=3))
