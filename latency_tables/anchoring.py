@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from devices.device import Device
 from devices.plan import Plan
 from latency_tables.errors import BadTable
+from latency_tables.mismatch import refuse_other_device
 from latency_tables.records import StoredFailure
 from latency_tables.session import Progress, Session
 from latency_tables.store import LatencyTable
@@ -121,13 +122,3 @@ def anchor_within(session: Session, passes: int) -> bool:
     session.table.anchor_again(since)
     session.table.clear_stale()
     return True
-
-
-def refuse_other_device(table: LatencyTable, device: Device) -> None:
-    """Raise BadTable, naming what differs, unless the device and its settings are those of the table."""
-    differences = table.origin.differences(device.facts, device.settings)
-    if differences:
-        raise BadTable(
-            f"the latency table {table.address} was measured under other conditions: "
-            f"{'; '.join(differences)}. Measure as it was, or make another table"
-        )

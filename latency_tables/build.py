@@ -10,7 +10,8 @@ from devices.device import Device
 from devices.errors import BadSettings
 from devices.plan import Plan
 from latency_tables.alone import fallbacks
-from latency_tables.anchoring import anchor_within, refuse_other_device
+from latency_tables.anchoring import anchor_within
+from latency_tables.mismatch import refuse_other_device
 from latency_tables.precision import Adaptive
 from latency_tables.records import StoredFailure
 from latency_tables.refine import measure_doubted_again, measure_more
@@ -40,7 +41,7 @@ class BuildReport:
         profiler: why the device has no profiler at all; None where it has one.
         unsettled: units whose standard error is larger than was asked for, after all passes.
         budget_over: whether the time was over before the work was done.
-        anchored: whether the anchors count from this call on, because the device had drifted.
+        anchored: whether only this call's passes of the anchors count now, because the table was stale.
         stale: why the table is stale; None if it is not.
     """
 
@@ -79,9 +80,9 @@ def build(
     without a figure then are measured alone; where the device has no profiler, all of them. A pass that the
     device itself doubts is measured again, once.
 
-    A call that finds the device more than 5 % faster or slower than the table's passes lets only its own
-    passes of the anchors count for the calibration, and measures them as often as that takes. Ending the
-    process at any moment loses no more than what the device holds.
+    A call that finds the device more than 5 % faster or slower than the table's passes, or the table stale,
+    lets only its own passes of the anchors count for the calibration in the end, and measures them as often
+    as that takes. Ending the process at any moment loses no more than what the device holds.
 
     Args:
         on_progress: told of every pass.
@@ -107,7 +108,7 @@ def build(
         measure_doubted_again(session)
         left = measure_more(session, adaptive) if adaptive else ()
         session.close()
-        anchored = session.drifted is not None and anchor_within(session, plan.passes)
+        anchored = table.stale is not None and anchor_within(session, plan.passes)
         return _report(session, reasons, left, anchored=anchored)
 
 

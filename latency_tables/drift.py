@@ -62,8 +62,8 @@ class Drift:
         self.reason: str | None = None
         self.percent: float | None = None
         self._table = table
-        self._before_ms = canary_ms(table)
         self._earlier = len(table.measured())
+        self._before_ms = canary_ms(table) if self._earlier >= READINGS else None
         self._readings: list[float] = []
 
     def saw(self, reference_ms: float | None) -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from devices.device import Device
 from devices.plan import Plan
 from latency_tables import tflite
-from latency_tables.anchoring import refuse_other_device
 from latency_tables.build import PLAN, measure_alone
+from latency_tables.mismatch import refuse_other_device
 from latency_tables.records import Network, StoredFailure
 from latency_tables.session import Progress, Session
 from latency_tables.store import LatencyTable

@@ -21,6 +21,7 @@ from latency_tables.attribute import Attribution, attribute_network
 from latency_tables.drift import Drift
 from latency_tables.errors import BadTable
 from latency_tables.joining import PassKey
+from latency_tables.mismatch import refuse_other_governor
 from latency_tables.records import Network
 from latency_tables.store import LatencyTable
 
@@ -166,6 +167,7 @@ class Session:
         Raises:
             KeyboardInterrupt: it was stopped; what was measured is kept.
             DeviceTrouble: the device is in trouble; likewise.
+            BadTable: the device's governor is another than the table's, or the table cannot be written.
         """
         failed: set[str] = set()
         left = dict(visits)
@@ -234,6 +236,7 @@ class Session:
                 return self._refuse(name, result.message)
             self.table.fail(name, index, result)
             return result.message
+        refuse_other_governor(self.table, result)
         said = None
         attributions: tuple[Attribution, ...] = ()
         if profile:

@@ -75,6 +75,7 @@ class Desk:
     doubts: Callable[[float], str | None] = lambda _: None
     before: Callable[[str], None] = lambda _: None
     holds: int = 1
+    governor: str | None = None
     facts: DeviceFacts = FACTS
     settings: Settings = field(default_factory=Settings)
     now_s: float = 0.0
@@ -123,7 +124,9 @@ class Desk:
         rows = tuple(OperatorTime(place, "Sigmoid (NC)", True, ms) for place, ms in enumerate(times))
         if model.name in self.jumbles:
             rows += (replace(rows[-1], index=len(rows)),)
-        context = Context(self.facts, self.settings, started, "xnnpack", 2, 2, 0.0, suspect=doubt)
+        context = Context(
+            self.facts, self.settings, started, "xnnpack", 2, 2, 0.0, governor=self.governor, suspect=doubt
+        )
         return Pass(
             model=model.name,
             sha256=model.sha256,

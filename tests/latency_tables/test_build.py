@@ -157,6 +157,16 @@ def test_a_new_python_changes_no_table_but_a_new_system_does(table):
         build(table, device, replace(PLAN, passes=3))
 
 
+def test_another_governor_is_refused_before_a_pass_is_kept(table):
+    build(table, desk.Desk(governor="performance"), replace(PLAN, passes=1))
+    before = table.measured()
+    with pytest.raises(BadTable, match="governor is 'powersave', the table's is 'performance'"):
+        build(table, desk.Desk(governor="powersave"), replace(PLAN, passes=2))
+    assert table.measured() == before
+    build(table, desk.Desk(governor=None), replace(PLAN, passes=2))
+    assert len(table.measured()) == 2 * len(NETWORKS)
+
+
 def test_a_second_builder_is_refused_with_the_first_ones_number(table):
     with exclusive(table_lock(table)), pytest.raises(BadTable, match=f"process {os.getpid()} is at work"):
         build(table, Desk())

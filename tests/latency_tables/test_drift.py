@@ -100,6 +100,18 @@ def test_while_anchors_are_not_measured_again_the_table_is_stale(table: LatencyT
     assert predicted(table) == pytest.approx(1.08 * TRUE_MS, rel=0.005)
 
 
+def test_building_a_stale_table_measures_its_anchors_again(table: LatencyTable) -> None:
+    device = Desk(speed=on_the_second_day(1.08))
+    build(table, device, PLAN_3)
+    table.mark_stale("somebody has looked")
+    device.now_s = DAY_S
+    report = build(table, device, PLAN_3)
+    assert report.anchored
+    assert (report.measured, report.stale) == (3 * len(ANCHORS), None)
+    assert predicted(table) == pytest.approx(1.08 * TRUE_MS, rel=0.005)
+    assert build(table, device, PLAN_3).measured == 0
+
+
 def test_anchors_follow_the_device(table: LatencyTable) -> None:
     device = Desk(speed=on_the_second_day(0.9))
     build(table, device, PLAN_3)
