@@ -202,10 +202,11 @@ def _circumstances(one: Validated) -> Iterator[str]:
         f"`{facts.address}`: {facts.cpu_model}, {facts.operating_system}, "
         f"{facts.runtime} {facts.runtime_version}, {one.settings.delegate}, {threads}."
     )
+    passes = "1 pass" if at.passes == 1 else f"{at.passes} shuffled passes"
     yield (
-        f"{_networks(len(found.details))} and {found.anchors} anchors as two instances each, in {at.passes} "
-        f"shuffled pass{'es' if at.passes > 1 else ''}, from {at.started_at} to {at.ended_at}. A latency is the median over passes of "
-        "each one's lower quartile."
+        f"{_networks(len(found.details))} and {found.anchors} anchors as two instances each, in {passes}, "
+        f"from {at.started_at} to {at.ended_at}. A latency is the median over passes of each one's lower "
+        "quartile."
     )
     for line in at.crossed:
         yield f"In spite of a difference: {line}."
