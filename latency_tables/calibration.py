@@ -29,10 +29,10 @@ ANCHORS_OF_AFFINE = 8
 class Calibration:
     """How sums of figures become latencies, and how far those may be off.
 
-    `latency_ms = scale x sum_ms + intercept_ms`, `sum_ms` being the sum of the figures as they are in a network
-    of its size. The interval around it is
-    `latency_ms x exp(-+ multiplier x e)`, `e` the relative standard error: that of the operators, of the fit,
-    of a measurement of `PASSES` passes, and the lack of fit, added in squares.
+    `latency_ms = scale x sum_ms + intercept_ms`, `sum_ms` being the sum of the figures as they are in a
+    network of its size. The interval around it is `latency_ms x exp(-+ multiplier x e)`, `e` the relative
+    standard error: that of the operators, of the fit, of a measurement of `PASSES` passes, and the lack of
+    fit, added in squares.
 
     Attributes:
         anchors: networks behind it.

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from latency_tables.calibration import UNCALIBRATED, Calibration
+from latency_tables.context import SAME_SIZE, Sizes
 from latency_tables.errors import BadTable, MissingOperators
+from latency_tables.figures import Figure
 from latency_tables.ops import OpSpec
 from latency_tables.predict import Predictor
 from latency_tables.statistics import Observation, estimates, network_ms
@@ -83,3 +88,117 @@ def test_a_network_is_the_median_over_passes_of_their_lower_quartiles():
 def test_a_network_without_samples_has_no_latency():
     with pytest.raises(BadTable, match="at least one sample"):
         network_ms([[]])
+
+
+BLOCK = " & ".join(map(str, SPECS[:2]))
+LONGER = " & ".join(map(str, SPECS[:3]))
+
+
+def figure(unit: str, ms: float, error: float | None = None, exponent: float = 0.0) -> Figure:
+    return Figure(unit, ms, error, ms, "in context", 3, 2, 3, 1.0, 1.0, exponent)
+
+
+def predictor(
+    *figures: Figure, sizes: Sizes = SAME_SIZE, calibration: Calibration | None = None
+) -> Predictor:
+    found = calibration or Calibration("scale", 2.0, anchors=20, lack_of_fit=0.02, multiplier=1.7)
+    return Predictor({one.unit: one for one in figures}, found, "t.db", sizes)
+
+
+def test_the_longest_unit_is_taken_first() -> None:
+    blocks = predictor(
+        figure(BLOCK, 5.0), figure(LONGER, 7.0), *(figure(str(spec), 1.0) for spec in SPECS[:4])
+    )
+    assert not blocks.single
+    assert blocks.units_of(SPECS[:4]) == [LONGER, str(SPECS[3])]
+    assert blocks.units_of([SPECS[1], SPECS[0], SPECS[1], SPECS[3]]) == [str(SPECS[1]), BLOCK, str(SPECS[3])]
+    found = blocks.predict([*SPECS[:3], SPECS[3]])
+    assert found.sum_ms == 8.0
+    assert found.operators_ms == pytest.approx((14 / 3, 14 / 3, 14 / 3, 2.0))
+
+
+def test_a_block_is_no_figure_of_its_operators() -> None:
+    with pytest.raises(MissingOperators) as caught:
+        predictor(figure(BLOCK, 5.0)).predict([SPECS[0], SPECS[2]])
+    assert caught.value.keys == (str(SPECS[0]), str(SPECS[2]))
+
+
+@given(st.lists(st.sampled_from(SPECS[:5]), min_size=1, max_size=30))
+def test_sums_are_what_finish_is_given(specs: list[OpSpec]) -> None:
+    figures = [figure(str(spec), 0.1 * n + 0.1, 0.01 * n, 0.05 * n) for n, spec in enumerate(SPECS[:5])]
+    one = predictor(*figures, sizes=Sizes(2.0, 0.5, 6.0))
+    counts = Counter(map(str, specs))
+    sums = sum(count * one.unit_ms(unit) for unit, count in counts.items())
+    variances = sum(count**2 * one.variance_ms2(unit) for unit, count in counts.items())
+    growths = sum(count * one.growth_ms(unit) for unit, count in counts.items())
+    found = one.predict(specs)
+    latency, low, high = one.finish(np.array([sums]), np.array([variances]), np.array([growths]))
+    assert (found.latency_ms, found.low_ms, found.high_ms) == pytest.approx(
+        (latency[0], low[0], high[0]), rel=1e-12
+    )
+    assert found.sum_ms == pytest.approx(
+        sums * (np.clip(sums, 0.5, 6.0) / 2.0) ** (growths / sums), rel=1e-12
+    )
+    assert sum(found.operators_ms) == pytest.approx(found.latency_ms, rel=1e-12)
+    assert found.low_ms < found.latency_ms < found.high_ms
+    assert one.sum_variance_ms2(specs) == pytest.approx(variances, rel=1e-12)
+
+
+def test_an_operator_that_occurs_more_often_is_less_sure() -> None:
+    """It is off every time by the same."""
+    one = predictor(figure(str(SPECS[0]), 1.0, 0.1), figure(str(SPECS[1]), 1.0, 0.1))
+    assert one.sum_variance_ms2([SPECS[0]] * 2) == pytest.approx(0.04)
+    assert one.sum_variance_ms2(SPECS[:2]) == pytest.approx(0.02)
+
+
+def test_without_anchors_there_is_no_interval() -> None:
+    found = predictor(figure(str(SPECS[0]), 1.5), calibration=UNCALIBRATED).predict(SPECS[:1])
+    assert (found.latency_ms, found.low_ms, found.high_ms) == (1.5, None, None)
+
+
+def test_an_intercept_is_in_no_operator() -> None:
+    found = predictor(figure(str(SPECS[0]), 1.5), calibration=Calibration("affine", 2.0, 0.5)).predict(
+        SPECS[:1]
+    )
+    assert (found.latency_ms, found.operators_ms) == (3.5, (3.0,))
+
+
+def test_anchors_of_another_time_change_the_calibration_alone() -> None:
+    one = predictor(
+        *(figure(str(spec), ms, exponent=0.1) for spec, ms in zip(SPECS, range(1, 9), strict=True)),
+        sizes=Sizes(9.0),
+    )
+    sums = [one.predict(SPECS[: count + 1]).sum_ms for count in range(8)]
+    again = one.reanchored(sums, [1.7 * sum_ms for sum_ms in sums])
+    assert again.scale == pytest.approx(1.7)
+    assert (again.figures, again.sizes) == (one.figures, one.sizes)
+    assert again.predict(SPECS).latency_ms == pytest.approx(1.7 * one.predict(SPECS).sum_ms)
+    with pytest.raises(BadTable, match="needs anchors"):
+        one.reanchored([], [])
+
+
+@pytest.mark.parametrize("ask", ["unit_ms", "growth_ms", "variance_ms2"])
+def test_a_unit_without_figure_is_named(ask: str) -> None:
+    with pytest.raises(MissingOperators, match=r"t\.db lacks 1 operator"):
+        getattr(predictor(), ask)(str(SPECS[0]))
+
+
+def test_standard_errors_shrink_with_passes_and_ignore_the_machine() -> None:
+    rng = np.random.default_rng(0)
+    times = rng.uniform(0.02, 0.3, 40)
+
+    def errors(passes: int, noise: float) -> np.ndarray:
+        speeds = rng.normal(1, 0.1, (3, passes))  # of the machine, far more than of any operator
+        seen = [
+            Observation(f"add/{n}", f"n{network}", index, ms * speeds[network, index] * rng.normal(1, noise))
+            for n, ms in enumerate(times)
+            for network in range(3)
+            for index in range(passes)
+        ]
+        found = estimates(seen)
+        return np.array([found[f"add/{n}"].standard_error_ms / ms for n, ms in enumerate(times)])
+
+    for passes in (2, 4, 10):
+        expected = 0.03 / (3 * passes) ** 0.5
+        assert np.median(errors(passes, 0.03)) == pytest.approx(expected, rel=0.4)
+    assert all(one.standard_error_ms is None for one in estimates([Observation("a", "n", 0, 1.0)]).values())
