@@ -101,7 +101,9 @@ def _content(table: LatencyTable, model: str) -> bytes:
 
 def _name(model: str, content: bytes) -> str:
     """The name of a model's network in the table: the same for the same content."""
-    return f"{Path(model).stem[:NAME_LENGTH]}-{hashlib.sha256(content).hexdigest()[:12]}"
+    return (
+        f"{Path(model).name.removesuffix('.tflite')[:NAME_LENGTH]}-{hashlib.sha256(content).hexdigest()[:12]}"
+    )
 
 
 def _show(address: str, reports: Sequence[tuple[str, ExtendReport]]) -> None:

@@ -45,16 +45,18 @@ def show(table: TableFile, *, top: Top = 10, as_json: Json = False) -> None:
     failures = document.pop("failures")
     device = document.pop("device")
     device["clusters"] = describe(given.origin.facts.clusters)
+    document.pop("table")
     document["calibration"] = calibration_text(calibration)
+    document["stale"] = document["stale"] or "no"
+    document["reanchored_at"] = document["reanchored_at"] or "never"
     for name in ("memory", "energy"):
         if (fitted := document.pop(name))["networks"]:
             document[name] = (
                 f"by {fitted['networks']} networks; each, left out, {fitted['left_out_percent']:.2f} % off"
             )
     flat = {**document.pop("purpose"), **document, **{f"device {name}": device[name] for name in device}}
-    print_table(
-        f"Latency table {given.address}", ("what", "value"), [(name, _cell(flat[name])) for name in flat]
-    )
+    rows = [(name.replace("_", " "), _cell(value)) for name, value in flat.items()]
+    print_table(f"Latency table {given.address}", ("what", "value"), rows, texts=2)
     print_table(
         "Operators by kind, medians",
         ("kind", "operators", "standard error %", "between passes %", "between networks %"),
