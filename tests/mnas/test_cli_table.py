@@ -15,13 +15,13 @@ Run = Callable[..., Ended]
 run = running("table")
 
 
-@pytest.mark.parametrize("command", ["show", "predict", "validate"])
+@pytest.mark.parametrize("command", ["status", "show", "predict", "validate", "anchor", "extend"])
 @pytest.mark.parametrize("content", [None, b"", b"not a database", b"SQLite format 3\0" + b"x" * 5000])
 def test_files_that_are_no_table(run: Run, tmp_path: Path, command: str, content: bytes | None) -> None:
     path = tmp_path / "t.db"
     if content is not None:
         path.write_bytes(content)
-    ended = run(command, str(path), *(["mobilenetv2"] if command == "predict" else []))
+    ended = run(command, str(path), *(["mobilenetv2"] if command in {"predict", "extend"} else []))
     assert (ended.code, ended.out) == (2, "")
     assert "t.db" in ended.err.replace("\n", "")
     assert "Traceback" not in ended.err

@@ -113,7 +113,7 @@ def show_document(table: LatencyTable) -> dict[str, Any]:
         "operators_alone": sum(one.role == "alone" for one in networks),
         "models": [one.name for one in networks if one.role == "model"],
         "complete_passes": min((counts[name] for name in planned), default=0),
-        "calibration": calibration_document(predictor and predictor.calibration),
+        "calibration": calibration_document(predictor.calibration if predictor else None),
         **resources_document(resources(table)),
         "missing_operators": table.missing(),
         "threads": table.origin.settings.threads,
