@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own: on the loopback, in a temporary folder, with a database per test."""
+"""A PostgreSQL server of the tests' own: on the loopback, in a temporary folder, empty for each test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -126,7 +125,18 @@ def _answers(server: Server, process: subprocess.Popen[bytes]) -> bool:
     return False
 
 
-_numbers = count()
+#: of the one database, which is emptied after each test: making one takes longer than most tests
+DATABASE = "tests"
+EMPTY = """
+DO $$ DECLARE name text; BEGIN
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid();
+    FOR name IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_|^information_schema$' LOOP
+        EXECUTE format('DROP SCHEMA %I CASCADE', name);
+    END LOOP;
+    CREATE SCHEMA public;
+END $$
+"""
 
 
 @pytest.fixture(scope="session")
@@ -135,13 +145,12 @@ def postgresql() -> Iterator[Server]:
     if programs() is None:
         pytest.skip("PostgreSQL's server is not installed (Debian's package postgresql)")
     with tempfile.TemporaryDirectory(prefix="mnas-postgresql-") as folder, serving(Path(folder)) as server:
+        server.run(f"CREATE DATABASE {DATABASE}")
         yield server
 
 
 @pytest.fixture
 def postgresql_url(postgresql: Server) -> Iterator[str]:
-    """The URL of an empty database of the test's own, its password in it."""
-    name = f"test_{next(_numbers)}"
-    postgresql.run(f"CREATE DATABASE {name} STRATEGY file_copy")
-    yield postgresql.url(name)
-    postgresql.run(f"DROP DATABASE {name} WITH (FORCE)")
+    """The URL of an empty database, its password in it."""
+    yield postgresql.url(DATABASE)
+    postgresql.run(EMPTY, database=DATABASE)

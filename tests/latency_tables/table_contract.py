@@ -308,7 +308,7 @@ class TableContract:
         assert len(table.measured()) == 3
 
     def test_figures_and_texts_come_back_as_they_were(self, table: LatencyTable) -> None:
-        @settings(max_examples=15)
+        @settings(max_examples=10)
         @given(
             samples=st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=5),
             figures=st.lists(st.floats(0, 1e6), min_size=2, max_size=2),

@@ -110,6 +110,7 @@ def test_one_who_may_only_read_reads(table: LatencyTable, postgresql: Server) ->
     postgresql.run(
         "DROP ROLE IF EXISTS guest",
         "CREATE ROLE guest LOGIN PASSWORD 'guest'",
+        "GRANT USAGE ON SCHEMA public TO guest",
         "GRANT SELECT ON ALL TABLES IN SCHEMA public TO guest",
         database=name,
     )
