@@ -69,8 +69,12 @@ def is_bookkeeping(row: OperatorTime) -> bool:
 
 
 def is_partition(row: OperatorTime) -> bool:
-    """Whether the row is of all nodes that a delegate took together."""
-    return row.delegated and _PARTITION.fullmatch(row.label) is not None
+    """Whether the row is of all nodes that a delegate took together.
+
+    Delegates have any name; `benchmark_model` names what is within one otherwise.
+    """
+    within = row.name is None or row.name.startswith("Delegate/")
+    return row.delegated and (not within or _PARTITION.fullmatch(row.label) is not None)
 
 
 def place(row: OperatorTime) -> int | None:

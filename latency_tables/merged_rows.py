@@ -16,7 +16,7 @@ from math import prod
 from devices.measurement import OperatorTime
 from latency_tables import labels
 from latency_tables.errors import BadTable
-from latency_tables.ops import Graph
+from latency_tables.ops import Graph, OpSpec
 from latency_tables.partitions import Subset
 
 #: ways in which a partition's operators may be the rows that are tried, and of all partitions together
@@ -74,7 +74,7 @@ def parted(
     ways = []
     for subset in cut:
         if subset.delegated:
-            found = list(islice(_ways(graph, subset.nodes, 0, places), WAYS))
+            found = list(islice(_ways(graph, subset.nodes, places), WAYS))
             if not found:
                 raise BadTable(
                     f"no rows fit the partition of operators {subset.nodes[0]} to {subset.nodes[-1]}: its "
@@ -87,24 +87,45 @@ def parted(
     return parts + told, reasons
 
 
-def _ways(
-    graph: Graph, nodes: Sequence[int], at: int, places: Mapping[int, Sequence[OperatorTime]]
-) -> Iterator[Way]:
-    """Every way in which the nodes of a partition, from a place in it, may be the rows."""
-    if not nodes:
-        yield ()
-        return
-    index, spec = nodes[0], graph.nodes[nodes[0]].spec
+def _ways(graph: Graph, nodes: Sequence[int], places: Mapping[int, Sequence[OperatorTime]]) -> Iterator[Way]:
+    """Every way in which the nodes of a partition may be the rows, those that come to nothing left out."""
+    specs = [graph.nodes[index].spec for index in nodes]
+    # by node the places at which it may begin; then, of those, the ones that lead to an end
+    begins: list[set[int]] = [{0}]
+    for spec in specs:
+        begins.append({after for at in begins[-1] for _, after in _choices(spec, at, places)})
+    for number in reversed(range(len(specs))):
+        begins[number] = {
+            at
+            for at in begins[number]
+            if any(after in begins[number + 1] for _, after in _choices(specs[number], at, places))
+        }
+    waiting: list[tuple[Way, int]] = [((), 0)] if begins[0] else []
+    while waiting:
+        way, at = waiting.pop()
+        if len(way) == len(nodes):
+            yield way
+            continue
+        for rows, after in reversed(_choices(specs[len(way)], at, places)):
+            if after in begins[len(way) + 1]:
+                waiting.append(((*way, (nodes[len(way)], rows)), after))
+
+
+def _choices(
+    spec: OpSpec, at: int, places: Mapping[int, Sequence[OperatorTime]]
+) -> list[tuple[tuple[OperatorTime, ...], int]]:
+    """The rows that an operator may be that begins at a place, each time with the place after them."""
+    found: list[tuple[tuple[OperatorTime, ...], int]] = []
     for preparation in places.get(at, ()):
         if labels.prepares(spec, preparation):
-            for row in places.get(at + 1, ()):
-                if labels.fits(spec, row):
-                    for rest in _ways(graph, nodes[1:], at + 2, places):
-                        yield ((index, (preparation, row)), *rest)
+            found += [
+                ((preparation, row), at + 2) for row in places.get(at + 1, ()) if labels.fits(spec, row)
+            ]
     fitting = [row for row in places.get(at, ()) if labels.fits(spec, row)]
-    for row in [row for row in fitting if labels.likely(spec, row)] or fitting:
-        for rest in _ways(graph, nodes[1:], at + 1, places):
-            yield ((index, (row,)), *rest)
+    found += [((row,), at + 1) for row in fitting if labels.likely(spec, row)] or [
+        ((row,), at + 1) for row in fitting
+    ]
+    return found
 
 
 def _agreed(

@@ -150,3 +150,9 @@ def test_a_label_of_each_age_is_known() -> None:
     }
     older = [ages.get(label, label) for label in FLOAT32[:-1]]
     assert len(attribute_network(network("float32"), rows([*older, FLOAT32[-1]]))) == 13
+
+
+@pytest.mark.parametrize("name", ["LITERT_CL", "Vx Delegate", "TfLiteXNNPackDelegate", "edgetpu-custom-op"])
+def test_delegates_of_any_name_report_partitions(name: str) -> None:
+    told = attributed(network("float32"), [delegate(0, 6, name=name), delegate(1, 12, name=name)])
+    assert [one.positions for one in told.found] == [(0, 1, 2, 3, 4, 5, 6), (7, 8, 9, 10, 11, 12)]

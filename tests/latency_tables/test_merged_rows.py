@@ -141,3 +141,42 @@ def test_rows_of_another_network_are_refused() -> None:
     other = network("int8")
     with pytest.raises(BadTable, match="cannot be attributed"):
         attributed(other, rows)
+
+
+LABELS = (
+    "Convolution (NHWC, QC8) IGEMM",
+    DENSE,
+    "Static Reshape (NC)",
+    "AVERAGE_POOL_2D",
+    "TfLiteXNNPackDelegate",
+)
+
+
+@given(
+    networks(),
+    st.lists(st.tuples(st.sampled_from(LABELS), st.integers(0, 6), st.integers(0, 4)), max_size=30),
+)
+def test_rows_that_cannot_be_are_refused(graph: Graph, given_rows: list[tuple[str, int, int]]) -> None:
+    rows = [
+        OperatorTime(i, label, not label.isupper(), 1.0, label, f"Delegate/{label}:{place}", called, 1.0)
+        for i, (label, place, called) in enumerate(given_rows)
+    ]
+    try:
+        told = attributed(graph, rows)
+    except BadTable:
+        return
+    nodes = [index for one in told.found for index in one.positions]
+    assert len(nodes) == len(set(nodes)) <= len(graph.nodes)
+
+
+def test_a_large_partition_that_may_be_many_rows_takes_no_time() -> None:
+    shape = (1, 6, 6, 8)
+    spec = OpSpec("depthwise_conv_2d", "int8", (shape,), shape, (3, 3), (1, 1), padding="same")
+    graph = Graph((shape,), "int8", tuple(Node(spec, (i - 1,)) for i in range(600)), (599,))
+    label = "Convolution (NHWC, QC8) DWConv"
+    rows = [
+        OperatorTime(index, label, True, 1.0, label, f"Delegate/{label}:{index // 2}", 2, 1.0)
+        for index in range(1200)
+    ]
+    told = attributed(graph, rows)
+    assert sum(len(one.positions) for one in told.found) == 600
