@@ -64,3 +64,30 @@ def test_only_what_a_table_knows_can_differ() -> None:
     assert known.differences(OLD, SETTINGS)[0] == f"runtime_sha256 is None, the table's is {'ab' * 32!r}"
     assert len(known.differences(OLD, SETTINGS)) == 4
     assert known.differences(NEW, Settings(2, (2, 3), "cpu")) == ["delegate is 'cpu', the table's is 'gpu'"]
+
+
+def test_a_system_is_told_by_its_build_and_else_by_its_name() -> None:
+    built, plain = Origin({}, NEW, SETTINGS), Origin({}, replace(NEW, os_build=None), SETTINGS)
+    renamed = replace(NEW, operating_system="Debian 13")
+    assert built.differences(renamed, SETTINGS) == []
+    assert built.differences(replace(NEW, os_build="2027-01-01"), SETTINGS) == [
+        "os_build is '2027-01-01', the table's is '2026-01-01'"
+    ]
+    for mine, theirs in (
+        (plain, renamed),
+        (plain, replace(renamed, os_build=None)),
+        (built, replace(renamed, os_build=None)),
+    ):
+        assert mine.differences(theirs, SETTINGS) == [
+            "operating_system is 'Debian 13', the table's is 'Debian 12'"
+        ]
+
+
+def test_a_governor_counts_where_both_know_it() -> None:
+    known, unknown = Origin({}, NEW, SETTINGS, "performance"), Origin({}, NEW, SETTINGS)
+    assert origin_from_meta(origin_to_meta(known), "t.db") == known
+    assert known.differences(NEW, SETTINGS, "performance") == []
+    assert known.differences(NEW, SETTINGS) == unknown.differences(NEW, SETTINGS, "powersave") == []
+    assert known.differences(NEW, SETTINGS, "powersave") == [
+        "governor is 'powersave', the table's is 'performance'"
+    ]
