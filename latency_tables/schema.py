@@ -11,7 +11,7 @@ SCHEMA_VERSION = 2
 metadata = sa.MetaData()
 
 #: what the table is of, and since when: format, schema_version, created_at, purpose, facts, settings; where
-#: they apply governor, reanchored_at, stale, calibration (of the table that given figures are from)
+#: they apply governor, reanchored_at, stale, calibration and given_from (of given figures)
 meta = sa.Table(
     "meta",
     metadata,

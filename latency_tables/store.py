@@ -186,6 +186,15 @@ class LatencyTable:
         """Forget that the table was stale."""
         self._set_fact("stale", None)
 
+    @property
+    def given_from(self) -> str | None:
+        """Where the given figures are from, in words; None: nobody said, or there are none."""
+        return self._read(lambda connection: rows.fact(connection, "given_from"))
+
+    def say_given_from(self, text: str) -> None:
+        """Note where the given figures are from."""
+        self._set_fact("given_from", text)
+
     def keep_calibration(self, calibration: Calibration, sizes: Sizes) -> None:
         """Take the calibration of the table that the given figures are from; anchors of its own go before."""
         self._set_fact("calibration", json.dumps(calibration_to_plain(calibration, sizes)))
@@ -328,6 +337,10 @@ class LatencyTable:
             BadTable: the table is not built yet.
         """
         return self.predictor().predict(specs)
+
+    def contents(self) -> Measured:
+        """All that it holds, its passes joined at one speed: what figures and calibration are fitted to."""
+        return self._measured()
 
     def _measured(self) -> Measured:
         def query(connection: sa.Connection) -> Measured:

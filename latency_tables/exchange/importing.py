@@ -41,12 +41,14 @@ def import_table(
     origin: Origin,
     figures: Sequence[Given],
     calibration: tuple[Calibration, Sizes] | None = None,
+    given_from: str | None = None,
 ) -> None:
     """Make a table of given figures. It has no anchors.
 
     Args:
         calibration: of the table that they are from, and the sizes of its networks, so that the new one
             predicts as it did; None: predictions are sums, without error bars.
+        given_from: what to note of where they are from.
 
     Raises:
         BadTable: something is there already, or it cannot be written: nothing is left then.
@@ -56,3 +58,5 @@ def import_table(
         table.add_given(figures)
         if calibration is not None:
             table.keep_calibration(*calibration)
+        if given_from is not None:
+            table.say_given_from(given_from)

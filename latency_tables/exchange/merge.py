@@ -238,6 +238,8 @@ def _meta(parts: Sequence[dict[str, str]], given: Sequence[dict[str, str]]) -> d
     joined = {**parts[0], "schema_version": str(schema.SCHEMA_VERSION)}
     if given and "calibration" in given[0]:
         joined["calibration"] = given[0]["calibration"]
+    if said := list(dict.fromkeys(part["given_from"] for part in given if "given_from" in part)):
+        joined["given_from"] = "; ".join(said)
     joined["created_at"] = min(part.get("created_at", "") for part in parts)
     if len({part.get("calibration") for part in given}) > 1:
         raise BadTable(

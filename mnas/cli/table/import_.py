@@ -93,7 +93,7 @@ def import_(
         classes=classes,
     )
     origin = found.origin or unknown_origin({} if request is None else asdict(request), device)
-    import_table(output, origin, found.figures, found.calibration)
+    import_table(output, origin, found.figures, found.calibration, f"the file {file.name}")
     lacking: list[str] = []
     if request is not None:
         with LatencyTable.open(output) as table:
