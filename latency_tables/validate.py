@@ -18,7 +18,7 @@ from latency_tables.errors import BadTable
 from latency_tables.interleaved import Group, InMemory, Kept, Measured, Progress, measure
 from latency_tables.ops import Graph
 from latency_tables.records import Network
-from latency_tables.statistics import network_ms
+from latency_tables.statistics import pass_ms
 from latency_tables.store import LatencyTable
 from latency_tables.validation import Circumstances, Rival, Subject, Validation, judge
 
@@ -98,7 +98,7 @@ def validate(
     found = judge(
         predictor,
         _subjects(networks, measured),
-        [(one.graph, one.measured_ms) for one in _subjects([(a.name, a.graph) for a in anchors], measured)],
+        _subjects([(one.name, one.graph) for one in anchors], measured),
         _circumstances(plan, measured, crossed),
         rivals,
     )
@@ -168,9 +168,8 @@ def _subjects(networks: Sequence[tuple[str, Graph]], measured: Measured) -> list
     for name, graph in networks:
         names = [_instance(name, number) for number in INSTANCES]
         if all(one in measured.passes for one in names):
-            first, second = (measured.samples_ms(one) for one in names)
-            instances = network_ms(first), network_ms(second)
-            found.append(Subject(name, graph, network_ms(first + second), instances))
+            first, second = (tuple(map(float, pass_ms(measured.samples_ms(one)))) for one in names)
+            found.append(Subject(name, graph, (first, second)))
     return found
 
 

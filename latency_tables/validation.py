@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import mean, median
+
+import numpy as np
 
 from devices.measurement import Failure
 from latency_tables import residuals, scores
 from latency_tables.calibration import fit_scale
 from latency_tables.errors import BadTable
+from latency_tables.intervals import pass_error
 from latency_tables.ops import Graph
 from latency_tables.predict import Prediction, Predictor
 from latency_tables.residuals import Blame, Trend
@@ -19,17 +23,25 @@ from latency_tables.units import kind_of
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A held-out network that was measured.
+    """A network that was measured as two instances.
 
     Attributes:
-        measured_ms: the median over passes of each pass's lower quartile, over both instances' passes.
-        instances_ms: the same of each instance.
+        passes_ms: of each instance, the lower quartile of each pass (`statistics.pass_ms`).
     """
 
     name: str
     graph: Graph
-    measured_ms: float
-    instances_ms: tuple[float, float]
+    passes_ms: tuple[tuple[float, ...], tuple[float, ...]]
+
+    @property
+    def measured_ms(self) -> float:
+        """The median over both instances' passes: `network_ms` of all its samples."""
+        return median(self.passes_ms[0] + self.passes_ms[1])
+
+    @property
+    def instances_ms(self) -> tuple[float, float]:
+        """The same of each instance."""
+        return median(self.passes_ms[0]), median(self.passes_ms[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +171,15 @@ REANCHORED, AS_PREDICTED = "table, re-anchored", "table, as it is"
 def judge(
     predictor: Predictor,
     subjects: Sequence[Subject],
-    anchors: Sequence[tuple[Graph, float]],
+    anchors: Sequence[Subject],
     circumstances: Circumstances,
     rivals: Sequence[Rival] = (),
 ) -> Validation:
     """The figures of a validation.
 
     Args:
-        anchors: networks with their latency in the same run, none of them held out: they bring one factor to
-            each rival, and its calibration to the table.
+        anchors: networks measured in the same run, none of them held out: they bring one factor to each
+            rival, and its calibration to the table.
 
     Raises:
         BadTable: there are no subjects.
@@ -179,8 +191,7 @@ def judge(
     then = [predictor.predict(one.graph.specs) for one in subjects]
     now, anchored = then, predictor
     if anchors:
-        sums = [predictor.predict(graph.specs).sum_ms for graph, _ in anchors]
-        anchored = predictor.reanchored(sums, [ms for _, ms in anchors])
+        anchored = _reanchored(predictor, anchors)
         now = [anchored.predict(one.graph.specs) for one in subjects]
     measured = [one.measured_ms for one in subjects]
     as_predicted = scores.score([one.latency_ms for one in then], measured)
@@ -212,6 +223,17 @@ def judge(
     )
 
 
+def _reanchored(predictor: Predictor, anchors: Sequence[Subject]) -> Predictor:
+    instances = [passes for one in anchors for passes in one.passes_ms]
+    return predictor.reanchored(
+        [predictor.predict(one.graph.specs).sum_ms for one in anchors],
+        [one.measured_ms for one in anchors],
+        # of passes of one instance: by how much instances differ is no noise of a pass, but lack of fit
+        pass_error([np.array(passes) for passes in instances]) or None,
+        passes=mean(len(passes) for passes in instances) * 2,
+    )
+
+
 def _held_out(subject: Subject, now: Prediction, then: Prediction) -> HeldOut:
     return HeldOut(
         name=subject.name,
@@ -238,17 +260,20 @@ def _intervals(details: Sequence[HeldOut], noise: Noise) -> Intervals | None:
     return scores.intervals(low, high, measured, noise.perfect_width_percent)
 
 
-def _speed(before: Predictor, after: Predictor, anchors: Sequence[tuple[Graph, float]]) -> float | None:
+def _speed(before: Predictor, after: Predictor, anchors: Sequence[Subject]) -> float | None:
     if not anchors or not before.calibration.anchors:
         return None
     ratios = [
-        after.predict(graph.specs).latency_ms / before.predict(graph.specs).latency_ms for graph, _ in anchors
+        after.predict(one.graph.specs).latency_ms / before.predict(one.graph.specs).latency_ms
+        for one in anchors
     ]
-    return 100 * (sum(ratios) / len(ratios) - 1)
+    return 100 * (mean(ratios) - 1)
 
 
-def _rival(rival: Rival, subjects: Sequence[Subject], anchors: Sequence[tuple[Graph, float]]) -> Method:
-    known = [(raw, ms) for graph, ms in anchors if (raw := rival.raw(graph)) is not None and raw > 0]
+def _rival(rival: Rival, subjects: Sequence[Subject], anchors: Sequence[Subject]) -> Method:
+    known = [
+        (raw, one.measured_ms) for one in anchors if (raw := rival.raw(one.graph)) is not None and raw > 0
+    ]
     if not known:
         return Method(rival.name, None, (None,) * len(subjects), "no anchor to bring its factor")
     factor = fit_scale([raw for raw, _ in known], [ms for _, ms in known])
