@@ -10,7 +10,7 @@ from mnas.cli.table.group import group
 
 #: modules with a command, in the order of `mnas table --help`
 COMMANDS = (
-    *("build", "status", "show", "predict", "validate", "anchor", "extend"),
+    *("build", "status", "show", "predict", "validate", "anchor", "extend", "transfer"),
     *("merge", "diff", "export", "import_"),
 )
 
