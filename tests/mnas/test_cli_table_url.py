@@ -10,7 +10,9 @@ import pytest
 
 from latency_tables import lock, schema
 from latency_tables.database import Database
+from latency_tables.ops import OpSpec
 from latency_tables.store import LatencyTable
+from latency_tables.tflite import single, write
 from tests.command_line import Ended, running
 from tests.mnas.tables import OPTIONS, architecture
 
@@ -92,6 +94,36 @@ def test_held_out_networks_are_measured_for_a_table_on_a_server(run: Run, url: s
         run("validate", url, "--networks", "2", "--passes", "1", "-o", str(tmp_path / "report"))
     )
     assert ended.code == 0, ended.err
+
+
+def test_a_table_on_a_server_is_calibrated_again_and_extended(run: Run, url: str, tmp_path: Path) -> None:
+    anchored = secretless(run("anchor", url, "--passes", "1", "--json"))
+    assert anchored.code == 0, anchored.err
+    model = tmp_path / "net.tflite"
+    model.write_bytes(write(single(OpSpec.parse("logistic/float32/1x77/1x77"))))
+    extended = secretless(run("extend", url, str(model), "--passes", "1", "--json"))
+    assert extended.code == 0, extended.err
+    for ended in (anchored, extended):
+        assert json.loads(ended.out)["table"].startswith("postgresql://lab:***@")
+    with LatencyTable.open(url) as table:
+        assert table.reanchored_at
+        assert "logistic/float32/1x77/1x77" in table.figures()
+
+
+def test_tables_on_servers_are_exchanged(run: Run, url: str, built: Path, tmp_path: Path) -> None:
+    figures, joined, imported = tmp_path / "figures.csv", f"{url}?schema=joined", f"{url}?schema=imported"
+    for command in (
+        ("export", url, "-o", str(figures)),
+        ("merge", url, str(built), "-o", joined),
+        ("diff", url, joined),
+        ("import", str(figures), "-o", imported),
+    ):
+        ended = secretless(run(*command))
+        assert ended.code == 0, ended.err
+    with LatencyTable.open(joined) as first, LatencyTable.open(imported) as second:
+        assert first.ready
+        assert set(second.figures()) == set(first.figures())
+        assert {one.method for one in second.figures().values()} == {"imported"}
 
 
 @pytest.mark.parametrize("command", ["show", "status", "validate"])
