@@ -250,7 +250,7 @@ def main() -> None:
     """Measure a run, print all of them, judge."""
     parser = options((__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument(
-        "--folder", type=Path, default=Path("predictors"), help="tables, reports and runs.jsonl"
+        "--folder", type=Path, default=Path("tables/predictors"), help="tables, reports and runs.jsonl"
     )
     parser.add_argument("--networks", type=at_least(3), default=30, help="in each table's run (default 30)")
     parser.add_argument("--passes", type=at_least(1), default=5, help="over them (default 5)")

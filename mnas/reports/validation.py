@@ -64,8 +64,9 @@ def title(one: Validated) -> str:
 def headline(found: Validation) -> str:
     """The one sentence."""
     scores, intervals = found.scores, found.intervals
+    table = "the table" if found.reanchored else "the table as it is"
     words = (
-        f"On {_networks(scores.networks)} that it had not seen, the table was off by "
+        f"On {_networks(scores.networks)} that it had not seen, {table} was off by "
         f"{scores.mape_percent:.2f} % on average and by {scores.worst_percent:.1f} % at most"
     )
     if intervals is not None:

@@ -150,6 +150,13 @@ def test_others_are_judged_by_the_same_run(table):
     assert device.names.count("nothing") == 2
 
 
+def test_parts_are_measured_no_more_often_than_a_table_is_built(table):
+    device = Desk()
+    validate(table, HELD_OUT, device, replace(PLAN, passes=5), blocks=pairs)
+    assert device.names.count("a/1") == 5
+    assert device.names.count("part-0000") == device.names.count("nothing") == 3
+
+
 def test_a_part_that_fails_leaves_out_the_networks_that_have_it(table):
     device = Desk(failing=["part-0001"])  # the 3x3 convolution, which each network has
     result = validate(table, HELD_OUT, device, replace(PLAN, passes=1), blocks=pairs)

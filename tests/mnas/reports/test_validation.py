@@ -62,6 +62,7 @@ def test_the_headline_has_what_matters() -> None:
     )
     without = headline(replace(FOUND, intervals=None))
     assert "interval" not in without
+    assert "the table as it is was off" in headline(replace(FOUND, reanchored=None))
     assert headline(validation(detail(0, 1.01))).startswith("On 1 network that")
 
 
