@@ -46,6 +46,7 @@ class Status:
         methods: by method, units that have their figure that way.
         missing: operators without a figure.
         networks: networks to measure.
+        unmeasured: cover and anchor networks without a pass.
         complete_passes: passes in which each cover and anchor network was measured.
         measured_passes: passes over single networks that are stored.
         weighted_std_error_percent: mean standard error of the figures, each weighted by its share of the time
@@ -67,6 +68,7 @@ class Status:
     methods: Mapping[Method, int]
     missing: tuple[str, ...]
     networks: int
+    unmeasured: int
     complete_passes: int
     measured_passes: int
     weighted_std_error_percent: float | None
@@ -83,8 +85,8 @@ class Status:
 
     @property
     def complete(self) -> bool:
-        """Whether the table can predict every network of its space."""
-        return not self.missing and self.calibration is not None
+        """Whether the table can predict every network of its space, and each of its own was measured."""
+        return not self.missing and not self.unmeasured and self.calibration is not None
 
 
 def status_of(table: LatencyTable) -> Status:
@@ -114,6 +116,7 @@ def status_of(table: LatencyTable) -> Status:
         },
         missing=tuple(table.missing()),
         networks=len(networks),
+        unmeasured=sum(not counts[name] for name in planned),
         complete_passes=min((counts[name] for name in planned), default=0),
         measured_passes=len(bursts),
         weighted_std_error_percent=weighted_standard_error_percent(table, shares) if figures else None,

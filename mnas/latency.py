@@ -145,8 +145,10 @@ def lacking(table: LatencyTable) -> str:
     """What an incomplete table lacks, and the command that goes on with it."""
     from mnas.tables import TableRequest
 
-    missing = len(table.missing())
-    lacks = f"{missing} operators missing" if missing else "no anchor network measured"
+    if missing := len(table.missing()):
+        lacks = f"{missing} operators missing"
+    else:
+        lacks = "some networks not measured yet" if table.ready else "no anchor network measured"
     origin = table.origin
     where = {"device": origin.facts.address, "threads": origin.settings.threads}
     return (

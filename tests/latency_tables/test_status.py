@@ -42,7 +42,7 @@ def test_what_is_measured_and_what_is_not(table: LatencyTable) -> None:
     table.add("c", 0, burst("c", started_at="2026-01-03T00:00:00+00:00", suspect="hot"), times(1.0, 3.0))
     table.fail("b", 0, Failure("b", "0", "WorkerCrashed", "it crashed"))
     found = status_of(table)
-    assert found.complete
+    assert (found.missing, found.unmeasured, found.complete) == ((), 1, False)
     assert (found.complete_passes, found.measured_passes) == (0, 2)
     assert found.methods["in context"] == 3
     assert (found.measured_from, found.measured_until) == (

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from latency_tables.store import LatencyTable
 from tests.command_line import Ended, running
+from tests.latency_tables import toy_table
 from tests.mnas.finished import FACTS
 from tests.mnas.measured_table import make
 from tests.mnas.tables import agrees
@@ -69,6 +70,15 @@ def test_a_table_without_any_pass(run: Run, tmp_path: Path) -> None:
     assert ended.code == 4
     assert "nothing yet" in ended.out
     assert "never" in ended.out
+
+
+def test_a_table_that_was_not_made_for_a_space(run: Run, tmp_path: Path) -> None:
+    with LatencyTable.create(tmp_path / "toy.db", toy_table.ORIGIN, toy_table.NETWORKS) as made:
+        ended = run("status", made.address, "-q")
+        assert (ended.code, ended.out) == (4, "")
+        assert "is incomplete, 3 operators missing" in " ".join(ended.err.split())
+        toy_table.fill(made)
+    assert run("status", made.address, "-q") == (0, "", "")
 
 
 def test_a_stale_table(run: Run, table: Path) -> None:

@@ -16,6 +16,7 @@ from mnas.cli.options import Bench, Json, Wait
 from mnas.cli.output import print_json, print_table, warn
 from mnas.cli.table.documents import calibration_document, calibration_text, failure_documents
 from mnas.cli.table.group import TableFile, Top, group
+from mnas.errors import BadInput
 
 if TYPE_CHECKING:
     from latency_tables.status import Status
@@ -71,7 +72,11 @@ def _wrong(table: LatencyTable, found: Status, differences: Sequence[str]) -> li
 
     wrong = [f"the device is another than the table's: {each}" for each in differences]
     if not found.complete:
-        wrong.append(f"{table.address} is incomplete, {lacking(table)}")
+        try:
+            what = lacking(table)
+        except BadInput:  # it was not made for a space, so there is no command that goes on
+            what = f"{len(found.missing)} operators missing"
+        wrong.append(f"{table.address} is incomplete, {what}")
     if found.stale is not None:
         address, device = shlex.quote(table.address), shlex.quote(table.origin.facts.address)
         again = f"mnas table anchor {address} -d {device}"
@@ -98,7 +103,7 @@ def _show(document: dict[str, Any], found: Status, top: int) -> None:
             ),
             (
                 "standard error",
-                f"{_percent(document['weighted_std_error_percent'])} on average, by share of time",
+                _by_share(document["weighted_std_error_percent"]),
             ),
             (
                 "spread",
@@ -125,6 +130,10 @@ def _show(document: dict[str, Any], found: Status, top: int) -> None:
         )
     for one in document["suspects"][:top]:
         warn(f"{one['network']}, pass {one['pass_index']}: {one['reason']}")
+
+
+def _by_share(percent: float | None) -> str:
+    return "unknown after one pass" if percent is None else f"{percent:.2f} % on average, by share of time"
 
 
 def _percent(value: float | None) -> str:
@@ -154,6 +163,7 @@ def status_document(
         "units_by_method": {method.replace(" ", "_"): count for method, count in found.methods.items()},
         "missing_operators": list(found.missing),
         "networks": found.networks,
+        "unmeasured_networks": found.unmeasured,
         "complete_passes": found.complete_passes,
         "measured_passes": found.measured_passes,
         "weighted_std_error_percent": found.weighted_std_error_percent,
