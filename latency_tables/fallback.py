@@ -23,7 +23,9 @@ UNKNOWN_SPREAD = 0.15
 LEAST_SPREAD = 0.03
 #: the empty call takes at most this share of the least latency alone
 MOST_EMPTY = 0.9
-_ROUNDS = 10
+_ROUNDS = 20
+#: relative errors below this count alike
+_LEAST_ERROR = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,7 @@ def from_alone(
     alone = np.array([alone_ms[unit] for unit in both])
     context = np.array([in_context_ms[unit] for unit in both])
     if len(both) >= ENOUGH:
-        empty = 0.0
-        for _ in range(_ROUNDS):
-            ratios = _ratios(both, np.log(context / (alone - empty)), kinds)
-            own = np.array([ratios[kind_of(unit)].value for unit in both])
-            empty = float(np.clip(_weighted_median(alone - context / own, 1 / alone), 0.0, most))
+        empty = float(np.clip(_empty_of_both([kind_of(unit) for unit in both], alone, context), 0.0, most))
     else:
         empty = float(np.clip(_empty_of_networks(alone_ms, networks), 0.0, most))
     ratios = _ratios(both, np.log(context / (alone - empty)), kinds)
@@ -105,10 +103,22 @@ def _ratios(units: Sequence[str], logs: np.ndarray, kinds: Sequence[str]) -> dic
     return found
 
 
-def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
-    order = np.argsort(values, kind="stable")
-    share = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(share, share[-1] / 2)])
+def _empty_of_both(kinds: Sequence[str], alone: np.ndarray, context: np.ndarray) -> float:
+    """By least absolute relative errors on `alone = empty call + time in networks / ratio of its kind`.
+
+    Kinds with few operators have one ratio together. Least squares, each time weighted by the last errors.
+    """
+    names = sorted({kind for kind in kinds if kinds.count(kind) >= ENOUGH})
+    codes = np.array([names.index(kind) if kind in names else len(names) for kind in kinds])
+    used = [code for code in range(len(names) + 1) if np.any(codes == code)]
+    columns = np.c_[np.ones(len(alone)), np.array([codes == code for code in used]).T * context[:, None]]
+    columns /= alone[:, None]
+    weights = np.ones(len(alone))
+    found = np.zeros(columns.shape[1])
+    for _ in range(_ROUNDS):
+        found = np.linalg.lstsq(columns * weights[:, None], weights, rcond=None)[0]
+        weights = 1 / np.sqrt(np.maximum(np.abs(columns @ found - 1), _LEAST_ERROR))
+    return float(found[0])
 
 
 def _empty_of_networks(

@@ -66,3 +66,14 @@ def test_times_are_positive_whatever_is_contradictory() -> None:
         {f"mul/{n}": 0.001 * (n + 1) for n in range(5)}, {f"mul/{n}": 5.0 / (n + 1) for n in range(5)}
     )
     assert all(ms > 0 for ms in found.times_ms.values())
+
+
+def test_an_empty_call_that_is_most_of_a_latency_is_found() -> None:
+    """As `benchmark_model` tells it on an emulated phone, where an operator alone takes 0.85 of its time."""
+    context_ms = (0.0909, 0.0205, 0.0084, 0.0114, 0.0215, 0.0335, 0.0366)
+    times = {f"depthwise_conv_2d/{number}": ms for number, ms in enumerate(context_ms)}
+    alone_ms = {unit: 0.02 + 0.85 * ms for unit, ms in times.items()} | {"depthwise_conv_2d/new": 0.3097}
+    found = from_alone(alone_ms, times)
+    assert found.empty_ms == pytest.approx(0.02, rel=0.01)
+    assert found.times_ms["depthwise_conv_2d/new"] == pytest.approx((0.3097 - 0.02) / 0.85, rel=0.01)
+    assert found.errors["depthwise_conv_2d/new"] < 0.05
