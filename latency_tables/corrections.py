@@ -12,12 +12,12 @@ from latency_tables.grouped import Floats
 
 #: what the profile leaves out of a unit: its mean, and standard deviations of what is common to all, of what
 #: is common to a kind, and of a unit's own. Its clock counts microseconds and sees nothing between operators
-OMITTED_MS, OMITTED_COMMON_MS, OMITTED_KIND_MS, OMITTED_OWN_MS = 0.0005, 0.0005, 0.0003, 0.0003
+OMITTED_MS, OMITTED_COMMON_MS, OMITTED_KIND_MS, OMITTED_OWN_MS = 0.0003, 0.0005, 0.0003, 0.0003
 #: relative standard deviation of the profile's errors, of kinds as of units
 PROFILE_ERROR = 0.02
 #: of what a whole network is off from the sum of its units, and of the factor between the two, unknown before
-SUM_ERROR, FACTOR_SPREAD = 0.02, 0.3
-#: a network that is off by more than this many times `SUM_ERROR` counts as off by so many
+SUM_ERROR, FACTOR_SPREAD = 0.015, 0.3
+#: a network that is off by more than this many times what is expected counts as off by so many
 OUTLIER = 3.0
 #: a unit takes at least this share of what is said before, and this much
 LEAST_SHARE, LEAST_MS = 0.5, 0.00005
@@ -79,7 +79,6 @@ def correct(prior: Prior, counts: Floats, measured_ms: Floats) -> Corrected:
         return Corrected(expected, np.zeros(len(counts)))
     sums = counts @ expected
     factor = float(np.median(measured_ms / sums))
-    wanted = np.clip(measured_ms / factor, sums * (1 - OUTLIER * SUM_ERROR), sums * (1 + OUTLIER * SUM_ERROR))
     names = sorted(set(prior.kinds))
     belongs = np.array([[float(kind == name) for name in names] for kind in prior.kinds])
     # independent errors, columns in units of their standard deviation: what many units have in common
@@ -91,7 +90,9 @@ def correct(prior: Prior, counts: Floats, measured_ms: Floats) -> Corrected:
     ]
     own = prior.profiled * OMITTED_OWN_MS**2 + (prior.own_errors * said) ** 2
     of_networks = counts @ common
-    covariance = of_networks @ of_networks.T + (counts * own) @ counts.T + np.diag((SUM_ERROR * wanted) ** 2)
+    covariance = of_networks @ of_networks.T + (counts * own) @ counts.T + np.diag((SUM_ERROR * sums) ** 2)
+    most = OUTLIER * np.sqrt(np.diag(covariance) - of_networks[:, 0] ** 2)  # the factor is no error
+    wanted = np.clip(measured_ms / factor, sums - most, sums + most)
     inverse = np.linalg.inv(covariance)
     weights = inverse @ (wanted - sums)
     of_common = of_networks.T @ weights
