@@ -18,9 +18,9 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from latency_tables.errors import BadOpSpec, BadTable
 
-#: seconds a writer waits for another one, and a client for a server's answer
+#: seconds a writer waits for another one; a client for a server's answer, and for its sign of life later
 BUSY_TIMEOUT_S = 30.0
-CONNECT_TIMEOUT_S = 10
+CONNECT_TIMEOUT_S, SILENCE_S = 10, 30
 #: first halves of the advisory locks on a server: of a table's builder, and of each of its writes
 BUILDER_LOCK, WRITE_LOCK = 0x6D6E6101, 0x6D6E6102
 #: names by which a PostgreSQL server may be asked for; the driver is psycopg in any case
@@ -152,7 +152,7 @@ class Database:
         schema = str(url.query.get("schema", ""))
         if schema and not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
             raise BadTable(f"schema {schema!r}: lower-case letters, digits and underscores are allowed")
-        options = str(url.query.get("options", ""))
+        options = f"{url.query.get('options', '')} -c lock_timeout={round(BUSY_TIMEOUT_S * 1000)}"
         if schema:
             options += f" -c search_path={schema}"
         self._schema = schema
@@ -162,6 +162,9 @@ class Database:
                 poolclass=pool.NullPool,
                 connect_args={
                     "connect_timeout": CONNECT_TIMEOUT_S,
+                    # a server that went away without a word is found out
+                    "keepalives_idle": SILENCE_S,
+                    "tcp_user_timeout": SILENCE_S * 1000,
                     "application_name": f"process {os.getpid()} on {socket.gethostname()}"[:63],
                     "options": options,
                 },

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.measurement import Failure, Settings, Summary
+from latency_tables import database
 from latency_tables.attribute import Attribution
+from latency_tables.database import Database
 from latency_tables.errors import BadTable, MissingOperators
 from latency_tables.ops import OpSpec
 from latency_tables.records import Given, Network
@@ -39,7 +41,7 @@ class TableContract:
             first = again.bursts()[0]
         assert (first.network, first.samples_ms, first.dropped, first.reference_ms) == (
             "a",
-            (6.0,) * 3,
+            (4.5,) * 3,
             1,
             0.5,
         )
@@ -250,6 +252,16 @@ class TableContract:
         with pytest.raises(BadTable, match="exists already"):
             LatencyTable.create(address, ORIGIN, NETWORKS[:1])
         assert table.networks() == NETWORKS
+
+    def test_a_writer_waits_for_another_but_not_for_ever(
+        self, table: LatencyTable, address: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.2)
+        with LatencyTable.open(address) as late:
+            with Database(address).writing(), pytest.raises(BadTable, match=r"cannot be used: .*lock"):
+                late.mark_stale("too late")
+            late.mark_stale("in time")
+        assert table.stale == "in time"
 
     def test_an_empty_place_is_no_table(self, address: str) -> None:
         assert not LatencyTable.exists(address)

@@ -77,7 +77,7 @@ def test_an_old_table_is_read_as_it_is(old: str) -> None:
         assert [(one.network, one.error) for one in table.failures()] == [("b", "WorkerCrashed")]
         assert table.bursts()[1].samples_ms == (5.5, 6.5)
         assert (table.bursts()[1].energy_mj, table.given(), table.stale) == (None, [], None)
-        assert table.predict([SPECS[0], SPECS[1]]).latency_ms == pytest.approx(4.5, rel=0.1)
+        assert table.predict([SPECS[0], SPECS[1]]).latency_ms == pytest.approx(4.5, rel=0.2)
     assert version(old) == "1"
     assert "given" not in columns(old)
 
