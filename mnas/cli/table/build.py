@@ -87,24 +87,24 @@ def build(
     from mnas.tables import TableRequest
 
     names = list(dict.fromkeys(device or ["local"]))
-    folder = folder_of(output, len(names))
-    effort = Effort(
-        replace(PLAN, passes=passes, seed=seed), Adaptive(precision, max(passes, max_passes)), budget
-    )
-    channels, classes = _images(dataset, channels, classes)
-    request = TableRequest.for_space(
-        space,
-        resolution=resolution,
-        width=width,
-        channels=channels,
-        classes=classes,
-        dtype=dtype,
-        anchors=anchors,
-        seed=seed,
-        cover_times=cover_times,
-    )
-    settings = {name: registry.settings_for(name, bench=bench, threads=threads) for name in names}
-    with logged(log) as note, Display(quiet, note.or_none) as display:
+    with logged(log) as note:
+        folder = folder_of(output, len(names))
+        effort = Effort(
+            replace(PLAN, passes=passes, seed=seed), Adaptive(precision, max(passes, max_passes)), budget
+        )
+        channels, classes = _images(dataset, channels, classes)
+        request = TableRequest.for_space(
+            space,
+            resolution=resolution,
+            width=width,
+            channels=channels,
+            classes=classes,
+            dtype=dtype,
+            anchors=anchors,
+            seed=seed,
+            cover_times=cover_times,
+        )
+        settings = {name: registry.settings_for(name, bench=bench, threads=threads) for name in names}
         heard = note.or_none
 
         def lane(name: str) -> TableLane:
@@ -113,19 +113,18 @@ def build(
 
             return TableLane(name, output if folder is None else table_in(folder, name), there, folder)
 
-        several = len(names) > 1
-        steps = {name: "profiling networks" + (f" on {name}" if several else "") for name in names}
-        shown = {name: shows(display, step, note) for name, step in steps.items()}
-        with keeping("repeat the command to go on"):
-            results = build_tables(
-                [lane(name) for name in names], request, effort, lambda name, at: shown[name](at)
-            )
-        if len(names) == 1:
-            return ends(note, _tell_one(results[0], note, as_json))
-        return ends(note, _tell_several(results, note, as_json))
+        with keeping("repeat the command to go on"), Display(quiet, heard) as display:
+            several = len(names) > 1
+            steps = {name: "profiling networks" + (f" on {name}" if several else "") for name in names}
+            shown = {name: shows(display, step, note) for name, step in steps.items()}
+            lanes = [lane(name) for name in names]
+            results = build_tables(lanes, request, effort, lambda name, at: shown[name](at))
+        tell = _tell_several if several else _tell_one
+        return ends(note, tell(results, note, as_json))
 
 
-def _tell_one(result: Built | Ended, note: Log, as_json: bool) -> Exit:
+def _tell_one(results: Sequence[Built | Ended], note: Log, as_json: bool) -> Exit:
+    (result,) = results
     if isinstance(result, Ended):
         if isinstance(result.trouble, DeviceTrouble):
             note.warn("what was measured before is kept; repeat the command to go on")
