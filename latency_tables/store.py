@@ -299,11 +299,11 @@ class LatencyTable:
 
     def estimates(self) -> dict[str, Estimate]:
         """What the profile says of each measured unit, by its text form, its passes joined at one speed."""
-        return estimates(self._measured().observations)
+        return estimates(self.contents().observations)
 
     def figures(self) -> dict[str, Figure]:
         """What the table has for each unit, by its text form, before the calibration; needs no anchors."""
-        return figures_of(self._measured()) if self._predictor is None else dict(self._predictor.figures)
+        return figures_of(self.contents()) if self._predictor is None else dict(self._predictor.figures)
 
     def frame(self) -> pd.DataFrame:
         """One row per unit: see `latency_tables.frame.frame` for the columns and their units."""
@@ -326,7 +326,7 @@ class LatencyTable:
             BadTable: no operator or no anchor network has been measured.
         """
         if self._predictor is None:
-            self._predictor = fit(self._measured(), self.address)
+            self._predictor = fit(self.contents(), self.address)
         return self._predictor
 
     def predict(self, specs: Sequence[OpSpec]) -> Prediction:
@@ -340,9 +340,7 @@ class LatencyTable:
 
     def contents(self) -> Measured:
         """All that it holds, its passes joined at one speed: what figures and calibration are fitted to."""
-        return self._measured()
 
-    def _measured(self) -> Measured:
         def query(connection: sa.Connection) -> Measured:
             since = rows.fact(connection, "reanchored_at")
             networks = rows.networks(connection)

@@ -194,14 +194,14 @@ class TableContract:
         assert table.reanchored_at is None
         for index, at in ((1, "2026-02-01T00:30:00+02:00"), (2, "2026-02-01T00:00:00+00:00")):
             table.add("c", index, burst("c", samples=(8.0,) * 3, started_at=at), [])
-        assert len(table._measured().anchors_ms["c"]) == 3
+        assert len(table.contents().anchors_ms["c"]) == 3
         before = table.predictor().scale
         table.anchor_again("2026-01-31T22:45:00+00:00")
         table.add("c", 3, burst("c", samples=(12.0,) * 3, started_at="2026-02-01T02:00:00+00:00"), [])
         with LatencyTable.open(address) as again:
             assert again.reanchored_at == "2026-01-31T22:45:00+00:00"
-            assert len(again._measured().anchors_ms["c"]) == 2
-            assert len(again._measured().samples_ms["c"]) == 4
+            assert len(again.contents().anchors_ms["c"]) == 2
+            assert len(again.contents().samples_ms["c"]) == 4
             assert again.predictor().scale > before
             assert len(again.bursts()) == 6
 
