@@ -108,9 +108,8 @@ class TableContract:
         assert table.missing() == table.operators()
 
     def test_operators_that_ran_as_one_have_one_figure(self, table: LatencyTable, address: str) -> None:
-        """In the order of execution, which need not be that of the nodes."""
-        block = f"{SPECS[1]} & {SPECS[2]}"
-        found = [Attribution((1, 0), 4.0, ("a whole partition",)), Attribution((2,), 2.0, ("Sigmoid (NC)",))]
+        block = f"{SPECS[2]} & {SPECS[1]}"
+        found = [Attribution((0, 1), 4.0, ("a whole partition",)), Attribution((2,), 2.0, ("Sigmoid (NC)",))]
         table.add("b", 0, burst("b"), found)
         with LatencyTable.open(address) as again:
             seen = {(one.operator, one.mean_ms) for one in again.observations()}
@@ -119,7 +118,7 @@ class TableContract:
             assert again.missing() == [str(SPECS[0])]
             assert set(again.figures()) == {block, str(SPECS[1])}
         rows = sql(address, "SELECT position, positions, labels FROM operator_times ORDER BY position")
-        assert rows == [(1, "1,0", "a whole partition"), (2, None, "Sigmoid (NC)")]
+        assert rows == [(0, "0,1", "a whole partition"), (2, None, "Sigmoid (NC)")]
 
     def test_a_failure_is_remembered_until_its_network_is_measured(self, table: LatencyTable) -> None:
         table.fail("b", 0, Failure("b", "0" * 64, "WorkerCrashed", "it died"))
