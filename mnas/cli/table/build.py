@@ -165,7 +165,7 @@ def _show(result: Built) -> None:
             ("networks", f"{report.networks}, each at least {report.passes} times"),
             ("measured just now", f"{report.measured} in {report.seconds:.1f} s{over}"),
             ("standard error", "unknown" if error is None else f"{error:.2f} % on average, by share of time"),
-            ("less exact than asked", f"{len(report.unsettled)} operators"),
+            ("more passes would help", f"{len(report.unsettled)} operators"),
             ("calibration", calibration_text(result.calibration)),
         ],
         texts=2,

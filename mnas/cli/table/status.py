@@ -121,7 +121,7 @@ def _show(document: dict[str, Any], found: Status, top: int) -> None:
     imprecise = document["imprecise"]
     if imprecise and top:
         print_table(
-            f"{len(imprecise)} figures with a standard error over {PRECISION_PERCENT:g} %, by share of time",
+            f"{len(imprecise)} figures not known to {PRECISION_PERCENT:g} %, which more passes would help",
             ("operator", "standard error %", "share %"),
             [
                 (one["unit"], f"{one['std_error_percent']:.1f}", f"{one['share_percent']:.2f}")
