@@ -234,23 +234,23 @@ class _Chooser:
         self._ratios = Ratios(sorted(figures))
         self._units = Units(figures)
         self._others = [self._split(graph) for graph in graphs[:OTHERS]]
-        self._candidates = graphs[OTHERS:]
+        self._candidates = {graph.specs: (graph, self._split(graph)) for graph in graphs[OTHERS:]}
 
     def choose(self, there: Sequence[Network], count: int, *, profile: bool) -> list[Network]:
         """The networks to measure beside those that are there, so that they become `count`."""
         known = {one.graph.specs for one in there}
-        left = list({one.specs: one for one in self._candidates if one.specs not in known}.values())
+        left = [one for specs, one in self._candidates.items() if specs not in known]
         places = choose(
             self._ratios,
             self._latencies_ms,
-            [self._split(one) for one in left],
+            [units for _, units in left],
             self._others,
             max(0, count - len(there)),
             profile=profile,
             measured=[self._split(one.graph) for one in there],
         )
         return [
-            Network(f"sample-{len(there) + number:03}", left[place], "anchor")
+            Network(f"sample-{len(there) + number:03}", left[place][0], "anchor")
             for number, place in enumerate(places)
         ]
 
