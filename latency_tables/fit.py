@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -19,7 +19,7 @@ from latency_tables.intervals import pass_error
 from latency_tables.predict import Predictor
 from latency_tables.records import Given, Network
 from latency_tables.statistics import Estimate, Observation, Profile, network_ms, pass_ms, profile
-from latency_tables.units import Units, kind_of, print_unit
+from latency_tables.units import JOINT, Units, is_block, kind_of, print_unit
 
 #: networks from which it shows whether figures depend on their size
 LEAST_NETWORKS = 8
@@ -77,6 +77,21 @@ def figures_of(measured: Measured) -> dict[str, Figure]:
     return _choose(_Known.of(measured)).figures
 
 
+def _in_networks(units: Mapping[str, Estimate], networks: Sequence[Network]) -> dict[str, Estimate]:
+    """The operators, and those blocks of which the operators follow each other in some network.
+
+    Operators that the profile did not tell apart are a block, too, which no network is predicted by.
+    """
+    if not any(map(is_block, units)):
+        return dict(units)
+    texts = [f"{JOINT}{print_unit(one.graph.specs)}{JOINT}" for one in networks]
+    return {
+        unit: one
+        for unit, one in units.items()
+        if not is_block(unit) or any(f"{JOINT}{unit}{JOINT}" in text for text in texts)
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class _Anchors:
     """Anchors that can be predicted: places among the whole networks, and one figure for each pass."""
@@ -112,6 +127,7 @@ class _Known:
     def of(cls, measured: Measured) -> Self:
         anchors = [one.name for one in measured.networks if one.role == "anchor"]
         found = profile(measured.observations, anchors)
+        found = replace(found, units=_in_networks(found.units, measured.networks))
         alone_ms = {
             print_unit(one.graph.specs): pass_ms(measured.samples_ms[one.name])
             for one in measured.networks

@@ -102,17 +102,24 @@ def measured(connection: sa.Connection) -> set[tuple[str, int]]:
 
 
 def known_units(connection: sa.Connection) -> set[str]:
-    """The text form of every unit that some stored pass has a time of, or is of, or that is given."""
-    profiled = sa.select(schema.operators.c.key).join(schema.operator_times).distinct()
-    found = {
-        str(key)
-        for query in (profiled, sa.select(schema.given.c.unit))
-        for key in connection.execute(query).scalars()
-    }
+    """The text form of every unit that some stored pass has a time of, or is of, or that is given.
+
+    Operators that a profile did not tell apart, and that do not follow each other, are no unit.
+    """
+    times = schema.operator_times.c
+    profiled = sa.select(schema.operators.c.key, times.positions).join(schema.operator_times).distinct()
+    found = {str(key) for key, positions in connection.execute(profiled) if _adjacent(positions)}
+    found |= set(map(str, connection.execute(sa.select(schema.given.c.unit)).scalars()))
     alone = sa.select(schema.networks.c.graph).join(schema.passes).where(schema.networks.c.role == "alone")
     for graph in set(connection.execute(alone).scalars()):
         found |= {str(spec) for spec in graph_from_json(graph).specs}
     return found
+
+
+def _adjacent(positions: str | None) -> bool:
+    """Whether a unit's nodes follow each other, as networks are split into units."""
+    nodes = list(map(int, positions.split(","))) if positions else [0]
+    return nodes == list(range(nodes[0], nodes[0] + len(nodes)))
 
 
 def observations(connection: sa.Connection) -> list[Observation]:

@@ -10,12 +10,13 @@ from latency_tables.ops import OpSpec
 
 #: operators in execution order: one, or a block that a delegate fused or that was only ever measured whole
 Unit = tuple[OpSpec, ...]
-_JOINT = " & "
+#: between the operators of a block in its text form
+JOINT = " & "
 
 
 def print_unit(unit: Unit) -> str:
     """The text form: the operators' own, joined by ` & `."""
-    return _JOINT.join(map(str, unit))
+    return JOINT.join(map(str, unit))
 
 
 @lru_cache(maxsize=8192)  # a table's units are read again with every look at it
@@ -27,17 +28,17 @@ def parse_unit(text: str) -> Unit:
     """
     if not text:
         raise BadOpSpec("an empty text is no operator")
-    return tuple(OpSpec.parse(part) for part in text.split(_JOINT))
+    return tuple(OpSpec.parse(part) for part in text.split(JOINT))
 
 
 def is_block(text: str) -> bool:
     """Whether a unit's text form is of several operators."""
-    return _JOINT in text
+    return JOINT in text
 
 
 def kind_of(text: str) -> str:
     """The kind of a unit by its text form: the operator's; a block's are joined by ` & `."""
-    return _JOINT.join(part.partition("/")[0] for part in text.split(_JOINT))
+    return JOINT.join(part.partition("/")[0] for part in text.split(JOINT))
 
 
 class Units:

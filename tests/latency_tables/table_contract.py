@@ -120,6 +120,17 @@ class TableContract:
         rows = sql(address, "SELECT position, positions, labels FROM operator_times ORDER BY position")
         assert rows == [(0, "0,1", "a whole partition"), (2, None, "Sigmoid (NC)")]
 
+    def test_operators_that_are_only_known_together_and_apart_have_no_figure(
+        self, table: LatencyTable, address: str
+    ) -> None:
+        """Their time is kept, but no network has them one after the other."""
+        found = [Attribution((1, 0), 4.0, ("added up",)), Attribution((2,), 2.0, ("Sigmoid (NC)",))]
+        table.add("b", 0, burst("b"), found)
+        with LatencyTable.open(address) as again:
+            assert {one.mean_ms for one in again.observations()} == {4.0, 2.0}
+            assert again.missing() == [str(SPECS[0]), str(SPECS[2])]
+            assert set(again.figures()) == {str(SPECS[1])}
+
     def test_a_failure_is_remembered_until_its_network_is_measured(self, table: LatencyTable) -> None:
         table.fail("b", 0, Failure("b", "0" * 64, "WorkerCrashed", "it died"))
         table.fail("b", 1, Failure("b", "0" * 64, "DeadlineExceeded", "too slow"))
