@@ -157,19 +157,30 @@ def _show(result: Built) -> None:
     report, error = result.report, result.weighted_std_error_percent
     alone = f", {len(report.alone)} of them alone" if report.alone else ""
     over = "; the budget is over" if report.budget_over else ""
-    print_table(
-        f"Latency table {result.address}",
-        ("what", "figure"),
-        [
-            ("operators measured", f"{report.operators - len(report.missing)} of {report.operators}{alone}"),
-            ("networks", f"{report.networks}, each at least {report.passes} times"),
-            ("measured just now", f"{report.measured} in {report.seconds:.1f} s{over}"),
-            ("standard error", "unknown" if error is None else f"{error:.2f} % on average, by share of time"),
-            ("more passes would help", f"{len(report.unsettled)} operators"),
-            ("calibration", calibration_text(result.calibration)),
-        ],
-        texts=2,
-    )
+    rows = [
+        ("operators measured", f"{report.operators - len(report.missing)} of {report.operators}{alone}"),
+        ("networks", f"{report.networks}, each at least {report.passes} times"),
+        ("measured just now", f"{report.measured} in {report.seconds:.1f} s{over}"),
+        ("standard error", "unknown" if error is None else f"{error:.2f} % on average, by share of time"),
+        ("more passes would help", f"{len(report.unsettled)} operators"),
+        ("calibration", calibration_text(result.calibration)),
+    ]
+    if report.anchored:
+        rows.append(
+            ("anchored again", "the device had drifted: of the anchors, only this call's passes count")
+        )
+    if report.profiler is not None:
+        rows.append(("no profiler", _on_one_line(report.profiler)))
+    elif report.refused:
+        first, why = next(iter(report.refused.items()))
+        rows.append(
+            ("without a profile", f"{len(report.refused)} networks, such as {first}: {_on_one_line(why)}")
+        )
+    print_table(f"Latency table {result.address}", ("what", "figure"), rows, texts=2)
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def outcome(report: BuildReport, say: Callable[[str], None] = warn, whose: str = "") -> Exit:
@@ -220,6 +231,9 @@ def build_document(result: Built) -> dict[str, Any]:
         "weighted_std_error_percent": result.weighted_std_error_percent,
         "calibration": calibration_document(result.calibration),
         "no_profiler": report.profiler,
+        "unprofiled_networks": [
+            {"network": name, "reason": _on_one_line(why)} for name, why in report.refused.items()
+        ],
         "anchored_again": report.anchored,
         "stale": report.stale,
         "budget_over": report.budget_over,
@@ -234,5 +248,5 @@ def _trouble_document(lane: Ended) -> dict[str, str | None]:
         "device": lane.device,
         "error": type(error).__name__,
         "code": error.code if isinstance(error, DevicesError) else None,
-        "message": " ".join(str(error).split()),
+        "message": _on_one_line(str(error)),
     }
