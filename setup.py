@@ -43,7 +43,6 @@ setup(
         ],
         "notebooks": [
             "ipykernel>=6.29",
-            "nbclient>=0.10",
         ],
         "parquet": [
             "pyarrow>=18",
@@ -58,6 +57,7 @@ setup(
             "mypy>=1.14",
             "ipykernel>=6.29",
             "nbclient>=0.10",
+            "nbformat>=5.10",
             "packaging>=24",
             "pandas-stubs",
             "psutil>=6",

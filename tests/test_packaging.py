@@ -61,7 +61,9 @@ def setup_arguments(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_the_packages_need_exactly_what_is_installed_with_them(setup_arguments: dict[str, Any]) -> None:
-    assert distributions(python_files(*PACKAGES)) == declared(setup_arguments["install_requires"])
+    optional = declared(setup_arguments["extras_require"]["parquet"])  # imported where it is asked for
+    known = declared(setup_arguments["install_requires"]) | optional
+    assert distributions(python_files(*PACKAGES)) == known
 
 
 def test_tests_and_benchmarks_need_nothing_beyond_the_dev_extra(setup_arguments: dict[str, Any]) -> None:
@@ -69,15 +71,15 @@ def test_tests_and_benchmarks_need_nothing_beyond_the_dev_extra(setup_arguments:
     assert distributions(python_files("tests", "benchmarks")) - {"setuptools"} <= known
 
 
-def test_notebooks_need_their_extra(setup_arguments: dict[str, Any]) -> None:
+def test_notebooks_need_nothing_beyond_the_packages_but_a_kernel(setup_arguments: dict[str, Any]) -> None:
     sources = [
         "".join(cell["source"])
         for notebook in (ROOT / "notebooks").glob("*.ipynb")
         for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]
         if cell["cell_type"] == "code"
     ]
-    beyond = distributions(sources) - declared(setup_arguments["install_requires"])
-    assert beyond == declared(setup_arguments["extras_require"]["notebooks"])
+    assert distributions(sources) <= declared(setup_arguments["install_requires"]) | {"mnas"}
+    assert declared(setup_arguments["extras_require"]["notebooks"]) == {"ipykernel"}
 
 
 def test_every_declared_one_is_pinned_within_its_bounds(setup_arguments: dict[str, Any]) -> None:
