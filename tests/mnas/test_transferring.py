@@ -9,29 +9,21 @@ import numpy as np
 import pytest
 
 from devices.measurement import Settings
-from latency_tables.build import PLAN, build
 from latency_tables.errors import BadTable
 from latency_tables.store import LatencyTable
 from mnas import transferring
 from mnas.errors import BadInput
 from mnas.tables import TableRequest, held_out, open_or_create
 from mnas.transferring import SAMPLES, Wanted, transfer_table
-from tests.mnas.boards import Board, alike, unlike
+from tests.mnas.boards import ONCE, REQUEST, Board, alike, complete, unlike
 
-REQUEST = TableRequest.for_space(
-    "mnasnet-small-images", resolution=28, width=0.05, classes=10, anchors=4, cover_times=1
-)
-ONCE = replace(PLAN, passes=1)
 #: as reference kernels are to optimised ones: by kind
 OTHER = alike({"conv_2d": 4.0, "depthwise_conv_2d": 1.5, "mul": 0.7, "add": 0.5, "average_pool_2d": 2.0})
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("transfer") / "from.db"
-    with open_or_create(path, REQUEST, Board("first")) as table:
-        assert build(table, Board("first"), ONCE).missing == ()
-    return path
+    return complete(tmp_path_factory.mktemp("transfer") / "from.db")
 
 
 @pytest.fixture(autouse=True)
