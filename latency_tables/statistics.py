@@ -25,6 +25,9 @@ RESOLUTION_MS = 0.0002
 #: a unit's own variance between passes counts with (passes - 1) degrees of freedom, what is usual among the
 #: table's units with this many
 PRIOR_FREEDOM = 3.0
+#: relative standard deviation between passes that is taken for usual at least: passes that follow each other
+#: agree better than those of another hour, where memory is slower for some kinds of operators than for others
+LEAST_USUAL = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +199,7 @@ def _errors(typical_ms: Floats, between_passes: Floats, passes: Codes) -> Floats
     """Standard errors from the variance between passes, drawn towards the usual one; NaN if unknown."""
     clear = np.isfinite(between_passes) & (typical_ms > 100 * RESOLUTION_MS)
     usual = float(np.median(between_passes[clear] / typical_ms[clear])) if clear.any() else 0.0
-    prior = (usual * typical_ms) ** 2 + RESOLUTION_MS**2
+    prior = (max(usual, LEAST_USUAL) * typical_ms) ** 2 + RESOLUTION_MS**2
     freedom = passes - 1
     variances = (PRIOR_FREEDOM * prior + freedom * between_passes**2) / (PRIOR_FREEDOM + freedom)
     return np.asarray(np.sqrt(variances / passes))
