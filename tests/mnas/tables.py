@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from devices.device import Device
+from devices.errors import DeviceOffline
 from devices.measurement import Failure, ModelFile, Pass
 from devices.plan import Plan
 from mnas import spaces
@@ -47,3 +49,15 @@ class Flaky:
             if model.name.startswith(self._failing):
                 yield Failure(model.name, model.sha256, "WorkerCrashed", f"{model.name} ended the worker")
         yield from self._inner.stream([m for m in models if not m.name.startswith(self._failing)], plan)
+
+
+class Unplugged:
+    """The local device, whose cable is pulled after some passes."""
+
+    def __init__(self, inner: Device, after: int) -> None:
+        self.facts, self.settings, self.close = inner.facts, inner.settings, inner.close
+        self._inner, self._after = inner, after
+
+    def stream(self, models: Sequence[ModelFile], plan: Plan) -> Iterator[Pass | Failure]:
+        yield from islice(self._inner.stream(models, plan), self._after)
+        raise DeviceOffline("local does not answer: is the cable plugged in?")

@@ -26,7 +26,7 @@ from mnas import tables
 from mnas.cli.table.build import build
 from mnas.tables import TableRequest, networks_of
 from tests.command_line import Ended, running
-from tests.mnas.tables import OPTIONS, REQUEST, Flaky, agrees
+from tests.mnas.tables import OPTIONS, REQUEST, Flaky, Unplugged, agrees
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -95,6 +95,31 @@ def test_a_killed_job_goes_on_and_loses_and_repeats_nothing(run: Run, tmp_path: 
 def _stored(path: Path) -> set[tuple[str, int, str]]:
     with LatencyTable.open(path) as opened:
         return {(one.network, one.pass_index, one.started_at) for one in opened.bursts()}
+
+
+def test_a_device_that_goes_away_ends_the_job_and_the_next_one_goes_on(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.db"
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            registry, "open_device", lambda *given, **named: Unplugged(open_device(*given, **named), 3)
+        )
+        ended = run("build", *OPTIONS, "-o", str(path), "--log", str(tmp_path / "log"))
+    assert (ended.code, ended.out) == (3, "")
+    assert "what was measured before is kept; repeat the command to go on" in ended.err
+    assert "is the cable plugged in?" in ended.err
+    assert (
+        (tmp_path / "log")
+        .read_text()
+        .endswith("ends with exit code 3: local does not answer: is the cable plugged in?\n")
+    )
+    before = _stored(path)
+    assert len(before) == 3
+    again = run("build", *OPTIONS, "-o", str(path), "--json", "-q")
+    assert again.code == 0, again.err
+    assert before < _stored(path)
+    assert json.loads(again.out)["measured_passes"] == len(_stored(path)) - 3
 
 
 def test_a_second_job_is_refused_and_told_who_is_at_work(run: Run, table: Path) -> None:
