@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from latency_tables.records import Method
+import numpy as np
+
+from latency_tables.grouped import Floats
+from latency_tables.records import Given, Method
+from latency_tables.statistics import Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +39,58 @@ class Figure:
     between_pass_percent: float | None
     between_network_percent: float | None
     exponent: float = 0.0
+
+
+def in_context(unit: str, one: Estimate, latency_ms: float, exponent: float) -> Figure:
+    """The figure of a unit that the profile has."""
+
+    def percent(part_ms: float | None) -> float | None:
+        return None if part_ms is None else 100 * part_ms / latency_ms
+
+    return Figure(
+        unit=unit,
+        latency_ms=latency_ms,
+        std_error_ms=one.standard_error_ms,
+        profiled_ms=one.profiled_ms,
+        method="in context",
+        observations=one.observations,
+        networks=one.networks,
+        passes=one.passes,
+        between_pass_percent=percent(one.between_pass_ms),
+        between_network_percent=percent(one.between_network_ms),
+        exponent=exponent,
+    )
+
+
+def alone_figure(
+    unit: str, passes_ms: Floats, ratio_error: float, latency_ms: float, exponent: float
+) -> Figure:
+    """The figure of a unit that was measured alone.
+
+    Args:
+        passes_ms: its latency in each pass.
+        ratio_error: relative standard error of the ratio between the times in networks and alone.
+    """
+    spread = float(np.std(np.log(passes_ms), ddof=1)) if len(passes_ms) > 1 else None
+    own = ratio_error**2 + (spread or 0.0) ** 2 / len(passes_ms)
+    return Figure(
+        unit=unit,
+        latency_ms=latency_ms,
+        std_error_ms=latency_ms * own**0.5,
+        profiled_ms=None,
+        method="alone",
+        observations=len(passes_ms),
+        networks=1,
+        passes=len(passes_ms),
+        between_pass_percent=None if spread is None else 100 * spread,
+        between_network_percent=None,
+        exponent=exponent,
+    )
+
+
+def given_figure(one: Given) -> Figure:
+    """The figure of a unit that was not measured."""
+    count = one.count or 0
+    return Figure(
+        one.unit, one.latency_ms, one.std_ms, None, one.method, count, 0, 0, None, None, one.exponent
+    )

@@ -13,7 +13,7 @@ from latency_tables.context import SAME_SIZE, Sizes
 from latency_tables.corrections import PROFILE_ERROR, Prior, correct
 from latency_tables.errors import BadTable
 from latency_tables.fallback import Alone, from_alone
-from latency_tables.figures import Figure
+from latency_tables.figures import Figure, alone_figure, given_figure, in_context
 from latency_tables.grouped import Floats
 from latency_tables.intervals import pass_error
 from latency_tables.predict import Predictor
@@ -280,11 +280,11 @@ def _figures(known: _Known, sizes: Sizes) -> _Fitted:
     figures = {}
     for name, exponent, ms in zip(names, exponents.tolist(), corrected.latencies_ms.tolist(), strict=True):
         if name in found:
-            figures[name] = _in_context(name, found[name], ms, exponent)
+            figures[name] = in_context(name, found[name], ms, exponent)
         elif name in known.alone_ms:
-            figures[name] = _lonely(name, known.alone_ms[name], alone, ms, exponent)
+            figures[name] = alone_figure(name, known.alone_ms[name], alone.errors[name], ms, exponent)
         else:
-            figures[name] = _given(known.given[name])
+            figures[name] = given_figure(known.given[name])
     return _Fitted(known, figures, sizes, left_out * context)
 
 
@@ -297,48 +297,4 @@ def _exponents(known: _Known) -> Floats:
             for name in known.names
         ],
         float,
-    )
-
-
-def _in_context(unit: str, one: Estimate, latency_ms: float, exponent: float) -> Figure:
-    def percent(part_ms: float | None) -> float | None:
-        return None if part_ms is None else 100 * part_ms / latency_ms
-
-    return Figure(
-        unit=unit,
-        latency_ms=latency_ms,
-        std_error_ms=one.standard_error_ms,
-        profiled_ms=one.profiled_ms,
-        method="in context",
-        observations=one.observations,
-        networks=one.networks,
-        passes=one.passes,
-        between_pass_percent=percent(one.between_pass_ms),
-        between_network_percent=percent(one.between_network_ms),
-        exponent=exponent,
-    )
-
-
-def _lonely(unit: str, passes_ms: Floats, alone: Alone, latency_ms: float, exponent: float) -> Figure:
-    spread = float(np.std(np.log(passes_ms), ddof=1)) if len(passes_ms) > 1 else None
-    own = alone.errors[unit] ** 2 + (spread or 0.0) ** 2 / len(passes_ms)
-    return Figure(
-        unit=unit,
-        latency_ms=latency_ms,
-        std_error_ms=latency_ms * own**0.5,
-        profiled_ms=None,
-        method="alone",
-        observations=len(passes_ms),
-        networks=1,
-        passes=len(passes_ms),
-        between_pass_percent=None if spread is None else 100 * spread,
-        between_network_percent=None,
-        exponent=exponent,
-    )
-
-
-def _given(one: Given) -> Figure:
-    count = one.count or 0
-    return Figure(
-        one.unit, one.latency_ms, one.std_ms, None, one.method, count, 0, 0, None, None, one.exponent
     )
