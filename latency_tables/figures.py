@@ -1,4 +1,4 @@
-"""What a table says of one unit: its figure, how sure it is, and where it is from. Fits nothing."""
+"""What a table says of one unit: its figure, how sure it is, and where it is from. Corrects nothing."""
 
 from __future__ import annotations
 
