@@ -35,7 +35,7 @@ from latency_tables.records import (
     origin_to_meta,
 )
 from latency_tables.statistics import Estimate, Observation, estimates
-from latency_tables.units import is_block, parse_unit, print_unit
+from latency_tables.units import parse_unit, print_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -219,8 +219,14 @@ class LatencyTable:
         self._forget()
 
     def operators(self) -> list[str]:
-        """The text form of every operator the table is to have, measured or not."""
-        return [key for key in self._read(rows.operators) if not is_block(key)]
+        """The text form of every operator the table is to have, measured or not.
+
+        They are those of its cover and anchor networks: what a model from elsewhere has besides is welcome,
+        but no table is incomplete for want of it. A table that has no such networks is to have all.
+        """
+        networks = self.networks()
+        own = [one for one in networks if one.role in ("cover", "anchor")] or networks
+        return sorted({str(spec) for one in own for spec in one.graph.specs})
 
     def add(self, network: str, pass_index: int, burst: Pass, attributions: Sequence[Attribution]) -> None:
         """Keep one pass of one network, with what it says of each node; a failure of it is forgotten.

@@ -151,12 +151,15 @@ class TableContract:
         table.add_networks([NETWORKS[0], *more])
         table.add_networks(more)
         assert table.networks() == [*NETWORKS, *more]
-        assert not table.ready
-        assert table.missing() == [str(later)]
+        assert table.ready  # what it is for
+        assert table.operators() == sorted(map(str, SPECS))
         table.add(name, 0, burst(name), times(4.0, 1.0))
         with LatencyTable.open(address) as again:
             assert again.networks() == [*NETWORKS, *more]
-            assert again.ready
+            assert str(later) in again.figures()
+        table.add_networks([Network("cover-9", chain(later, later), "cover")])
+        more.append(Network("cover-9", chain(later, later), "cover"))
+        assert str(later) in table.operators()
         with pytest.raises(BadTable, match="has another network single"):
             table.add_networks([Network("single", chain(SPECS[0]), "alone")])
         assert table.networks() == [*NETWORKS, *more]
