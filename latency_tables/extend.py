@@ -101,7 +101,8 @@ def _profile(session: Session, name: str, content: bytes, beside: list[str]) -> 
     session.expect(0, len(lacking) * (1 + len(beside)), "networks")
     for index in lacking:
         visits = {one: session.next_index(one) for one in beside} | {name: index}
-        if name in session.measure(visits, index, "networks", contents={name: content}):
+        failed = session.measure(visits, index, "networks", contents={name: content})
+        if name in failed or session.profiler is not None:
             return
 
 
@@ -126,7 +127,7 @@ def _report(
         alone=tuple(unit for unit in added if unit in figures and figures[unit].method == "alone"),
         missing=missing,
         reasons={unit: reason for unit, reason in reasons.items() if unit in missing},
-        refused=session.refused.get(network.name),
+        refused=session.refused.get(network.name) or session.profiler,
         measured=session.measured,
         failures=tuple(one for one in table.failures() if one.network == network.name),
         budget_over=session.cut_short,

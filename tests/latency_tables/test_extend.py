@@ -97,6 +97,15 @@ def test_where_its_profile_cannot_be_had_its_operators_are_measured_alone(table:
     assert table.predict(GRAPH.specs).latency_ms == pytest.approx(FACTOR * 0.210, rel=0.15)
 
 
+def test_without_a_profiler_all_it_lacks_is_measured_alone(tmp_path: Path) -> None:
+    with LatencyTable.create(tmp_path / "u.db", Origin({}, FACTS, Settings()), NETWORKS) as blind:
+        build(blind, Desk(profiler=False), PLAN_3)
+        report = extend(blind, Desk(profiler=False, now_s=100.0), MODEL, "foreign", PLAN_3)
+        assert report.refused == "desk: no profiler here"
+        assert set(report.added) == set(report.alone) == {str(logistic(77)), str(logistic(33))}
+        assert blind.predict(GRAPH.specs).latency_ms == pytest.approx(FACTOR * 0.210, rel=0.05)
+
+
 def test_what_cannot_be_run_nor_written_is_named(
     table: LatencyTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
