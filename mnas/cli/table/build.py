@@ -51,13 +51,18 @@ def build(
     device: Annotated[
         list[str] | None,
         typer.Option(
-            "--device", "-d", help="Where to measure: a name in bench.toml or an address. May be repeated."
+            "--device",
+            "-d",
+            help="Where to measure: a name in bench.toml or an address; local if left out. May be repeated.",
         ),
     ] = None,
     threads: Threads = None,
     passes: Annotated[int, typer.Option(help="Least number of times every network is measured.")] = 3,
     max_passes: Annotated[
-        int, typer.Option(help="Most times a network is measured for the sake of --precision.")
+        int,
+        typer.Option(
+            help="Most times a network is measured for the sake of --precision; --passes if that is more."
+        ),
     ] = 10,
     precision: Annotated[
         float,
