@@ -127,7 +127,7 @@ def transfer_table(
     with _samples(place, request, device) as table, table.building():
         refuse_other_device(table, device)
         session = Session(table, device, plan, budget_s=budget_s, on_progress=on_progress, stop=stop)
-        chooser = _Chooser(figures, request, wanted.seed)
+        chooser = Chooser(figures, request, wanted.seed)
         # whether there is a profile decides which networks tell most: the first ones show it
         for count in (LEAST_SAMPLES, wanted.samples):
             profile = bool(table.observations()) or not table.measured()
@@ -220,10 +220,16 @@ def _measure(session: Session) -> None:
         sweep(session, lacking, "networks")
 
 
-class _Chooser:
+class Chooser:
     """Chooses samples: few networks of a space after which the others are known best."""
 
-    def __init__(self, figures: Mapping[str, Figure], request: TableRequest, seed: int) -> None:
+    def __init__(self, figures: Mapping[str, Figure], request: TableRequest, seed: int = 0) -> None:
+        """For a space.
+
+        Args:
+            figures: of the device that is known, in the request's element type.
+            seed: of the networks to choose from.
+        """
         space, dtype = request.space_of(), request.dtype
         drawn = unseen(space, dtype, CANDIDATES + OTHERS, request.seed + 2_000_003 * (seed + 1), [])
         graphs = [
