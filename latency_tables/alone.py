@@ -1,9 +1,9 @@
 """Operators measured as models of their own, where they cannot be profiled in networks. Measures nothing.
 
-Alone, an operator's weights and inputs lie in the cache, so that it takes less long than in a network, how
-much less depends on its kind (facts of a table: `latency_tables.fit` learns the ratio from operators that
-have both). So with each operator that is measured alone for want of better, some of its kind are that were
-seen in networks.
+Alone, an operator's weights and inputs lie in the cache, so that it takes less long than in a network; how
+much less depends on its kind. The ratio is learned from operators that have both (`latency_tables.fallback`):
+so with each operator that is measured alone for want of better, some of its kind are that were seen in
+networks.
 """
 
 from __future__ import annotations

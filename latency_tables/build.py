@@ -76,9 +76,10 @@ def build(
 
     Anchor networks are measured among the others, so that what drifts in between drifts for both. A network
     that fails is left out until the others are done and then tried once more; if it fails again it is noted,
-    and the next call tries again. A network whose profile cannot be had is measured whole. Operators that are
-    without a figure then are measured alone; where the device has no profiler, all of them. A pass that the
-    device itself doubts is measured again, once.
+    and the next call tries again. When many have failed and none was measured the job ends. A network whose
+    profile cannot be had is measured whole. Operators that are without a figure then are measured alone;
+    where the device has no profiler, all of them. A pass that the device itself doubts is measured again,
+    once.
 
     A call that finds the device more than 5 % faster or slower than the table's passes, or the table stale,
     lets only its own passes of the anchors count for the calibration in the end, and measures them as often
@@ -115,8 +116,8 @@ def build(
 def measure_alone(session: Session, missing: Sequence[str]) -> dict[str, str]:
     """Measure operators alone, and some of their kinds that have a figure; why one cannot be, by operator."""
     reasons: dict[str, str] = {}
-    if session.is_over():
-        session.cut_short |= bool(missing)
+    if session.is_over() or session.hopeless:
+        session.cut_short |= session.is_over() and bool(missing)
         return reasons
     if missing:
         networks, reasons = fallbacks(missing, session.table.figures())

@@ -27,6 +27,8 @@ from latency_tables.store import LatencyTable
 
 #: profiles refused one after the other, none being had, before a device counts as one without a profiler
 REFUSALS = 6
+#: failures, nothing having been measured, after which no more networks are tried: it is not the networks
+FAILURES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Session:
         self._stop = stop
         self._began = monotonic()
         self._profiles = 0
+        self._failures = 0
         self._drift = Drift(table)
         self._next: dict[str, int] = {}
         for name, index in table.measured():
@@ -113,6 +116,11 @@ class Session:
     def is_over(self) -> bool:
         """Whether its budget is used up."""
         return self._budget_s is not None and self.seconds >= self._budget_s
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether nothing was measured, and so many networks failed that the rest would too."""
+        return not self.measured and self._failures >= FAILURES
 
     @property
     def stopped(self) -> bool:
@@ -195,7 +203,7 @@ class Session:
         profile: bool,
     ) -> set[str]:
         failed: set[str] = set()
-        if not visits:
+        if not visits or self.hopeless:
             return failed
         if self.is_over():
             self.cut_short = True
@@ -212,7 +220,8 @@ class Session:
             self._on_progress(Progress(self._done, self._total, result.model, failure, step))
 
         def ends() -> bool:
-            return self.is_over() or self.stopped or (profile and self.profiler is not None)
+            in_vain = self.hopeless or (profile and self.profiler is not None)
+            return self.is_over() or self.stopped or in_vain
 
         try:
             drain(found, file, ends)
@@ -234,6 +243,7 @@ class Session:
         if isinstance(result, Failure):
             if profile and result.error == ProfilerUnavailable.__name__:
                 return self._refuse(name, result.message)
+            self._failures += 1
             self.table.fail(name, index, result)
             return result.message
         refuse_other_governor(self.table, result)

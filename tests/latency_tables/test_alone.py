@@ -15,7 +15,7 @@ from latency_tables.errors import BadOpSpec
 from latency_tables.figures import Figure
 from latency_tables.ops import OpSpec
 from latency_tables.records import Network, Origin
-from latency_tables.session import REFUSALS
+from latency_tables.session import FAILURES, REFUSALS
 from latency_tables.store import LatencyTable
 from tests.latency_tables.desk import FACTS, NETWORKS, Desk, chain, logistic
 
@@ -115,6 +115,18 @@ def test_what_fails_alone_too_is_missing_and_tried_again_by_the_next_call(table:
     report = build(table, Desk(fails=["cover-x"]), PLAN_2)
     assert (report.missing, report.alone) == ((), (str(logistic(77)),))
     assert [failure.network for failure in report.failures] == ["cover-x"]
+
+
+def test_a_device_on_which_nothing_runs_is_given_up(table: LatencyTable) -> None:
+    more = [Network(f"more-{size}", chain(size), "cover") for size in range(1000, 1030)]
+    table.add_networks(more)
+    everything = [one.name for one in (*NETWORKS, *more)]
+    device = Desk(fails=everything)
+    report = build(table, device, PLAN_2)
+    assert len(device.seen) == len(report.failures) == FAILURES
+    assert len(report.missing) == len(table.operators())
+    assert names_alone(table) == set()
+    assert build(table, Desk(), PLAN_2).missing == ()
 
 
 def test_an_imprecise_operator_alone_is_measured_again_alone(table: LatencyTable) -> None:

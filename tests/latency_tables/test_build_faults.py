@@ -17,6 +17,7 @@ from devices.emulator import EmulatedPhone
 from devices.emulator.faults import Fault
 from devices.plan import Plan
 from latency_tables.build import build
+from latency_tables.joining import is_suspect
 from latency_tables.ops import Graph, Node, OpSpec
 from latency_tables.records import Network, Origin
 from latency_tables.session import Progress
@@ -97,6 +98,24 @@ def test_what_goes_wrong_with_a_phone_costs_no_pass_and_doubles_none(
     finally:
         device.close()
     assert done >= len(WANTED)
+
+
+def test_a_budget_on_a_phone_keeps_the_batch_that_was_measured(phone: EmulatedPhone, tmp_path: Path) -> None:
+    device = open_phone(phone.host, phone.port, 30.0)
+    try:
+        with LatencyTable.create(
+            tmp_path / "t.db", Origin({}, device.facts, device.settings), NETWORKS
+        ) as table:
+            report = build(table, device, PLAN, budget_s=1e-3)
+            assert (report.measured, report.budget_over) == (0, True)
+            report = build(table, device, PLAN, budget_s=0.1)
+            assert report.budget_over
+            assert report.measured == 3  # the first batch, settled by the canary after it
+            assert not [one for one in table.bursts() if is_suspect(one)]
+            assert build(table, device, PLAN).measured == len(WANTED) - 3
+            assert sorted((one.network, one.pass_index) for one in table.bursts()) == WANTED
+    finally:
+        device.close()
 
 
 JOB = """
