@@ -84,11 +84,10 @@ def test_a_killed_job_goes_on_and_loses_and_repeats_nothing(run: Run, tmp_path: 
     ended = run("build", *OPTIONS, "-o", str(path), "--json", "--quiet")
     assert ended.code == 0, ended.err
     document = json.loads(ended.out)
-    first_passes = {network for network, index, _ in before if index == 0}
-    assert 0 < document["measured_passes"] == document["networks"] - len(first_passes)
     after = _stored(path)
-    assert before <= after
+    assert before < after
     assert len(after) == len({row[:2] for row in after}) == len(before) + document["measured_passes"]
+    assert len({network for network, index, _ in after if index == 0}) == document["networks"]
     assert [file.name for file in tmp_path.iterdir()] == ["t.db"]
 
 
@@ -157,8 +156,10 @@ def test_as_cron_runs_it(table: Path, tmp_path: Path) -> None:
 
 def test_a_budget_ends_a_build_between_passes(run: Run, table: Path, tmp_path: Path) -> None:
     ended = run("build", *OPTIONS, "--passes", "9", "--budget", "1s", "-o", str(table), "--json", "-q")
-    assert ended.code == 0, ended.err
     document = json.loads(ended.out)
+    assert ended.code == (4 if document["stale"] else 0), (
+        ended.err
+    )  # other programs may slow this machine down
     assert document["budget_over"]
     assert document["seconds"] < 20
     ended = run("build", *OPTIONS, "--budget", "0.01s", "-o", str(tmp_path / "new.db"), "--json", "-q")
