@@ -59,6 +59,13 @@ COUNTS = (5, 10, 20, 40)
 JUDGED = 20
 #: the table's own error is honest where it is at least this share of the error on unseen networks
 HONEST = 0.5
+#: in the plot, by the way to a table
+COLOURS = {
+    "transferred": "C0",
+    "transferred without a profile": "C1",
+    "fresh, of the same cost": "C2",
+    "full table": "0.4",
+}
 
 
 @contextmanager
@@ -314,18 +321,17 @@ def plot(found: Mapping[str, Sequence[Point]], path: Path) -> None:
         for way in dict.fromkeys(point.way for point in points):
             mine = [point for point in points if point.way == way]
             if way == "full table":
-                label = f"full table ({mine[0].samples} networks)"
-                panel.axhline(mine[0].mape_percent, color="0.5", linestyle=":", label=label)
+                panel.axhline(mine[0].mape_percent, color=COLOURS[way], linestyle=":", label=way)
                 continue
             at = [point.samples for point in mine]
-            (line,) = panel.plot(at, [point.mape_percent for point in mine], marker="o", label=way)
+            panel.plot(at, [point.mape_percent for point in mine], "o-", color=COLOURS[way], label=way)
             own = [point for point in mine if point.own_low_percent is not None]
             if own and way == "transferred":
                 panel.fill_between(
                     [point.samples for point in own],
                     [point.own_low_percent or 0.0 for point in own],
                     [point.own_high_percent or 0.0 for point in own],
-                    color=line.get_color(),
+                    color=COLOURS[way],
                     alpha=0.15,
                     label="its own account, 90 %",
                 )
@@ -336,8 +342,13 @@ def plot(found: Mapping[str, Sequence[Point]], path: Path) -> None:
         panel.xaxis.set_minor_formatter("")
         panel.grid(alpha=0.3)
     panels[0][0].set_ylabel("mean absolute error on unseen networks, %")
-    panels[0][0].legend(fontsize="small")
-    figure.tight_layout()
+    named = {
+        label: line
+        for panel in panels[0]
+        for line, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    figure.tight_layout(rect=(0, 0.1, 1, 1))
+    figure.legend(named.values(), named.keys(), loc="lower center", ncols=len(named), fontsize="small")
     figure.savefig(path, dpi=150)
     plt.close(figure)
 

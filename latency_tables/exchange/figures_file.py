@@ -34,8 +34,6 @@ FORMAT = "mnas latency figures"
 FORMAT_VERSION = 1
 _COMMENT = "# "
 _KEY = b"mnas"
-#: names under which the column of units is looked for, the first that is there
-_UNIT = ("operator", "unit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +89,17 @@ def read(path: Path) -> Figures:
         else:
             rows, about = _read_csv(path)
     found = _described(about, path)
-    unit = _column(rows, path)
+    _refuse_other_columns(rows, path)
     figures: dict[str, Given] = {}
     for number, row in enumerate(rows.to_dict("records"), 1):
         try:
             figure = Given(
-                str(row[unit]),
+                str(row["operator"]),
                 _positive(row.get("latency_ms"), "latency_ms"),
                 _optional(row.get("std_error_ms"), "std_error_ms"),
                 int(_optional(row.get("observations"), "observations") or 0) or None,
                 "imported",
-                _finite(row.get("exponent"), "exponent"),
+                _finite(row.get("size_exponent"), "size_exponent"),
             )
             parse_unit(figure.unit)
             if figure.unit in figures:
@@ -117,9 +115,7 @@ def read(path: Path) -> Figures:
 def _rows(table: LatencyTable) -> pd.DataFrame:
     predictor = table.predictor()
     rows = table.frame()
-    unit = next(name for name in _UNIT if name in rows.columns)
-    rows["exponent"] = [predictor.figures[text].exponent for text in rows[unit]]
-    rows["calibrated_ms"] = [predictor.unit_ms(text) * predictor.scale for text in rows[unit]]
+    rows["calibrated_ms"] = [predictor.unit_ms(text) * predictor.scale for text in rows["operator"]]
     return rows
 
 
@@ -198,14 +194,12 @@ def _read_csv(path: Path) -> tuple[pd.DataFrame, str | None]:
     return rows, about
 
 
-def _column(rows: pd.DataFrame, path: Path) -> str:
-    for name in _UNIT:
-        if name in rows.columns and "latency_ms" in rows.columns:
-            return name
-    raise BadTable(
-        f"{path} needs the columns operator (texts such as "
-        f"{OpSpec('relu', 'float32', ((1, 8),), (1, 8))}) and latency_ms, and may have std_error_ms"
-    )
+def _refuse_other_columns(rows: pd.DataFrame, path: Path) -> None:
+    if not {"operator", "latency_ms"} <= set(rows.columns):
+        raise BadTable(
+            f"{path} needs the columns operator (texts such as "
+            f"{OpSpec('relu', 'float32', ((1, 8),), (1, 8))}) and latency_ms, and may have std_error_ms"
+        )
 
 
 def _figure(value: object) -> object:
