@@ -68,11 +68,15 @@ def anchor(
 
 def _show(document: dict[str, Any]) -> None:
     change = document["change_percent"]
+    words = "unknown"
+    if change is not None:
+        words = f"{abs(change):.1f} % {'longer' if change > 0 else 'less long'} than when last anchored"
     rows = [
         ("anchors", str(document["anchors"])),
         ("measured just now", f"{document['measured_passes']} in {document['seconds']:.1f} s"),
         ("scale before", _figure(document["scale_before"])),
-        ("scale now", _figure(document["scale"]) + ("" if change is None else f", {change:+.1f} %")),
+        ("scale now", _figure(document["scale"])),
+        ("networks take", words),
     ]
     print_table(f"Latency table {document['table']}", ("what", "figure"), rows, texts=2)
 
@@ -83,15 +87,13 @@ def _figure(value: float | None) -> str:
 
 def anchor_document(address: str, report: AnchorReport) -> dict[str, Any]:
     """The fields that `docs/json.md` lists under `mnas table anchor`, but for the failures."""
-    before, now = report.scale_before, report.scale
-    change = None if before is None or now is None else 100 * (now / before - 1)
     return {
         "table": address,
         "anchors": report.anchors,
         "measured_passes": report.measured,
-        "scale_before": before,
-        "scale": now,
-        "change_percent": change,
+        "scale_before": report.scale_before,
+        "scale": report.scale,
+        "change_percent": report.drift_percent,
         "drifted": report.drifted,
         "stale": report.stale,
         "budget_over": report.budget_over,
