@@ -210,10 +210,14 @@ class _Fitted:
     left_out_ms: Floats
 
     def errors(self) -> Floats:
-        """Logarithms of latencies over left-out sums, around what is common; none where none is measured."""
+        """Logarithms of latencies over left-out sums, around what is common; none where none is measured.
+
+        One that is off by more than half, as a model of one short operator may be, counts as off by half.
+        """
         there = np.isfinite(self.known.latencies_ms)
-        logs = np.log(self.known.latencies_ms[there] / self.left_out_ms[there])
-        return np.asarray(logs - np.median(logs)) if len(logs) else logs
+        latencies = self.known.latencies_ms[there]
+        logs = np.log(latencies / np.maximum(self.left_out_ms[there], 1e-6 * latencies))
+        return np.clip(logs - np.median(logs), -np.log(2), np.log(2)) if len(logs) else logs
 
     def sums(self, anchors: _Anchors) -> Anchors:
         """What the calibration needs."""
