@@ -21,6 +21,8 @@ SUM_ERROR, FACTOR_SPREAD = 0.015, 0.3
 OUTLIER = 3.0
 #: a unit takes at least this share of what is said before, and this much
 LEAST_SHARE, LEAST_MS = 0.5, 0.00005
+#: looks for units that would take less than that
+ROUNDS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,29 +76,48 @@ def correct(prior: Prior, counts: Floats, measured_ms: Floats) -> Corrected:
         measured_ms: by network, its latency without the profiler.
     """
     said = prior.latencies_ms
-    expected = said + OMITTED_MS * prior.profiled
+    least = LEAST_SHARE * said + LEAST_MS
+    expected = np.maximum(said + OMITTED_MS * prior.profiled, least)
     if not counts.size:
         return Corrected(expected, np.zeros(len(counts)))
-    sums = counts @ expected
-    factor = float(np.median(measured_ms / sums))
+    factor = float(np.median(measured_ms / (counts @ expected)))
     names = sorted(set(prior.kinds))
     belongs = np.array([[float(kind == name) for name in names] for kind in prior.kinds])
     # independent errors, columns in units of their standard deviation: what many units have in common
     common = np.c_[
-        expected * FACTOR_SPREAD,
         prior.profiled * OMITTED_COMMON_MS,
         belongs * (prior.profiled * OMITTED_KIND_MS)[:, None],
         belongs * (said * prior.kind_errors)[:, None],
     ]
     own = prior.profiled * OMITTED_OWN_MS**2 + (prior.own_errors * said) ** 2
+    free = np.ones(len(said), bool)
+    for _ in range(ROUNDS):
+        found = _posterior(expected, common * free[:, None], own * free, counts, measured_ms / factor)
+        beyond = free & (found.latencies_ms < least)
+        if not beyond.any():
+            break
+        # what would take less than the least takes the least, and the others make up for it
+        free &= ~beyond
+        expected = np.where(free, expected, least)
+    return Corrected(np.maximum(found.latencies_ms, least), found.left_out_ms)
+
+
+def _posterior(expected: Floats, common: Floats, own: Floats, counts: Floats, wanted: Floats) -> Corrected:
+    """Means of times given latencies; by network, the latency had it not been known.
+
+    Args:
+        common: shape (units, independent errors): standard deviations of what units have in common.
+        own: by unit, the variance of its own error.
+        wanted: latencies, but for a factor near 1.
+    """
+    sums = counts @ expected
     of_networks = counts @ common
     covariance = of_networks @ of_networks.T + (counts * own) @ counts.T + np.diag((SUM_ERROR * sums) ** 2)
-    most = OUTLIER * np.sqrt(np.diag(covariance) - of_networks[:, 0] ** 2)  # the factor is no error
-    wanted = np.clip(measured_ms / factor, sums - most, sums + most)
-    inverse = np.linalg.inv(covariance)
-    weights = inverse @ (wanted - sums)
-    of_common = of_networks.T @ weights
-    of_common[0] = 0.0  # the factor is the calibration's business
-    moved = common @ of_common + own * (counts.T @ weights)
-    latencies = np.maximum(expected + moved, LEAST_SHARE * said + LEAST_MS)
-    return Corrected(latencies, wanted - weights / np.diag(inverse))
+    most = OUTLIER * np.sqrt(np.diag(covariance))
+    off = np.clip(wanted - sums, -most, most)
+    of_factor = FACTOR_SPREAD * sums
+    inverse = np.linalg.inv(covariance + np.outer(of_factor, of_factor))
+    weights = inverse @ off
+    # the factor's own part is the calibration's business
+    latencies = expected + common @ (of_networks.T @ weights) + own * (counts.T @ weights)
+    return Corrected(latencies, sums + off - weights / np.diag(inverse))
