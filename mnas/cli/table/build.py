@@ -164,7 +164,7 @@ def _show(result: Built) -> None:
     over = "; the budget is over" if report.budget_over else ""
     rows = [
         ("operators measured", f"{report.operators - len(report.missing)} of {report.operators}{alone}"),
-        ("networks", f"{report.networks}, each at least {report.passes} times"),
+        ("networks", f"{report.networks}, at least {report.passes} passes planned over each"),
         ("measured just now", f"{report.measured} in {report.seconds:.1f} s{over}"),
         ("standard error", "unknown" if error is None else f"{error:.2f} % on average, by share of time"),
         ("more passes would help", f"{len(report.unsettled)} operators"),
