@@ -10,9 +10,12 @@ import pandas as pd
 import pytest
 
 from devices.measurement import Settings
+from latency_tables.calibration import Calibration
+from latency_tables.context import Sizes
 from latency_tables.errors import BadTable
 from latency_tables.exchange import figures_file
 from latency_tables.exchange.importing import UNKNOWN, import_table, unknown_origin
+from latency_tables.ops import OpSpec
 from latency_tables.records import Given
 from latency_tables.store import LatencyTable
 from tests.mnas.measured_table import make
@@ -47,6 +50,30 @@ def test_a_round_trip_predicts_the_same(built: Path, tmp_path: Path, suffix: str
                 assert after == before
             assert again.networks() == []
     assert sorted(one.name for one in tmp_path.iterdir()) == sorted(["new.db", path.name])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_growth_with_size_blocks_and_intervals_survive(tmp_path: Path, suffix: str) -> None:
+    figures = [
+        Given(OPERATORS[0], 1 / 3, 0.01, 7, "transferred", 0.3),
+        Given(f"{OPERATORS[1]} & {OPERATORS[0]}", 2.0, None, None, "imported", -0.05),
+    ]
+    calibration = Calibration("scale", 1.07, anchors=9, lack_of_fit=0.02, fit_error=0.01, multiplier=1.8)
+    sizes = Sizes(2.0, 0.5, 9.0)
+    import_table(str(tmp_path / "1.db"), unknown_origin({}), figures, (calibration, sizes), "a test")
+    with LatencyTable.open(tmp_path / "1.db") as first:
+        assert first.given_from == "a test"
+        figures_file.write(first, tmp_path / f"f{suffix}")
+        found = figures_file.read(tmp_path / f"f{suffix}")
+        import_table(str(tmp_path / "2.db"), first.origin, found.figures, found.calibration)
+        with LatencyTable.open(tmp_path / "2.db") as second:
+            relu, conv = map(OpSpec.parse, OPERATORS)
+            for specs in ([relu], [conv, relu], [conv, relu, relu, relu], [relu] * 40):
+                prediction = second.predict(specs)
+                assert prediction == first.predict(specs)
+                assert prediction.low_ms is not None
+            plain = 1.07 * (2.0 + 2 / 3)
+            assert second.predict([conv, relu, relu, relu]).latency_ms != pytest.approx(plain)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
