@@ -57,7 +57,7 @@ def test_a_left_out_sum_knows_nothing_of_its_own_latency():
         correct(Prior.of_profile(profiled, ["add"] * 12), counts, ms).left_out_ms
         for ms in (measured, far_off)
     )
-    np.testing.assert_allclose(before[7], after[7], rtol=1e-9 + abs(np.median(far_off / measured) - 1))
+    np.testing.assert_allclose(before[7], after[7], rtol=0.01)
 
 
 @given(
@@ -71,3 +71,22 @@ def test_figures_are_positive_whatever_was_measured(networks, latency_ms):
     found = correct(prior, counts, np.full(len(networks), latency_ms))
     assert np.all(found.latencies_ms >= LEAST_MS)
     assert len(found.left_out_ms) == len(networks)
+
+
+def test_networks_of_operators_below_the_clock_are_told_from_their_latencies():
+    """The profile gives most operators no time at all; some kinds take nearly none."""
+    rng = np.random.default_rng(3)
+    kinds = np.array(["conv", "mul", "mean"] * 20)
+    true = np.where(kinds == "conv", rng.uniform(0.0004, 0.002, 60), 0.00006)
+    profiled = np.floor(true * 1000) / 1000
+    members = [rng.choice(60, rng.integers(10, 55), replace=False) for _ in range(60)]
+    counts = np.array([np.isin(np.arange(60), one) for one in members], float)
+    whole = counts @ true * rng.normal(1, 0.005, 60)
+    found = correct(Prior.of_profile(profiled, kinds.tolist()), counts[:40], whole[:40])
+    sums = counts[40:] @ found.latencies_ms
+    errors = sums / whole[40:] * np.median(whole[40:] / sums) - 1
+    assert np.mean(np.abs(errors)) < 0.06
+    own = counts[:40] @ found.latencies_ms / whole[:40]
+    left_out = found.left_out_ms / whole[:40]
+    assert np.std(own / np.median(own)) < np.std(left_out / np.median(left_out))
+    assert found.latencies_ms.min() >= LEAST_MS
