@@ -47,6 +47,10 @@ def shown(address: str) -> str:
         return address.partition("://")[0] + "://***"
 
 
+#: files that this process keeps a connection to (`Database.held_open`)
+_held: list[Path] = []
+
+
 class Database:
     """One address; every reading and every writing is a transaction, and the errors of all come as BadTable.
 
@@ -129,6 +133,31 @@ class Database:
                     raise BadTable(f"{holder} is at work on {self.address}: wait for it")
             yield
 
+    @contextmanager
+    def held_open(self) -> Iterator[None]:
+        """Keep a connection to a file while the block runs, for many writings one after the other.
+
+        The last connection to close folds the log into the file, which takes longer than the writing.
+
+        Raises:
+            BadTable: there is no such table, or it cannot be read.
+        """
+        if self.path is None:
+            yield
+            return
+        self._refuse_other_files()
+        path = self.path.resolve()
+        with ExitStack() as stack:
+            with self._mapped():
+                connection = stack.enter_context(self._engine.connect())
+                connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").all()  # opens the file
+                connection.rollback()
+            _held.append(path)
+            try:
+                yield
+            finally:
+                _held.remove(path)
+
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
@@ -189,7 +218,8 @@ class Database:
         return crc32(str(schema).encode()) & 0x7FFFFFFF
 
     def _refuse_other_files(self) -> None:
-        if self.path is None:
+        # a file that this process holds open was looked at then; and to close it would end SQLite's own locks
+        if self.path is None or self.path.resolve() in _held:
             return
         try:
             with self.path.open("rb") as file:

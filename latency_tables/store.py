@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -151,13 +151,15 @@ class LatencyTable:
         """ISO 8601 time in UTC."""
         return self._created_at
 
-    def building(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def building(self) -> Iterator[None]:
         """Hold the right to build the table while the block runs, against every other process.
 
         Raises:
             BadTable: another process holds it; says which.
         """
-        return lock.builder(self._given_address)
+        with lock.builder(self._given_address), self._database.held_open():
+            yield
 
     @property
     def reanchored_at(self) -> str | None:
