@@ -19,7 +19,7 @@ from latency_tables.figures import Figure
 from latency_tables.fit import Measured, figures_of, fit
 from latency_tables.ratios import Ratios, Seen, Spreads
 from latency_tables.records import Given, Network
-from latency_tables.statistics import network_ms
+from latency_tables.statistics import network_ms, pass_ms
 from latency_tables.units import Units
 
 Floats = NDArray[np.float64]
@@ -32,7 +32,8 @@ LEAST_SAMPLES = 4
 FOLDS = 10
 #: relative error of a figure whose own is not known, of a latency, and what the profiler's clock rounds off
 UNKNOWN_ERROR, LATENCY_ERROR, CLOCK_MS = 0.05, 0.02, 0.0003
-#: how far ratios differ where only whole latencies tell: too little to choose it by
+#: how far ratios differ where only whole latencies tell: too few to choose it by, what makes them most likely
+#: is too supple for the networks between
 WITHOUT_PROFILE = Spreads(kind=0.5, shape=0.15, rest=0.05, length=4.0)
 _DRAWS = 2000
 
@@ -190,7 +191,22 @@ def _observe_networks(
         for unit, count in Counter(unit for unit, _ in found).items():
             row[ratios.places[unit]] = count * source[unit].latency_ms
     measured = np.array([network_ms(samples.anchors_ms[one.name]) for one in samples.networks])
-    return parts, measured, np.full(len(parts), LATENCY_ERROR**2)
+    return parts, measured, _variances([samples.anchors_ms[one.name] for one in samples.networks])
+
+
+def _variances(passes: Sequence[Sequence[Sequence[float]]]) -> Floats:
+    """Of the logarithms of networks' latencies: what is usual, or a network's own where that is more."""
+    found = np.full(len(passes), LATENCY_ERROR**2)
+    own = np.array([np.var(np.log(pass_ms(one)), ddof=1) if len(one) > 1 else np.nan for one in passes])
+    known = np.isfinite(own)
+    if known.any():
+        counts = np.array([len(one) for one in passes])
+        freedom = np.median(counts[known]) - 1
+        usual = (
+            float(np.median(own[known])) / (1 - 2 / (9 * freedom)) ** 3
+        )  # of chi squared: Wilson, Hilferty
+        found += np.where(known, np.fmax(own, usual), usual) / counts
+    return np.asarray(found)
 
 
 def _observe_units(ratios: Ratios, source: Mapping[str, Figure], found: Mapping[str, Figure]) -> Seen:
