@@ -7,8 +7,8 @@ Beside the transferred table stand a fresh one of the same cost, from as many ne
 operators that they lack are guessed from their shapes by the same regression; and a full table of the device,
 where it has a profiler. Every table is re-anchored by the same networks, measured with those unseen.
 
-Goal, with 20 samples, on every device: a table that is made, its own error being at most 10 %, is at most 10 %
-off on unseen networks, and by at most twice its own error. One that is refused does no harm.
+Goal, with 20 samples, on every device: a table that is made, its own error being at most 10 %, is off on
+unseen networks by at most 10 %, and by at most twice its own error. One that is refused does no harm.
 """
 
 from __future__ import annotations
