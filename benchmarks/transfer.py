@@ -338,9 +338,11 @@ def plot(found: Mapping[str, Sequence[Point]], path: Path) -> None:
                 )
         panel.set(title=name, xlabel="networks measured on the device", xscale="log", yscale="log")
         panel.set_xticks([point.samples for point in points if point.way == "transferred"], minor=False)
+        low, high = panel.get_ylim()
+        panel.set_yticks([tick for tick in (0.5, 1, 2, 5, 10, 20, 50, 100) if low <= tick <= high])
         for axis in (panel.xaxis, panel.yaxis):
             axis.set_major_formatter("{x:g}")
-        panel.xaxis.set_minor_formatter("")
+            axis.set_minor_formatter("")
         panel.grid(alpha=0.3)
     panels[0][0].set_ylabel("mean absolute error on unseen networks, %")
     named = {

@@ -49,6 +49,7 @@ def show(table: TableFile, *, top: Top = 10, as_json: Json = False) -> None:
     document["calibration"] = calibration_text(calibration)
     document["stale"] = document["stale"] or "no"
     document["reanchored_at"] = document["reanchored_at"] or "never"
+    document["given_from"] = document["given_from"] or "none are given"
     for name in ("memory", "energy"):
         if (fitted := document.pop(name))["networks"]:
             document[name] = (
@@ -108,6 +109,7 @@ def show_document(table: LatencyTable) -> dict[str, Any]:
         "created_at": table.created_at,
         "reanchored_at": table.reanchored_at,
         "stale": table.stale,
+        "given_from": table.given_from,
         "cover_networks": sum(one.role == "cover" for one in networks),
         "anchor_networks": sum(one.role == "anchor" for one in networks),
         "operators_alone": sum(one.role == "alone" for one in networks),
