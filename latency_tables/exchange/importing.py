@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from tempfile import TemporaryDirectory
 
 from devices.measurement import DeviceFacts, Settings
 from latency_tables.calibration import Calibration
 from latency_tables.context import Sizes
+from latency_tables.database import is_url
+from latency_tables.exchange.merge import copy
 from latency_tables.exchange.whole import refuse_taken, whole
 from latency_tables.records import Given, Origin, Purpose
 from latency_tables.store import LatencyTable
@@ -54,6 +57,11 @@ def import_table(
         BadTable: something is there already, or it cannot be written: nothing is left then.
     """
     refuse_taken(output)
+    if is_url(output):  # whole, in one transaction
+        with TemporaryDirectory() as folder:
+            import_table(f"{folder}/table.db", origin, figures, calibration, given_from)
+            copy(f"{folder}/table.db", output)
+        return
     with whole(output) as place, LatencyTable.create(place, origin, []) as table:
         table.add_given(figures)
         if calibration is not None:

@@ -174,3 +174,17 @@ def test_a_table_that_is_there_is_left_alone(built: Path, tmp_path: Path) -> Non
 def test_a_device_of_many_threads_keeps_them() -> None:
     origin = unknown_origin({}, threads=4)
     assert replace(origin.settings, threads=1) == Settings()
+
+
+def test_figures_are_imported_to_a_server_whole(built: Path, tmp_path: Path, postgresql_url: str) -> None:
+    path = tmp_path / "f.csv"
+    with LatencyTable.open(built) as table:
+        figures_file.write(table, path)
+        found = figures_file.read(path)
+        import_table(postgresql_url, table.origin, found.figures, found.calibration, "a test")
+        with LatencyTable.open(postgresql_url) as there:
+            specs = table.networks()[0].graph.specs
+            assert there.predict(specs) == table.predict(specs)
+            assert there.given_from == "a test"
+    with pytest.raises(BadTable, match="exists already"):
+        import_table(postgresql_url, unknown_origin({}), found.figures)
