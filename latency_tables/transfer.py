@@ -35,6 +35,9 @@ UNKNOWN_ERROR, LATENCY_ERROR, CLOCK_MS = 0.05, 0.02, 0.0003
 #: how far ratios differ where only whole latencies tell: too few to choose it by, what makes them most likely
 #: is too supple for the networks between
 WITHOUT_PROFILE = Spreads(kind=0.5, shape=0.15, rest=0.05, length=4.0)
+#: of the time of the samples' units, the share of those that the source has, from which on units tell
+#: ratios: a device that runs blocks as one tells little of their operators
+SHARED = 0.5
 _DRAWS = 2000
 
 
@@ -111,7 +114,7 @@ def transfer(source: Mapping[str, Figure], samples: Measured, address: str) -> T
             )
             for one in fold
         ]
-    if not samples.observations:
+    if spreads == WITHOUT_PROFILE:
         figures = _widened(figures, samples, residuals)
     errors = np.abs([one.error_percent for one in residuals])
     low, high = _bootstrap(errors)
@@ -153,7 +156,8 @@ def _figures(
 ) -> tuple[tuple[Given, ...], Spreads]:
     """Every unit by its ratio; and the spreads, chosen where they are not given."""
     found = figures_of(replace(samples, given=())) if samples.observations else {}
-    if any(unit in ratios.places for unit in found):
+    shared_ms = sum(one.latency_ms for unit, one in found.items() if unit in ratios.places)
+    if found and shared_ms >= SHARED * sum(one.latency_ms for one in found.values()):
         seen = _observe_units(ratios, source, found)
         spreads = spreads or ratios.choose(seen)
         logs, variances = ratios.posterior(seen, spreads)

@@ -134,6 +134,21 @@ def test_noisy_passes_are_believed_less() -> None:
     assert max(ratios) / min(ratios) < 12  # there are 6 between the kinds
 
 
+def test_a_device_that_runs_blocks_as_one_tells_by_whole_latencies() -> None:
+    samples = measured(20)
+    fused = []
+    for one in samples.networks:
+        for index in (0, 1):
+            *block, last = one.graph.specs
+            ms = sum(map(true_ms, block))
+            fused.append(Observation(" & ".join(map(str, block)), one.name, index, ms))
+            fused.append(Observation(str(last), one.name, index, true_ms(last)))
+    samples = replace(samples, observations=fused)
+    found = transfer(SOURCE, samples, "t")
+    assert found.measured > 20
+    assert np.mean(errors_percent(samples, found.figures)) < 3
+
+
 def test_too_few_samples_and_unknown_operators_are_refused() -> None:
     with pytest.raises(BadTable, match=f"it takes {LEAST_SAMPLES} or more"):
         transfer(SOURCE, measured(3), "t")
