@@ -125,7 +125,7 @@ def measure(line: Line, run: int, device: Device, arguments: Namespace) -> Entry
                 held_out(table, arguments.networks, run),
                 device,
                 plan,
-                blocks=Layers(request.space_of(), line.dtype),
+                blocks=None if arguments.plain else Layers(request.space_of(), line.dtype),
                 keeping=Keeping(networks, alone),
                 on_progress=lambda at: _tell(arguments, line, at),
             )
@@ -254,6 +254,11 @@ def main() -> None:
     )
     parser.add_argument("--networks", type=at_least(3), default=30, help="in each table's run (default 30)")
     parser.add_argument("--passes", type=at_least(1), default=5, help="over them (default 5)")
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="only the table's own predictions: no operators and blocks alone, a quarter of the time",
+    )
     parser.add_argument("--judge", action="store_true", help="measure nothing: judge the runs that there are")
     arguments = parser.parse_args()
     arguments.space = SPACE
