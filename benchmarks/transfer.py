@@ -20,7 +20,6 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +41,12 @@ from latency_tables.figures import Figure
 from latency_tables.fit import Measured, fit
 from latency_tables.ops import Graph
 from latency_tables.predict import Predictor
+from latency_tables.ratios import nominal_ms
 from latency_tables.records import Network, Origin
 from latency_tables.session import Session
 from latency_tables.statistics import network_ms
 from latency_tables.store import LatencyTable
 from latency_tables.transfer import MAX_ERROR_PERCENT, Transferred, transfer
-from latency_tables.units import parse_unit
 from mnas.errors import MnasError
 from mnas.tables import TableRequest, held_out, networks_of, open_or_create
 from mnas.transferring import Chooser, as_dtype
@@ -142,13 +141,10 @@ class Point:
 
 
 def nominal(units: Sequence[str]) -> dict[str, Figure]:
-    """Figures of no device: a start, multiply-accumulates and memory, in proportions that are about usual."""
-    found = {}
-    for unit in units:
-        specs = parse_unit(unit)
-        work = sum(1e-3 + spec.macs / 1e7 + prod(spec.output) / 1e7 for spec in specs)
-        found[unit] = Figure(unit, work, None, None, "imported", 0, 0, 0, None, None)
-    return found
+    """Figures of no device, in proportions that are about usual."""
+    return {
+        unit: Figure(unit, nominal_ms(unit), None, None, "imported", 0, 0, 0, None, None) for unit in units
+    }
 
 
 def some(contents: Measured, names: Sequence[str], *, profile: bool) -> Measured:

@@ -1,14 +1,15 @@
 """Ratios of latencies between two devices, by unit: a Gaussian process over kinds and shapes. Opens nothing.
 
 What units of one device take on another differs by a common factor, by a factor for each kind of operator,
-within a kind by shape, and by a rest of each unit's own. The covariance of the ratios' logarithms has a part
-for each; how much each counts is what makes the observations most likely. So few samples leave the common
-factor and the kinds', and many bring out shapes (Rasmussen and Williams 2006, 2.2 and 5.4.1).
+within a kind by shape, by how odd a unit's time is on the first device, and by a rest of each unit's own. The
+covariance of the ratios' logarithms has a part for each; how much each counts is what makes the observations
+most likely. So few samples leave the common factor and the kinds', and many bring out shapes (Rasmussen and
+Williams 2006, 2.2 and 5.4.1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import log, prod
 
@@ -27,6 +28,7 @@ TRIED = {
     "shape": (0.05, 0.15, 0.4, 0.8),
     "rest": (0.02, 0.05, 0.15, 0.3),
     "length": (1.0, 2.5, 6.0),
+    "slope": (0.0, 0.1, 0.3, 1.0),
 }
 _ROUNDS = 2
 #: of Gauss-Newton: steps at most, how often one is halved, and by what share a step has to be an improvement
@@ -42,14 +44,17 @@ class Spreads:
     Attributes:
         kind: between kinds.
         shape: within a kind, between shapes farther apart than `length`.
-        rest: of each unit, by what neither explains.
+        rest: of each unit, by what nothing explains.
         length: in the units of `features`: three double a dimension about four times.
+        slope: what follows from a unit's oddity, how much longer it takes on the device that is known than
+            its work and memory suggest: another device need not share it. Per unit of the oddity's logarithm.
     """
 
     kind: float = 0.5
     shape: float = 0.4
     rest: float = 0.1
     length: float = 4.0
+    slope: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +95,24 @@ def features(unit: str) -> Floats:
     )
 
 
+def nominal_ms(unit: str) -> float:
+    """What a unit would take on a device of no oddities: a start, multiply-accumulates, memory written."""
+    return sum(1e-3 + (spec.macs + prod(spec.output)) / 1e7 for spec in parse_unit(unit))
+
+
 class Ratios:
     """The logarithms of the ratios of units: their prior, and what observations make of them."""
 
-    def __init__(self, units: Sequence[str]) -> None:
-        self.units = tuple(units)
+    def __init__(self, latencies_ms: Mapping[str, float]) -> None:
+        """Of units, by their latencies on the device that is known."""
+        self.units = tuple(sorted(latencies_ms))
         self.places = {unit: place for place, unit in enumerate(self.units)}
         kinds = np.array([kind_of(unit) for unit in self.units])
         table = np.array([features(unit) for unit in self.units]).reshape(len(self.units), -1)
         lengths = np.sum(table**2, axis=1)
+        oddities = np.array([log(latencies_ms[unit] / nominal_ms(unit)) for unit in self.units])
+        oddities = oddities - np.median(oddities) if len(oddities) else oddities
+        self._odd = np.outer(oddities, oddities)
         self._same = np.asarray(kinds[:, None] == kinds[None], float)
         self._squared = np.maximum(lengths[:, None] + lengths[None] - 2 * table @ table.T, 0.0)
 
@@ -106,7 +120,9 @@ class Ratios:
         """The prior's: [units, units]."""
         alike = np.exp(-self._squared / (2 * spreads.length**2))
         shared = self._same * (spreads.kind**2 + spreads.shape**2 * alike)
-        return np.asarray(COMMON**2 + shared + spreads.rest**2 * np.eye(len(self.units)))
+        # half of it is common to all kinds
+        odd = spreads.slope**2 * self._odd * (1 + self._same) / 2
+        return np.asarray(COMMON**2 + shared + odd + spreads.rest**2 * np.eye(len(self.units)))
 
     def choose(self, seen: Seen) -> Spreads:
         """The spreads under which the observations are most likely, one after the other."""

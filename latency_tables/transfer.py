@@ -34,7 +34,7 @@ FOLDS = 10
 UNKNOWN_ERROR, LATENCY_ERROR, CLOCK_MS = 0.05, 0.02, 0.0003
 #: how far ratios differ where only whole latencies tell: too few to choose it by, what makes them most likely
 #: is too supple for the networks between
-WITHOUT_PROFILE = Spreads(kind=0.5, shape=0.15, rest=0.05, length=4.0)
+WITHOUT_PROFILE = Spreads(kind=0.5, shape=0.15, rest=0.05, length=4.0, slope=0.3)
 #: of the time of the samples' units, the share of those that the source has, from which on units tell
 #: ratios: a device that runs blocks as one tells little of their operators
 SHARED = 0.5
@@ -99,7 +99,7 @@ def transfer(source: Mapping[str, Figure], samples: Measured, address: str) -> T
             "tell how far a table from them is off"
         )
     samples = replace(samples, networks=networks)
-    ratios = Ratios(sorted(source))
+    ratios = Ratios({unit: one.latency_ms for unit, one in source.items()})
     figures, spreads = _figures(ratios, source, samples)
     residuals = []
     for fold in _folds(networks):

@@ -237,7 +237,7 @@ class Chooser:
             for choices in (*drawn, *covering_choices(space, dtype, 1))
         ]
         self._latencies_ms = {unit: one.latency_ms for unit, one in figures.items()}
-        self._ratios = Ratios(sorted(figures))
+        self._ratios = Ratios(self._latencies_ms)
         self._units = Units(figures)
         self._others = [self._split(graph) for graph in graphs[:OTHERS]]
         self._candidates = {graph.specs: (graph, self._split(graph)) for graph in graphs[OTHERS:]}

@@ -11,8 +11,9 @@ from latency_tables.sampling import CLOCK_MS, LATENCY_ERROR, PROFILE_ERROR, choo
 UNITS = [
     f"{kind}/float32/1x{size}/1x{size}" for kind in ("relu", "tanh", "logistic") for size in (8, 64, 512)
 ]
+UNITS.sort()
 MS = {unit: 1.0 + number for number, unit in enumerate(UNITS)}
-RATIOS = Ratios(UNITS)
+RATIOS = Ratios(MS)
 
 
 def some(count: int, seed: int) -> list[list[str]]:
