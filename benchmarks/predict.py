@@ -25,9 +25,9 @@ import numpy as np
 from common import BAD_INPUT, Verdict, at_least, cores, finish, options, say
 from numpy.typing import NDArray
 
-from latency_tables.calibration import Calibration
-from latency_tables.context import Sizes
 from latency_tables.figures import Figure
+from latency_tables.fitting.calibration import Calibration
+from latency_tables.fitting.context import Sizes
 from latency_tables.ops import Shape
 from latency_tables.predict import Predictor
 from mnas import spaces

@@ -36,7 +36,7 @@ from devices.registry import open_device
 from latency_tables.build import PLAN as BUILD_PLAN
 from latency_tables.build import Adaptive, build
 from latency_tables.errors import TablesError
-from latency_tables.interleaved import Progress
+from latency_tables.judging.interleaved import Progress
 from latency_tables.store import LatencyTable
 from latency_tables.validate import PLAN, Keeping, briefly, validate
 from mnas.errors import BadInput, MnasError

@@ -32,12 +32,12 @@ from devices.device import Device
 from devices.errors import DevicesError
 from devices.registry import open_device
 from latency_tables.build import PLAN, Adaptive, build
-from latency_tables.calibration import fit_scale
 from latency_tables.errors import TablesError
-from latency_tables.joining import join
+from latency_tables.fitting.calibration import fit_scale
+from latency_tables.fitting.joining import join
+from latency_tables.fitting.statistics import network_ms
+from latency_tables.measuring.precision import weighted_standard_error_percent
 from latency_tables.ops import Graph
-from latency_tables.precision import weighted_standard_error_percent
-from latency_tables.statistics import network_ms
 from latency_tables.store import LatencyTable
 from latency_tables.validate import PLAN as VALIDATION
 from latency_tables.validate import validate

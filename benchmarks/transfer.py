@@ -34,17 +34,17 @@ from devices.registry import open_device
 from devices.runners.litert import LitertDevice
 from devices.ssh import SshTransport
 from devices.staging import Staging
-from latency_tables import bursts
 from latency_tables.build import PLAN, build, sweep
 from latency_tables.errors import TablesError
 from latency_tables.figures import Figure
-from latency_tables.fit import Measured, fit
+from latency_tables.fitting.fit import Measured, fit
+from latency_tables.fitting.ratios import nominal_ms
+from latency_tables.fitting.statistics import network_ms
+from latency_tables.measuring import bursts
+from latency_tables.measuring.session import Session
 from latency_tables.ops import Graph
 from latency_tables.predict import Predictor
-from latency_tables.ratios import nominal_ms
 from latency_tables.records import Network, Origin
-from latency_tables.session import Session
-from latency_tables.statistics import network_ms
 from latency_tables.store import LatencyTable
 from latency_tables.transfer import MAX_ERROR_PERCENT, Transferred, transfer
 from mnas.errors import MnasError

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from devices.device import Device
 from devices.plan import Plan
 from latency_tables.errors import BadTable
-from latency_tables.mismatch import refuse_other_device
+from latency_tables.measuring.mismatch import refuse_other_device
+from latency_tables.measuring.session import Progress, Session
 from latency_tables.records import StoredFailure
-from latency_tables.session import Progress, Session
 from latency_tables.store import LatencyTable
 
 #: the random orders of anchoring begin with this one

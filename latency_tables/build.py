@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from devices.device import Device
 from devices.errors import BadSettings
 from devices.plan import Plan
-from latency_tables.alone import fallbacks
 from latency_tables.anchoring import anchor_within
-from latency_tables.mismatch import refuse_other_device
-from latency_tables.precision import Adaptive
+from latency_tables.measuring.alone import fallbacks
+from latency_tables.measuring.mismatch import refuse_other_device
+from latency_tables.measuring.precision import Adaptive
+from latency_tables.measuring.refine import measure_doubted_again, measure_more
+from latency_tables.measuring.session import Progress, Session
 from latency_tables.records import StoredFailure
-from latency_tables.refine import measure_doubted_again, measure_more
-from latency_tables.session import Progress, Session
 from latency_tables.store import LatencyTable
 
 __all__ = ["PLAN", "Adaptive", "BuildReport", "Progress", "build", "refuse_other_device"]

@@ -10,9 +10,9 @@ from devices.device import Device
 from devices.plan import Plan
 from latency_tables import tflite
 from latency_tables.build import PLAN, measure_alone
-from latency_tables.mismatch import refuse_other_device
+from latency_tables.measuring.mismatch import refuse_other_device
+from latency_tables.measuring.session import Progress, Session
 from latency_tables.records import Network, StoredFailure
-from latency_tables.session import Progress, Session
 from latency_tables.store import LatencyTable
 from latency_tables.units import Units
 

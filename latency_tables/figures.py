@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latency_tables.grouped import Floats
+from latency_tables.fitting.grouped import Floats
+from latency_tables.fitting.statistics import Estimate
 from latency_tables.records import Given, Method
-from latency_tables.statistics import Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Figure:
         passes: in how many passes over them.
         between_pass_percent: standard deviation between passes, in percent of `latency_ms`; None if unknown.
         between_network_percent: likewise between networks.
-        exponent: by which power of the network's size it grows (`latency_tables.context`); `latency_ms` is
-            what it takes in one of typical size.
+        exponent: by which power of the network's size it grows (`latency_tables.fitting.context`);
+            `latency_ms` is what it takes in one of typical size.
     """
 
     unit: str

@@ -10,11 +10,11 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from latency_tables.figures import Figure
-from latency_tables.footprint import weight_bytes
+from latency_tables.fitting.footprint import weight_bytes
+from latency_tables.fitting.resources import Energy, resources
+from latency_tables.fitting.statistics import Observation
 from latency_tables.ops import Shape
 from latency_tables.records import Burst
-from latency_tables.resources import Energy, resources
-from latency_tables.statistics import Observation
 from latency_tables.units import Unit, kind_of, parse_unit
 
 if TYPE_CHECKING:

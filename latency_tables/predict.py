@@ -11,10 +11,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from latency_tables.calibration import PASSES, Anchors, Calibration, calibrate
-from latency_tables.context import SAME_SIZE, Sizes
 from latency_tables.errors import MissingOperators
 from latency_tables.figures import Figure
+from latency_tables.fitting.calibration import PASSES, Anchors, Calibration, calibrate
+from latency_tables.fitting.context import SAME_SIZE, Sizes
 from latency_tables.ops import OpSpec
 from latency_tables.units import Units
 
@@ -222,7 +222,7 @@ class Predictor:
             sums_ms: `Prediction.sum_ms` of each anchor, by this predictor.
             measured_ms: its `network_ms` then.
             pass_error: relative standard deviation of one pass of a network around others of it
-                (`latency_tables.intervals.pass_error`); None: as it was before.
+                (`latency_tables.fitting.intervals.pass_error`); None: as it was before.
             passes: behind each of `measured_ms`.
 
         Raises:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
 
-from latency_tables.calibration import Calibration
 from latency_tables.figures import Figure
-from latency_tables.precision import Adaptive, unsettled, weighted_standard_error_percent
+from latency_tables.fitting.calibration import Calibration
+from latency_tables.measuring.precision import Adaptive, unsettled, weighted_standard_error_percent
 from latency_tables.records import Burst, Method, StoredFailure
 from latency_tables.shares import shares_of_time
 from latency_tables.store import LatencyTable

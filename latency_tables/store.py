@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import sqlalchemy as sa
 
 from devices.measurement import Failure, Pass
-from latency_tables import lock, migrations, rows, schema, writes
-from latency_tables.attribute import Attribution
-from latency_tables.calibration import Calibration
-from latency_tables.context import Sizes
-from latency_tables.database import Database
 from latency_tables.errors import BadTable
 from latency_tables.figures import Figure
-from latency_tables.fit import Measured, figures_of, fit
-from latency_tables.imported import calibration_from_plain, calibration_to_plain
-from latency_tables.joining import join
+from latency_tables.fitting.calibration import Calibration
+from latency_tables.fitting.context import Sizes
+from latency_tables.fitting.fit import Measured, figures_of, fit
+from latency_tables.fitting.imported import calibration_from_plain, calibration_to_plain
+from latency_tables.fitting.joining import join
+from latency_tables.fitting.statistics import Estimate, Observation, estimates
 from latency_tables.ops import OpSpec
 from latency_tables.predict import Prediction, Predictor
+from latency_tables.profiles.attribute import Attribution
 from latency_tables.records import (
     Burst,
     Given,
@@ -34,7 +33,8 @@ from latency_tables.records import (
     origin_from_meta,
     origin_to_meta,
 )
-from latency_tables.statistics import Estimate, Observation, estimates
+from latency_tables.storage import lock, migrations, rows, schema, writes
+from latency_tables.storage.database import Database
 from latency_tables.units import parse_unit, print_unit
 
 if TYPE_CHECKING:

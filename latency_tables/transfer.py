@@ -1,8 +1,8 @@
 """One device's table from another's and a few measured networks, with its own held-out error.
 
 What the samples' profile tells of a unit counts as it is. Every other unit is the other table's figure times
-a ratio (`latency_tables.ratios`) that the samples' units, or where there is no profile their whole latencies,
-bring. Sums become latencies by the samples, as by the anchors of any table. Measures nothing.
+a ratio (`latency_tables.fitting.ratios`) that the samples' units, or where there is no profile their whole
+latencies, bring. Sums become latencies by the samples, as by the anchors of any table. Measures nothing.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from latency_tables.errors import BadTable
 from latency_tables.figures import Figure
-from latency_tables.fit import Measured, figures_of, fit
-from latency_tables.ratios import Ratios, Seen, Spreads
+from latency_tables.fitting.fit import Measured, figures_of, fit
+from latency_tables.fitting.ratios import Ratios, Seen, Spreads
+from latency_tables.fitting.statistics import network_ms, pass_ms
 from latency_tables.records import Given, Network
-from latency_tables.statistics import network_ms, pass_ms
 from latency_tables.units import Units
 
 Floats = NDArray[np.float64]

@@ -10,17 +10,17 @@ from statistics import median
 from devices.device import Device
 from devices.measurement import DeviceFacts, Settings
 from devices.plan import Plan
-from latency_tables import bursts
-from latency_tables.bursts import Job
-from latency_tables.compared import Alone, Blocks, unmeasured_rivals
-from latency_tables.drift import DRIFT_PERCENT, READINGS, drift
 from latency_tables.errors import BadTable
-from latency_tables.interleaved import Group, InMemory, Kept, Measured, Progress, measure
+from latency_tables.fitting.statistics import pass_ms
+from latency_tables.judging.compared import Alone, Blocks, unmeasured_rivals
+from latency_tables.judging.interleaved import Group, InMemory, Kept, Measured, Progress, measure
+from latency_tables.judging.validation import Circumstances, Rival, Subject, Validation, judge
+from latency_tables.measuring import bursts
+from latency_tables.measuring.bursts import Job
+from latency_tables.measuring.drift import DRIFT_PERCENT, READINGS, drift
 from latency_tables.ops import Graph
 from latency_tables.records import Network
-from latency_tables.statistics import pass_ms
 from latency_tables.store import LatencyTable
-from latency_tables.validation import Circumstances, Rival, Subject, Validation, judge
 
 #: how held-out networks are measured unless the caller says otherwise
 PLAN = Plan(passes=5, warmup_runs=2, min_runs=10, min_time_s=0.1, deadline_s=120.0)

@@ -205,8 +205,8 @@ def sha256(table: Path | str) -> str:
     Raises:
         BadInput: there is none, or it cannot be read.
     """
-    from latency_tables.copying import digest
     from latency_tables.errors import BadTable
+    from latency_tables.storage.copying import digest
 
     try:
         return digest(str(table))
@@ -225,7 +225,7 @@ def _table(file: Path | str, dtype: str) -> Iterator[TableLatency]:
 
 def _with_table(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings completed by what the table was made for, which must fit the dataset and the wishes."""
-    from latency_tables.database import shown
+    from latency_tables.storage.database import shown
     from latency_tables.store import LatencyTable
     from mnas.tables import TableRequest
 

@@ -108,7 +108,7 @@ class DeviceLatency:
         """
         from devices import errors
         from devices.measurement import Failure, ModelFile
-        from latency_tables.statistics import network_ms
+        from latency_tables.fitting.statistics import network_ms
         from latency_tables.tflite import write
 
         model = ModelFile(str(architecture)[:80], write(lower(architecture, self._dtype).graph))

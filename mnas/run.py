@@ -310,8 +310,8 @@ def _held(path: Path) -> Iterator[None]:
 
 
 def _copy_table(source: str, target: Path) -> None:
-    from latency_tables.copying import copy
     from latency_tables.errors import BadTable
+    from latency_tables.storage.copying import copy
 
     draft = target.with_name(target.name + ".tmp")
     draft.unlink(missing_ok=True)

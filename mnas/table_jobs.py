@@ -23,7 +23,7 @@ from mnas.lanes import side_by_side
 if TYPE_CHECKING:
     from devices.plan import Plan
     from latency_tables.build import Adaptive, BuildReport, Progress
-    from latency_tables.calibration import Calibration
+    from latency_tables.fitting.calibration import Calibration
     from mnas.tables import TableRequest
 
 
@@ -142,7 +142,7 @@ def _build(
     lane: TableLane, request: TableRequest, effort: Effort, on_progress: Report, stop: threading.Event
 ) -> Built:
     from latency_tables import build
-    from latency_tables.precision import weighted_standard_error_percent
+    from latency_tables.measuring.precision import weighted_standard_error_percent
     from mnas import tables
 
     if lane.folder is not None:

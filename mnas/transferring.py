@@ -16,16 +16,16 @@ from devices.device import Device
 from devices.plan import Plan
 from latency_tables.anchoring import anchor_within
 from latency_tables.build import PLAN, sweep
-from latency_tables.database import is_url
 from latency_tables.errors import BadTable
 from latency_tables.exchange.whole import refuse_taken
 from latency_tables.figures import Figure
-from latency_tables.mismatch import refuse_other_device
+from latency_tables.fitting.ratios import Ratios
+from latency_tables.fitting.sampling import choose
+from latency_tables.measuring.mismatch import refuse_other_device
+from latency_tables.measuring.session import Progress, Session
 from latency_tables.ops import Graph
-from latency_tables.ratios import Ratios
 from latency_tables.records import Network, Origin, StoredFailure
-from latency_tables.sampling import choose
-from latency_tables.session import Progress, Session
+from latency_tables.storage.database import is_url
 from latency_tables.store import LatencyTable
 from latency_tables.transfer import LEAST_SAMPLES, MAX_ERROR_PERCENT, Transferred, transfer
 from latency_tables.units import Units, parse_unit, print_unit

@@ -17,10 +17,10 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latency_tables.calibration import Calibration
-from latency_tables.context import Sizes
 from latency_tables.errors import BadOpSpec, BadTable
-from latency_tables.imported import calibration_from_plain, calibration_to_plain
+from latency_tables.fitting.calibration import Calibration
+from latency_tables.fitting.context import Sizes
+from latency_tables.fitting.imported import calibration_from_plain, calibration_to_plain
 from latency_tables.ops import OpSpec
 from latency_tables.records import Given, Origin, origin_from_meta, origin_to_meta
 from latency_tables.units import parse_unit

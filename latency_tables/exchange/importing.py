@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from tempfile import TemporaryDirectory
 
 from devices.measurement import DeviceFacts, Settings
-from latency_tables.calibration import Calibration
-from latency_tables.context import Sizes
-from latency_tables.database import is_url
 from latency_tables.exchange.merge import copy
 from latency_tables.exchange.whole import refuse_taken, whole
+from latency_tables.fitting.calibration import Calibration
+from latency_tables.fitting.context import Sizes
 from latency_tables.records import Given, Origin, Purpose
+from latency_tables.storage.database import is_url
 from latency_tables.store import LatencyTable
 
 #: of a device of which a file says nothing

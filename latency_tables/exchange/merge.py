@@ -11,11 +11,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from latency_tables import migrations, rows, schema
-from latency_tables.database import Database
 from latency_tables.errors import BadTable
 from latency_tables.exchange.whole import refuse_taken, whole
 from latency_tables.records import Origin
+from latency_tables.storage import migrations, rows, schema
+from latency_tables.storage.database import Database
 from latency_tables.store import LatencyTable
 
 

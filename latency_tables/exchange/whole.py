@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from latency_tables.database import Database
 from latency_tables.errors import BadTable
+from latency_tables.storage.database import Database
 from latency_tables.store import LatencyTable
 
 #: what a file is called until it is whole

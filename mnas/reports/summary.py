@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from devices.measurement import Context
 from devices.warnings import Warning, warnings
 from latency_tables.errors import BadTable
-from latency_tables.statistics import network_ms
+from latency_tables.fitting.statistics import network_ms
 from mnas.architecture import Architecture
 from mnas.finalists.choose import choose
 from mnas.finalists.ledger import Final, Ledger, Records, Trouble

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devices.measurement import DeviceFacts, Settings
-from latency_tables.residuals import Blame, Trend
-from latency_tables.validation import Method, Validation
+from latency_tables.judging.residuals import Blame, Trend
+from latency_tables.judging.validation import Method, Validation
 from mnas.jsonl import write_whole
 from mnas.reports.validation_json import to_json
 from mnas.reports.validation_plot import draw

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from latency_tables.residuals import Blame, Trend
-from latency_tables.scores import Intervals, Scores
-from latency_tables.validation import Validation
+from latency_tables.judging.residuals import Blame, Trend
+from latency_tables.judging.scores import Intervals, Scores
+from latency_tables.judging.validation import Validation
 
 #: operators that are listed; kinds are all
 OPERATORS = 20

@@ -8,8 +8,8 @@ from statistics import mean
 from textwrap import fill
 from typing import TYPE_CHECKING
 
-from latency_tables.residuals import Trend
-from latency_tables.validation import HeldOut, Validation
+from latency_tables.judging.residuals import Trend
+from latency_tables.judging.validation import HeldOut, Validation
 from mnas.reports.plot import BLACK, BLUE, GREY, ORANGE, STYLE, VERMILION
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
-from latency_tables.covering import cover
+from latency_tables.measuring.covering import cover
 from latency_tables.ops import Shape
 from mnas.errors import BadInput
 from mnas.spaces.base import Space

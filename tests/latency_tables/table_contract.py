@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.measurement import Failure, Settings, Summary
-from latency_tables import database
-from latency_tables.attribute import Attribution
-from latency_tables.database import Database
 from latency_tables.errors import BadTable, MissingOperators
 from latency_tables.ops import OpSpec
+from latency_tables.profiles.attribute import Attribution
 from latency_tables.records import Given, Network
+from latency_tables.storage import database
+from latency_tables.storage.database import Database
 from latency_tables.store import LatencyTable
 from tests.latency_tables.toy_table import FACTS, NETWORKS, ORIGIN, SPECS, burst, chain, fill, sql, times
 

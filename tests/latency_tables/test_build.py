@@ -15,13 +15,13 @@ from devices.errors import BadSettings, ProfilerUnavailable
 from devices.measurement import Context, DeviceFacts, Failure, ModelFile, OperatorTime, Pass, Settings
 from devices.plan import Plan
 from devices.registry import open_device
-from latency_tables import session
-from latency_tables.alone import alone
 from latency_tables.build import PLAN, BuildReport, Progress, build
 from latency_tables.errors import BadTable
-from latency_tables.lock import exclusive
+from latency_tables.measuring import session
+from latency_tables.measuring.alone import alone
 from latency_tables.ops import Graph, Node, OpSpec
 from latency_tables.records import Network, Origin
+from latency_tables.storage.lock import exclusive
 from latency_tables.store import LatencyTable
 from tests.latency_tables import desk
 
@@ -238,7 +238,7 @@ JOB = """
 import sys
 from dataclasses import replace
 from devices.registry import open_device
-from latency_tables.alone import alone
+from latency_tables.measuring.alone import alone
 from latency_tables.build import PLAN, build
 from latency_tables.store import LatencyTable
 device = open_device("local")

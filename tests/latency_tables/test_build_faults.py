@@ -17,10 +17,10 @@ from devices.emulator import EmulatedPhone
 from devices.emulator.faults import Fault
 from devices.plan import Plan
 from latency_tables.build import build
-from latency_tables.joining import is_suspect
+from latency_tables.fitting.joining import is_suspect
+from latency_tables.measuring.session import Progress
 from latency_tables.ops import Graph, Node, OpSpec
 from latency_tables.records import Network, Origin
-from latency_tables.session import Progress
 from latency_tables.store import LatencyTable
 from tests.devices.bench_job import open_phone
 from tests.devices.phones import emulated_phone, make_key

@@ -11,8 +11,8 @@ from devices.registry import open_device
 from devices.runners import litert
 from devices.runners import litert_worker as worker
 from latency_tables.build import build
+from latency_tables.fitting.resources import LEAST_NETWORKS, resources
 from latency_tables.records import Network, Origin
-from latency_tables.resources import LEAST_NETWORKS, resources
 from latency_tables.store import LatencyTable
 from tests.devices.test_power import WHOLE_MW, monitors
 from tests.latency_tables.test_phone_tables import draw

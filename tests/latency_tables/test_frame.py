@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from latency_tables.attribute import Attribution
-from latency_tables.footprint import weight_bytes
+from latency_tables.fitting.footprint import weight_bytes
 from latency_tables.frame import COLUMNS, TOLD_COLUMNS
 from latency_tables.ops import OpSpec
+from latency_tables.profiles.attribute import Attribution
 from latency_tables.records import Given, Network
 from latency_tables.store import LatencyTable
 from tests.latency_tables.toy_table import NETWORKS, ORIGIN, SPECS, burst, chain, fill, times

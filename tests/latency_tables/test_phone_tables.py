@@ -14,9 +14,9 @@ from devices.measurement import ModelFile, Pass, Settings
 from devices.plan import Plan
 from latency_tables import tflite
 from latency_tables.build import BuildReport, build
+from latency_tables.fitting.statistics import network_ms
 from latency_tables.ops import Graph, Node, OpSpec, Shape
 from latency_tables.records import Network, Origin
-from latency_tables.statistics import network_ms
 from latency_tables.store import LatencyTable
 from latency_tables.units import is_block
 from tests.devices.emulator.conftest import start_phone

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latency_tables.calibration import UNCALIBRATED, Calibration
-from latency_tables.context import SAME_SIZE, Sizes
 from latency_tables.errors import BadTable, MissingOperators
 from latency_tables.figures import Figure
+from latency_tables.fitting.calibration import UNCALIBRATED, Calibration
+from latency_tables.fitting.context import SAME_SIZE, Sizes
+from latency_tables.fitting.statistics import Observation, estimates, network_ms
 from latency_tables.ops import OpSpec
 from latency_tables.predict import Predictor
-from latency_tables.statistics import Observation, estimates, network_ms
 
 SPECS = [OpSpec("logistic", "float32", ((1, size),), (1, size)) for size in range(1, 9)]
 FIGURES = {str(spec): 0.125 * 3**index for index, spec in enumerate(SPECS)}

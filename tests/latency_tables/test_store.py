@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from latency_tables.database import Database
 from latency_tables.errors import BadTable, MissingOperators
 from latency_tables.records import graph_from_json, graph_to_json
+from latency_tables.storage.database import Database
 from latency_tables.store import LatencyTable
 from tests.latency_tables.table_contract import TableContract
 from tests.latency_tables.toy_table import NETWORKS, ORIGIN, SPECS, burst, fill, times

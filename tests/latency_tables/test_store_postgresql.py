@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from latency_tables import lock
-from latency_tables.database import shown
 from latency_tables.errors import BadTable
+from latency_tables.storage import lock
+from latency_tables.storage.database import shown
 from latency_tables.store import LatencyTable
 from tests.latency_tables.postgresql import Server
 from tests.latency_tables.table_contract import TableContract
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 SECRET = "p%26w%20d!5"
 HOLDER = """
 import sys
-from latency_tables import lock
+from latency_tables.storage import lock
 with lock.builder(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()

@@ -9,10 +9,10 @@ import pytest
 
 from latency_tables.errors import BadTable
 from latency_tables.figures import Figure
-from latency_tables.fit import Measured, fit
+from latency_tables.fitting.fit import Measured, fit
+from latency_tables.fitting.statistics import Observation
 from latency_tables.ops import Graph, Node, OpSpec
 from latency_tables.records import Network
-from latency_tables.statistics import Observation
 from latency_tables.transfer import LEAST_SAMPLES, transfer
 
 KINDS = {"logistic": 3.0, "relu": 0.5}

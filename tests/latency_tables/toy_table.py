@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from devices.measurement import Context, DeviceFacts, Pass, Settings
-from latency_tables.attribute import Attribution
-from latency_tables.database import Database
 from latency_tables.ops import Graph, Node, OpSpec
+from latency_tables.profiles.attribute import Attribution
 from latency_tables.records import Network, Origin
+from latency_tables.storage.database import Database
 from latency_tables.store import LatencyTable
 
 FACTS = DeviceFacts("local", "x86_64", "a CPU", 2, 2**30, "an OS", "3.11", "ai_edge_litert", "2.3.0")

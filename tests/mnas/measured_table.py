@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from devices.measurement import Context, DeviceFacts, Pass, Settings
-from latency_tables.attribute import Attribution
+from latency_tables.profiles.attribute import Attribution
 from latency_tables.records import Origin
 from latency_tables.store import LatencyTable
 from mnas.tables import TableRequest, networks_of

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from devices.measurement import Context, DeviceFacts, Pass, Settings
-from latency_tables.attribute import Attribution
+from latency_tables.profiles.attribute import Attribution
 from latency_tables.records import Origin
 from latency_tables.store import LatencyTable
 from mnas.cli.app import Exit

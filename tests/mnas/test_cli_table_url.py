@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from latency_tables import lock, schema
-from latency_tables.database import Database
 from latency_tables.ops import OpSpec
+from latency_tables.storage import lock, schema
+from latency_tables.storage.database import Database
 from latency_tables.store import LatencyTable
 from latency_tables.tflite import single, write
 from tests.command_line import Ended, running

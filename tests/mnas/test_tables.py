@@ -11,8 +11,8 @@ from devices.measurement import DeviceFacts, ModelFile, Pass, Settings
 from devices.plan import Plan
 from devices.registry import open_device
 from latency_tables import tflite
-from latency_tables.attribute import attribute_network
 from latency_tables.errors import BadTable
+from latency_tables.profiles.attribute import attribute_network
 from latency_tables.records import Origin
 from latency_tables.store import LatencyTable
 from mnas import spaces

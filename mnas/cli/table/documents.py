@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latency_tables.calibration import Calibration
+    from latency_tables.fitting.calibration import Calibration
+    from latency_tables.fitting.resources import Resources
     from latency_tables.records import StoredFailure
-    from latency_tables.resources import Resources
 
 
 def calibration_document(calibration: Calibration | None) -> dict[str, Any] | None:

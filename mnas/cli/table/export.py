@@ -36,8 +36,8 @@ def export(
 
     Example: mnas table export mnasnet-224.db -o mnasnet-224.csv
     """
-    from latency_tables.database import shown
     from latency_tables.exchange import figures_file
+    from latency_tables.storage.database import shown
     from latency_tables.store import LatencyTable
 
     left_out: list[str] = []

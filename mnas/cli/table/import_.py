@@ -16,8 +16,8 @@ from mnas.cli.table.group import group
 from mnas.errors import BadInput
 
 if TYPE_CHECKING:
-    from latency_tables.calibration import Calibration
-    from latency_tables.context import Sizes
+    from latency_tables.fitting.calibration import Calibration
+    from latency_tables.fitting.context import Sizes
     from latency_tables.records import Given, Origin
     from mnas.tables import TableRequest
 
@@ -76,8 +76,8 @@ def import_(
 
     Example: mnas table import note10-224.yaml --activation relu6 -o note10-224.db
     """
-    from latency_tables.database import shown
     from latency_tables.exchange.importing import import_table, unknown_origin
+    from latency_tables.storage.database import shown
     from latency_tables.store import LatencyTable
     from mnas.table_blocks import lacking_layers
 

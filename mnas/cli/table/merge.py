@@ -33,8 +33,8 @@ def merge(
 
     Example: mnas table merge monday.db tuesday.db -o both.db
     """
-    from latency_tables.database import shown
     from latency_tables.exchange.merge import merge as join
+    from latency_tables.storage.database import shown
 
     report = join(tables, output, across or ())
     document = merge_document(shown(output), report)

@@ -18,9 +18,9 @@ from mnas.cli.table.group import TableFile, Top, group
 
 if TYPE_CHECKING:
     from latency_tables.figures import Figure
+    from latency_tables.fitting.resources import Resources
     from latency_tables.ops import Graph
     from latency_tables.predict import Predictor
-    from latency_tables.resources import Resources
     from latency_tables.store import LatencyTable
 
 
@@ -44,7 +44,7 @@ def predict(
 
     Example: mnas table predict mnasnet-224.db mobilenetv2 model.tflite
     """
-    from latency_tables.resources import resources
+    from latency_tables.fitting.resources import resources
     from latency_tables.store import LatencyTable
 
     with LatencyTable.open(table) as given:

@@ -93,7 +93,7 @@ def _cell(value: object) -> str:
 
 def show_document(table: LatencyTable) -> dict[str, Any]:
     """The fields that `docs/json.md` lists under `mnas table show`; the slowest operators come first."""
-    from latency_tables.resources import resources
+    from latency_tables.fitting.resources import resources
 
     predictor = table.predictor() if table.ready else None
     networks = table.networks()

@@ -16,7 +16,7 @@ from mnas.cli.output import Display, keeping
 
 if TYPE_CHECKING:
     from devices.device import Device
-    from latency_tables.session import Progress
+    from latency_tables.measuring.session import Progress
     from latency_tables.store import LatencyTable
 
 ItsDevice = Annotated[

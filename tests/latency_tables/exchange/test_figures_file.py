@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from devices.measurement import Settings
-from latency_tables.calibration import Calibration
-from latency_tables.context import Sizes
 from latency_tables.errors import BadTable
 from latency_tables.exchange import figures_file
 from latency_tables.exchange.importing import UNKNOWN, import_table, unknown_origin
+from latency_tables.fitting.calibration import Calibration
+from latency_tables.fitting.context import Sizes
 from latency_tables.ops import OpSpec
 from latency_tables.records import Given
 from latency_tables.store import LatencyTable

@@ -10,11 +10,11 @@ import pytest
 import sqlalchemy as sa
 
 from devices.measurement import Context, DeviceFacts, Failure, Pass, Settings
-from latency_tables.attribute import Attribution
 from latency_tables.errors import BadTable
 from latency_tables.exchange import merge as merging
 from latency_tables.exchange.merge import merge
 from latency_tables.ops import Graph, Node, OpSpec
+from latency_tables.profiles.attribute import Attribution
 from latency_tables.records import Given, Network, Origin
 from latency_tables.store import LatencyTable
 

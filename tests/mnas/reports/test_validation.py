@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from devices.measurement import Failure, Settings
-from latency_tables.residuals import Blame, Trend
-from latency_tables.scores import Intervals, Noise, score
-from latency_tables.validation import Circumstances, HeldOut, Method, Validation
+from latency_tables.judging.residuals import Blame, Trend
+from latency_tables.judging.scores import Intervals, Noise, score
+from latency_tables.judging.validation import Circumstances, HeldOut, Method, Validation
 from mnas.reports.validation import Validated, headline, rows, to_markdown, write_validation
 from tests.mnas.finished import FACTS
 

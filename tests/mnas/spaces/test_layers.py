@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from latency_tables.baselines import part
+from latency_tables.judging.baselines import part
 from mnas import spaces
 from mnas.errors import BadInput
 from mnas.lower import lower

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latency_tables import tflite
-from latency_tables.calibration import UNCALIBRATED, Calibration
-from latency_tables.context import Sizes
 from latency_tables.errors import MissingOperators
 from latency_tables.figures import Figure
+from latency_tables.fitting.calibration import UNCALIBRATED, Calibration
+from latency_tables.fitting.context import Sizes
 from latency_tables.ops import OpSpec
 from latency_tables.predict import Prediction, Predictor
 from latency_tables.units import print_unit

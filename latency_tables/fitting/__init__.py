@@ -1,0 +1,1 @@
+"""From stored passes to figures, calibrations and intervals: measures and stores nothing."""

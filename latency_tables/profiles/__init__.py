@@ -1,0 +1,1 @@
+"""Which rows of a runtime's profile are which operators of a network."""

@@ -1,0 +1,50 @@
+"""One builder per table: a lock that system or server release when its holder dies. Knows no table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from devices.lock import held
+from latency_tables.errors import BadTable
+from latency_tables.storage.database import Database, is_url
+
+
+@contextmanager
+def builder(address: str) -> Iterator[None]:
+    """Hold the right to build the table at `address`, a file or a URL, while the block runs.
+
+    Raises:
+        BadTable: another process holds it; says which.
+    """
+    if not is_url(address):
+        with exclusive(Path(f"{address}.lock")):
+            yield
+        return
+    database = Database(address)
+    try:
+        with database.builder_lock():
+            yield
+    finally:
+        database.close()
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` while the block runs; it is removed afterwards.
+
+    Raises:
+        BadTable: another process holds it (named by its number), or its folder cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(path, str(os.getpid()), keep=False))
+        except BlockingIOError as error:
+            raise BadTable(
+                f"process {error.strerror} is at work on {path.with_suffix('')}: wait for it"
+            ) from None
+        except OSError as error:
+            raise BadTable(f"cannot write {path}: {error.strerror}") from error
+        yield
