@@ -42,7 +42,7 @@ from latency_tables.store import LatencyTable
 from latency_tables.validate import PLAN as VALIDATION
 from latency_tables.validate import validate
 from mnas.errors import MnasError
-from mnas.tables import TableRequest, held_out, open_or_create
+from mnas.tables import ANCHORS, TableRequest, held_out, open_or_create
 
 RATIO = 15
 MOST_S = 300
@@ -175,7 +175,7 @@ def run(arguments: Namespace, folder: Path) -> tuple[dict[str, Any], Verdict]:
         resolution=arguments.resolution,
         width=arguments.width,
         dtype=arguments.dtype,
-        anchors=2 if arguments.tiny else 20,
+        anchors=2 if arguments.tiny else ANCHORS,
     )
     device = open_device("local")
     try:

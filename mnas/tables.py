@@ -24,8 +24,9 @@ from mnas.spaces.operators import Choices
 
 #: random networks drawn in search of new ones before a space counts as exhausted, per network wanted
 DRAWS = 100
-#: anchor networks unless the caller says otherwise: with ten, chance alone moves the calibration by 1 %
-ANCHORS = 20
+#: anchor networks unless the caller says otherwise: the calibration is uncertain by their own spread over the
+#: square root of their number, which is the greater part of what a whole table is off by
+ANCHORS = 30
 #: what tables do not say that were made before it could be chosen
 EARLIER = {"cover_times": 1}
 
