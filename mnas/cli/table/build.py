@@ -72,7 +72,7 @@ def build(
     cover_times: Annotated[
         int, typer.Option(help="Networks in which every operator is to occur, at least.")
     ] = 2,
-    anchors: Annotated[int, typer.Option(help="Random networks that bring the calibration.")] = 20,
+    anchors: Annotated[int, typer.Option(help="Random networks that bring the calibration.")] = 30,
     seed: Annotated[int, typer.Option(help="Of the anchors and of the order of measurement.")] = 0,
     bench: Bench = None,
     wait: Wait = 0.0,
