@@ -17,6 +17,7 @@ from sqlalchemy import event, pool
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from latency_tables.errors import BadOpSpec, BadTable
+from latency_tables.storage import files
 
 #: seconds a writer waits for another one; a client for a server's answer, and for its sign of life later
 BUSY_TIMEOUT_S = 30.0
@@ -25,8 +26,6 @@ CONNECT_TIMEOUT_S, SILENCE_S = 10, 30
 BUILDER_LOCK, WRITE_LOCK = 0x6D6E6101, 0x6D6E6102
 #: names by which a PostgreSQL server may be asked for; the driver is psycopg in any case
 _SERVERS = ("postgresql", "postgres", "postgresql+psycopg")
-_SQLITE_MAGIC = b"SQLite format 3\x00"
-_SQLITE_COMPANIONS = ("-wal", "-shm")
 
 
 def is_url(address: str) -> bool:
@@ -40,23 +39,24 @@ def shown(address: str) -> str:
         return address
     try:
         url = sa.make_url(address)
-        if "password" in url.query:
-            url = url.update_query_dict({"password": "***"})
-        return url.render_as_string(hide_password=True).replace("%2A%2A%2A", "***")
-    except (ArgumentError, ValueError):  # not to be told apart from its password then
+    except (ArgumentError, ValueError):
+        url = None
+    if url is None or "@" in f"{url.host}{url.database}":  # not to be told apart from its password then
         return address.partition("://")[0] + "://***"
-
-
-#: files that this process keeps a connection to (`Database.held_open`)
-_held: list[Path] = []
+    secret = {name: "***" for name in url.query if "password" in name.lower()}
+    if url.password is None and not secret:
+        return address
+    text = url.update_query_dict(secret).render_as_string(hide_password=True)
+    return text.replace("%2A%2A%2A", "***")
 
 
 class Database:
     """One address; every reading and every writing is a transaction, and the errors of all come as BadTable.
 
-    Nothing stays open in between, so that a file can be copied and a server restarted. Files are in SQLite's
-    WAL mode, in which readers and the one writer do not wait for each other, and are written through to the
-    disk at each commit.
+    Nothing stays open in between, so that a file can be copied and a server restarted; but a file does while
+    `held_open` lasts, and a server's builder lock has a connection of its own. Files are in SQLite's WAL
+    mode, in which readers and the one writer do not wait for each other, and are written through to the disk
+    at each commit.
     """
 
     def __init__(self, address: str) -> None:
@@ -67,6 +67,7 @@ class Database:
         """
         self.address = shown(address)
         self.path = None if is_url(address) else Path(address)
+        self._given = address
         self._secrets: list[str] = []
         self._schema = ""
         self._engine = self._of_server(address) if self.path is None else self._of_file(self.path)
@@ -77,7 +78,8 @@ class Database:
 
         Values that no table would hold become `BadTable` too: the file is damaged.
         """
-        self._refuse_other_files()
+        if self.path:
+            files.refuse_others(self.path)
         options: Mapping[str, Any] = {} if self.path else {"isolation_level": "REPEATABLE READ"}
         with self._mapped(), self._engine.connect() as connection:
             yield connection.execution_options(**options)
@@ -89,8 +91,12 @@ class Database:
         Args:
             create: whether the file, or the URL's schema on the server, may be made.
         """
-        if not create:
-            self._refuse_other_files()
+        if self.path and create:
+            files.make(self.path)
+        elif self.path:
+            files.refuse_others(self.path)
+        elif lock := _builders.get(self._given):
+            lock.renew()
         with self._mapped(), self._engine.connect() as plain:
             connection = plain.execution_options(writes=True, creates=create)
             if self.path:
@@ -117,21 +123,24 @@ class Database:
 
     @contextmanager
     def builder_lock(self) -> Iterator[None]:
-        """On a server: hold the right to build the table while the block runs. It ends with the connection.
+        """On a server: hold the right to build the table while the block runs.
+
+        It ends with its connection: before each writing in this process it is seen whether that still is.
 
         Raises:
             BadTable: somebody else holds it; says who.
         """
-        with ExitStack() as stack:
-            with self._mapped():
-                plain = stack.enter_context(self._engine.connect())
-                connection = plain.execution_options(isolation_level="AUTOCOMMIT")
-                key = {"purpose": BUILDER_LOCK, "table": self._number(connection)}
-                taken = connection.execute(sa.text("SELECT pg_try_advisory_lock(:purpose, :table)"), key)
-                if not taken.scalar_one():
-                    holder = connection.execute(sa.text(_HOLDER), key).scalar() or "somebody"
-                    raise BadTable(f"{holder} is at work on {self.address}: wait for it")
+        lock = _BuilderLock(self)
+        lock.renew()
+        before = _builders.get(self._given)
+        _builders[self._given] = lock
+        try:
             yield
+        finally:
+            del _builders[self._given]
+            if before is not None:
+                _builders[self._given] = before
+            lock.release()
 
     @contextmanager
     def held_open(self) -> Iterator[None]:
@@ -145,25 +154,25 @@ class Database:
         if self.path is None:
             yield
             return
-        self._refuse_other_files()
-        path = self.path.resolve()
+        files.refuse_others(self.path)
         with ExitStack() as stack:
             with self._mapped():
                 connection = stack.enter_context(self._engine.connect())
                 connection.exec_driver_sql("SELECT 1 FROM sqlite_master LIMIT 1").all()  # opens the file
                 connection.rollback()
-            _held.append(path)
-            try:
-                yield
-            finally:
-                _held.remove(path)
+            driver: object = connection.connection.dbapi_connection
+            assert isinstance(driver, sqlite3.Connection)
+            stack.enter_context(files.held(self.path, driver))
+            yield
 
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
 
     def _of_file(self, path: Path) -> sa.Engine:
-        engine = sa.create_engine("sqlite://", poolclass=pool.NullPool, creator=lambda: _connect_file(path))
+        engine = sa.create_engine(
+            "sqlite://", poolclass=pool.NullPool, creator=lambda: files.connect(path, BUSY_TIMEOUT_S)
+        )
         event.listen(engine, "begin", _begin_on_file)
         return engine
 
@@ -217,23 +226,6 @@ class Database:
             raise BadTable(f"{self.address}: there is no schema {self._schema or 'public'} in the database")
         return crc32(str(schema).encode()) & 0x7FFFFFFF
 
-    def _refuse_other_files(self) -> None:
-        # a file that this process holds open was looked at then; and to close it would end SQLite's own locks
-        if self.path is None or self.path.resolve() in _held:
-            return
-        try:
-            with self.path.open("rb") as file:
-                start = file.read(len(_SQLITE_MAGIC))
-        except FileNotFoundError:
-            raise BadTable(
-                f"there is no latency table {self.path}: make one with `mnas table build`"
-            ) from None
-        except OSError as error:
-            raise BadTable(f"cannot read the latency table {self.path}: {error.strerror}") from error
-        if start != _SQLITE_MAGIC:
-            what = "is empty" if not start else "is not an SQLite file"
-            raise BadTable(f"{self.path} {what}, so it is no latency table: make one with `mnas table build`")
-
     @contextmanager
     def _mapped(self) -> Iterator[None]:
         """Errors as `BadTable`: full disks, rights that lack, locks that never end, servers that are away."""
@@ -253,24 +245,51 @@ class Database:
         raise BadTable(f"the latency table {self.address} cannot be used: {cause}") from shown_error
 
 
+class _BuilderLock:
+    """The right to build a table on a server, which is lost with its connection and taken again then."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection: sa.Connection | None = None
+
+    def renew(self) -> None:
+        """Take it, if it is not held; raise BadTable if somebody else holds it."""
+        if self._connection is not None:
+            try:
+                self._connection.exec_driver_sql("SELECT 1")
+            except SQLAlchemyError:  # the server was started again, or ended the connection
+                self.release()
+            else:
+                return
+        database = self._database
+        with ExitStack() as stack, database._mapped():
+            plain = stack.enter_context(database._engine.connect())
+            connection = plain.execution_options(isolation_level="AUTOCOMMIT")
+            key = {"purpose": BUILDER_LOCK, "table": database._number(connection)}
+            taken = connection.execute(sa.text("SELECT pg_try_advisory_lock(:purpose, :table)"), key)
+            if not taken.scalar_one():
+                holder = connection.execute(sa.text(_HOLDER), key).scalar() or "somebody"
+                raise BadTable(f"{holder} is at work on {database.address}: wait for it")
+            stack.pop_all()
+            self._connection = connection
+
+    def release(self) -> None:
+        """Close its connection, with which the lock ends."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(SQLAlchemyError):
+                connection.close()
+
+
+#: the locks on servers that this process holds, by the address as it was given
+_builders: dict[str, _BuilderLock] = {}
+
+# locks of a server's other databases are listed, too
 _HOLDER = """
 SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
-WHERE locktype = 'advisory' AND classid = :purpose AND objid = :table AND granted
+WHERE locktype = 'advisory' AND classid = :purpose AND objid = :table AND objsubid = 2 AND granted
+    AND datname = current_database()
 """
-
-
-def _connect_file(path: Path) -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}?mode=rwc"
-    if not (os.access(path.absolute().parent, os.W_OK) and (not path.exists() or os.access(path, os.W_OK))):
-        uri = f"{path.absolute().as_uri()}?mode=ro"
-        # what nobody writes now can be read without WAL's two files, which could not be made
-        if not any(path.with_name(path.name + end).exists() for end in _SQLITE_COMPANIONS):
-            uri += "&immutable=1"
-    # SQLAlchemy's BEGIN takes in CREATE TABLE, which the driver's own transactions leave outside
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = FULL")
-    return connection
 
 
 def _begin_on_file(connection: sa.Connection) -> None:

@@ -16,11 +16,13 @@ from latency_tables.storage.database import Database, is_url
 def builder(address: str) -> Iterator[None]:
     """Hold the right to build the table at `address`, a file or a URL, while the block runs.
 
+    A file is the same by whatever symbolic link: its lock lies beside the file that the links lead to.
+
     Raises:
         BadTable: another process holds it; says which.
     """
     if not is_url(address):
-        with exclusive(Path(f"{address}.lock")):
+        with exclusive(Path(f"{Path(address).resolve()}.lock"), address):
             yield
         return
     database = Database(address)
@@ -32,8 +34,11 @@ def builder(address: str) -> Iterator[None]:
 
 
 @contextmanager
-def exclusive(path: Path) -> Iterator[None]:
+def exclusive(path: Path, what: str | None = None) -> Iterator[None]:
     """Hold the lock file `path` while the block runs; it is removed afterwards.
+
+    Args:
+        what: what it guards, as the user named it; None: the path without `.lock`.
 
     Raises:
         BadTable: another process holds it (named by its number), or its folder cannot be written.
@@ -43,7 +48,7 @@ def exclusive(path: Path) -> Iterator[None]:
             stack.enter_context(held(path, str(os.getpid()), keep=False))
         except BlockingIOError as error:
             raise BadTable(
-                f"process {error.strerror} is at work on {path.with_suffix('')}: wait for it"
+                f"process {error.strerror} is at work on {what or path.with_suffix('')}: wait for it"
             ) from None
         except OSError as error:
             raise BadTable(f"cannot write {path}: {error.strerror}") from error

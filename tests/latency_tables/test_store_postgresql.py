@@ -7,13 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from latency_tables.errors import BadTable
 from latency_tables.storage import lock
-from latency_tables.storage.database import shown
+from latency_tables.storage.database import BUILDER_LOCK, Database, shown
 from latency_tables.store import LatencyTable
 from tests.latency_tables.postgresql import Server
 from tests.latency_tables.table_contract import TableContract
@@ -104,6 +105,69 @@ def test_a_server_that_was_started_again_is_used_again(
     assert len(table.measured()) == 6
 
 
+def test_a_builder_of_another_database_is_not_named(
+    table: LatencyTable, postgresql: Server, postgresql_url: str
+) -> None:
+    """Its lock has the same numbers, and is listed by this database, too."""
+    postgresql.run("DROP DATABASE IF EXISTS test_other", "CREATE DATABASE test_other")
+    try:
+        other = Database(postgresql.url("test_other"))
+        elsewhere = _connection(other, "a builder elsewhere")
+        here = _connection(Database(postgresql_url), "a builder here")
+        with (
+            elsewhere,
+            here,
+            pytest.raises(BadTable, match=r"^a builder here is at work on"),
+            table.building(),
+        ):
+            pass
+        with _connection(other, "a builder elsewhere"), table.building():
+            fill(table)
+    finally:
+        postgresql.run("DROP DATABASE test_other WITH (FORCE)")
+
+
+@contextmanager
+def _connection(database: Database, name: str) -> Iterator[None]:
+    """A connection of some name that holds the right to build a table in the schema `public`."""
+    with database._engine.connect() as connection:
+        connection.exec_driver_sql(f"SET application_name = '{name}'")
+        number = database._number(connection)
+        connection.exec_driver_sql(f"SELECT pg_advisory_lock({BUILDER_LOCK}, {number})")
+        yield
+
+
+def test_a_builder_whose_lock_went_to_another_stops(
+    table: LatencyTable, postgresql: Server, postgresql_url: str
+) -> None:
+    """As when the server was started again and the other was the quicker one."""
+    cut_off = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test%'"
+    with table.building():
+        fill(table)
+        postgresql.run(cut_off)
+        with _connection(Database(postgresql_url), "the quicker one"):
+            for _ in range(2):
+                with pytest.raises(BadTable, match=r"^the quicker one is at work on"):
+                    fill(table, 1)
+        assert len(table.measured()) == 3
+        fill(table, 1)  # it has been let go
+        with (
+            pytest.raises(BadTable, match=rf"^process {os.getpid()} on .* is at work"),
+            _another_process(postgresql_url),
+        ):
+            pass
+    assert len(table.measured()) == 6
+    with table.building():
+        pass
+
+
+@contextmanager
+def _another_process(url: str) -> Iterator[None]:
+    """What one does that looks for the lock; this process's own are known by the address."""
+    with lock.builder(f"{url}?connect_timeout=9"):
+        yield
+
+
 def test_one_who_may_only_read_reads(table: LatencyTable, postgresql: Server) -> None:
     fill(table)
     name = table.address.rpartition("/")[2]
@@ -179,3 +243,12 @@ def test_only_passwords_are_hidden() -> None:
     assert shown("postgresql://lab@h/x?schema=a") == "postgresql://lab@h/x?schema=a"
     assert shown("postgresql://lab:secret@h:5432/x") == "postgresql://lab:***@h:5432/x"
     assert shown("postgresql://h/x?user=lab&password=secret") == "postgresql://h/x?password=***&user=lab"
+    assert shown("postgresql://h/x?sslpassword=secret") == "postgresql://h/x?sslpassword=***"
+    assert shown("postgresql://lab:p%26w%20d!5@h/x") == "postgresql://lab:***@h/x"
+    assert shown("ssh://pi@bench:22?port=1&delegate=a%20b") == "ssh://pi@bench:22?port=1&delegate=a%20b"
+
+
+@pytest.mark.parametrize("password", ["Q@Z", "Q:Z", "Q/Z", "Q?Z", "Q#Z", "Q@Z/Y", "%QZ", "Q Z", "Q@Z:Y"])
+def test_no_part_of_a_password_that_was_not_escaped_is_shown(password: str) -> None:
+    found = shown(f"postgresql://lab:{password}@host.org:99/x")
+    assert not set("QZY") & set(found)
