@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Literal, Self, get_args
@@ -214,7 +215,12 @@ def rounded_channels(channels: float, divisor: int = 8) -> int:
     """The multiple of `divisor` nearest to `channels`, at least `divisor`, never below 0.9 times `channels`.
 
     The rule of the MobileNet and MnasNet reference code.
+
+    Raises:
+        BadArchitecture: `channels` is no finite number.
     """
+    if not math.isfinite(channels):
+        raise BadArchitecture(f"{channels} filters; a layer has a finite number of them")
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
 

@@ -22,14 +22,14 @@ def cover(
     n being the number of keys of the largest network (Chvatal 1979).
 
     Args:
-        times: the same for all keys, or by key.
+        times: the same for all keys, or by key; a key of 0 is not wanted.
 
     Raises:
         TablesError: a wanted key occurs in fewer than `times` networks; the message names some.
     """
     sets = [frozenset(network) for network in networks]
     goal = {key: times if isinstance(times, int) else times[key] for key in wanted}
-    left = dict(goal)
+    left = {key: count for key, count in goal.items() if count > 0}
     counts = Counter(key for keys in sets for key in keys)
     rare = [f"{key} in {counts[key]} of {goal[key]}" for key in left if counts[key] < goal[key]]
     if rare:

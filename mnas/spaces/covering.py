@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Sequence
 
 from latency_tables.measuring.covering import cover
@@ -20,7 +19,8 @@ REPEAT_WEIGHT = 1e-3
 #: what an operator counts at least that earlier networks have, but not often enough; at most one half. Drawn
 #: anew each time: of equally good networks others are found than before
 _AGAIN = (0.3, 0.5)
-#: networks in a row that bring nothing before the rest counts as impossible
+#: networks in a row that bring nothing before the rest counts as impossible; after the first of them, only
+#: what the fewest networks have counts
 _VAIN = 20
 
 
@@ -32,10 +32,12 @@ def covering_choices(space: Space, dtype: str, times: int = 1) -> list[Choices]:
     occurs in several stages counts more than once). Among equals, operators seen the fewest times decide.
     No network is larger than its operators need: of layers that bring the same operators, the fewest.
 
-    An operator that fewer different networks have, in a tiny space, is in all of those that were found.
+    An operator that fewer different networks have, in a tiny space, is in all of those that were found; there
+    is always one.
 
     Raises:
-        BadInput: the space does not say what its stages are (`StagedSpace`), or `times` is less than 1.
+        BadInput: the space does not say what its stages are (`StagedSpace`), `times` is less than 1, or an
+            operator is in none of the networks that were found; it names some.
     """
     if times < 1:
         raise BadInput(f"each operator in {times} networks: it must be in 1 or more")
@@ -43,18 +45,26 @@ def covering_choices(space: Space, dtype: str, times: int = 1) -> list[Choices]:
     rng = random.Random(0)
     seen = [0] * len(every.specs)
     found: dict[Choices, frozenset[int]] = {}
+    known: set[frozenset[int]] = set()
     vain = 0
     while min(seen) < times and vain < _VAIN:
-        choices, contained = _best(every, [_weight(count, times, rng) for count in seen])
-        if choices in found or contained in found.values():
+        weights = _rarest(seen, rng) if vain else [_weight(count, times, rng) for count in seen]
+        choices, contained = _best(every, weights)
+        if choices in found or contained in known:
             vain += 1
             continue
         vain = 0
         for number in contained:
             seen[number] += 1
         found[choices] = contained
-    counts = Counter(number for contained in found.values() for number in contained)
-    goal = {number: min(times, counts[number]) for number in range(len(every.specs))}
+        known.add(contained)
+    if never := [str(every.specs[number]) for number, count in enumerate(seen) if not count]:
+        more = f" and {len(never) - 3} more" if len(never) > 3 else ""
+        raise BadInput(
+            f"{len(never)} operator(s) of the space {space.name} are in no network that was found: "
+            f"{', '.join(never[:3])}{more}. Its blocks must follow from their own choices and input alone"
+        )
+    goal = {number: min(times, count) for number, count in enumerate(seen)}
     candidates = list(found)
     return [candidates[index] for index in cover(list(found.values()), range(len(every.specs)), goal)]
 
@@ -63,6 +73,15 @@ def _weight(count: int, times: int, rng: random.Random) -> float:
     if count == 0:
         return 1.0
     return REPEAT_WEIGHT / count if count >= times else rng.uniform(*_AGAIN)
+
+
+def _rarest(seen: Sequence[int], rng: random.Random) -> list[float]:
+    """Weights by which no network without an operator that is seen least is the best.
+
+    While one is not seen at all, the best network is therefore a new one.
+    """
+    least, small = min(seen), REPEAT_WEIGHT / len(seen)
+    return [1.0 if count == least else rng.uniform(-small, small) for count in seen]
 
 
 def _best(every: Operators, weights: Sequence[float]) -> tuple[Choices, frozenset[int]]:

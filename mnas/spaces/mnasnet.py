@@ -63,7 +63,7 @@ class MnasNetSpace:
         channels: of the image.
         classes: length of the logits.
         strides: of the stages' first layers.
-        head: filters of the last convolution.
+        head: filters of the last convolution at width 1; never fewer.
         choices: six per stage, named `stage1_operation` and so on.
     """
 
@@ -97,7 +97,8 @@ class MnasNetSpace:
         stem = Block(
             "cv", repeats=1, kernel=3, stride=2, channels=rounded_channels(32 * self.width), skip="none"
         )
-        head = Block("cv", repeats=1, kernel=1, stride=1, channels=self.head, skip="none")
+        filters = rounded_channels(self.head * max(1.0, self.width))
+        head = Block("cv", repeats=1, kernel=1, stride=1, channels=filters, skip="none")
         return Architecture(self.resolution, self.resolution, self.channels, (stem, head), self.classes)
 
     def block(self, stage: int, indices: Sequence[int], filters: int) -> Block:
@@ -157,7 +158,7 @@ def mnasnet(resolution: int | None, width: float | None, channels: int, classes:
         channels=channels,
         classes=classes,
         strides=tuple(stage.stride for stage in STAGES),
-        head=rounded_channels(1280 * max(1.0, width)),
+        head=1280,
     )
 
 
@@ -186,7 +187,7 @@ def mnasnet_small_images(
         channels=channels,
         classes=classes,
         strides=(1, 2, 2, 1, 1, 1, 1),
-        head=rounded_channels(320 * max(1.0, width)),
+        head=320,
     )
 
 

@@ -140,6 +140,12 @@ def test_at_changes_the_image_and_scaled_the_filters() -> None:
             architecture.scaled(multiplier)
 
 
+@pytest.mark.parametrize("channels", [float("inf"), float("nan")])
+def test_filters_without_end_are_refused(channels: float) -> None:
+    with pytest.raises(BadArchitecture, match=f"{channels} filters"):
+        rounded_channels(channels)
+
+
 @given(st.floats(0.01, 5000))
 def test_rounded_channels_follows_the_published_rule(channels: float) -> None:
     rounded = rounded_channels(channels)

@@ -12,6 +12,7 @@ from devices.plan import Plan
 from devices.registry import open_device
 from latency_tables import tflite
 from latency_tables.errors import BadTable
+from latency_tables.ops import OpSpec
 from latency_tables.profiles.attribute import attribute_network
 from latency_tables.records import Origin
 from latency_tables.store import LatencyTable
@@ -20,9 +21,9 @@ from mnas.architecture import Architecture, Block
 from mnas.errors import BadArchitecture, BadInput
 from mnas.lower import lower
 from mnas.recipes import recipe
-from mnas.spaces import Choice
+from mnas.spaces import Choice, covering
 from mnas.spaces.covering import covering_choices
-from mnas.tables import TableRequest, held_out, networks_of, open_or_create, specs_for
+from mnas.tables import TableRequest, held_out, model_for, networks_of, open_or_create
 
 FACTS = DeviceFacts("desk", "x86_64", "a CPU", 2, 2**30, "an OS", "3.11", "ai_edge_litert", "2.3.0")
 SMALL = TableRequest.for_space(
@@ -81,7 +82,7 @@ def test_a_cover_has_every_operator_of_the_space(name, figures, dtype):
     assert len(set(found)) == len(found)
 
 
-@pytest.mark.parametrize("times", [2, 3])
+@pytest.mark.parametrize("times", [2, 3, 60])
 def test_a_cover_has_every_operator_as_often_as_wanted(times):
     space = spaces.create("mnasnet-small-images", resolution=28, width=0.05)
     found = covering_choices(space, "float32", times)
@@ -96,7 +97,28 @@ def test_a_cover_has_every_operator_as_often_as_wanted(times):
 
 def test_a_space_with_too_few_networks_is_measured_whole():
     tiny = Tiny()
-    assert len(covering_choices(tiny, "float32", times=5)) == 2
+    for times in (2, 5, 300):
+        assert len(covering_choices(tiny, "float32", times=times)) == 2
+
+
+def test_a_large_number_leaves_no_operator_out():
+    times = 150
+    space = spaces.create("mnasnet-small-images", resolution=28, width=0.05, classes=10)
+    every = spaces.operators(space, "float32")
+    found = covering_choices(space, "float32", times)
+    counts = Counter(
+        spec for choices in found for spec in set(lower(space.decode(choices), "float32").graph.specs)
+    )
+    assert set(counts) == set(every.specs)
+    assert min(counts.values()) >= times
+
+
+def test_operators_that_no_network_has_are_named(monkeypatch):
+    every = spaces.operators(Tiny(), "float32")
+    beyond = OpSpec.parse("custom:Beyond/float32/1x4/1x4")
+    monkeypatch.setattr(covering, "operators", lambda *_: replace(every, specs=(*every.specs, beyond)))
+    with pytest.raises(BadInput, match=r"1 operator\(s\) of the space tiny .* custom:Beyond"):
+        covering_choices(Tiny(), "float32", times=3)
 
 
 def test_an_impossible_cover_is_refused():
@@ -184,26 +206,26 @@ def test_the_spaces_own_figures_fill_a_request():
 
 def test_a_recipe_is_taken_as_the_table_is(table):
     expected = recipe("mobilenetv2").at(28, 28, channels=1, classes=10)
-    assert specs_for(table, "mobilenetv2") == lower(expected).graph.specs
-    assert specs_for(table, str(expected)) == lower(expected).graph.specs
+    assert model_for(table, "mobilenetv2") == lower(expected).graph
+    assert model_for(table, str(expected)) == lower(expected).graph
 
 
 def test_a_file_is_read(table, tmp_path):
-    graph = lower(recipe("mobilenetv2-0.5").at(32, 32)).graph
+    content = tflite.write(lower(recipe("mobilenetv2-0.5").at(32, 32)).graph)
     path = tmp_path / "model.tflite"
-    path.write_bytes(tflite.write(graph))
-    assert specs_for(table, str(path)) == graph.specs
+    path.write_bytes(content)
+    assert model_for(table, str(path)) == content
 
 
 def test_what_is_no_network_is_refused(table, tmp_path):
     with pytest.raises(BadInput, match="no file"):
-        specs_for(table, str(tmp_path / "missing.tflite"))
+        model_for(table, str(tmp_path / "missing.tflite"))
     with pytest.raises(BadInput, match="mobilenetv2"):
-        specs_for(table, "mobilenetv99")
+        model_for(table, "mobilenetv99")
     with pytest.raises(BadArchitecture, match="xy"):
-        specs_for(table, "in_28x28x1,xy_r1,fc_10")
+        model_for(table, "in_28x28x1,xy_r1,fc_10")
     with pytest.raises(BadArchitecture):
-        specs_for(table, "in_" + "9" * 5000)
+        model_for(table, "in_" + "9" * 5000)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])

@@ -55,3 +55,7 @@ def test_a_key_in_too_few_networks_is_named():
 def test_keys_may_be_wanted_in_different_numbers():
     assert sorted(cover(["ab", "ac", "a"], set("abc"), {"a": 3, "b": 1, "c": 1})) == [0, 1, 2]
     assert sorted(cover(["ab", "ac", "a"], set("abc"), {"a": 2, "b": 1, "c": 1})) == [0, 1]
+
+
+def test_a_key_that_is_wanted_in_no_network_is_not_looked_for():
+    assert cover(["a", "ab"], set("abc"), {"a": 1, "b": 0, "c": 0}) == [0]

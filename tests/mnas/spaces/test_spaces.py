@@ -152,6 +152,8 @@ def test_the_papers_space_refuses_images_smaller_than_its_stride(resolution: int
     [
         ({"name": "mnasnet", "width": 0.0}, r"width 0\.0"),
         ({"name": "mnasnet", "width": float("nan")}, "width nan"),
+        ({"name": "mnasnet", "width": float("inf")}, "width inf"),
+        ({"name": "mnasnet-small-images", "width": float("inf")}, "width inf"),
         ({"name": "mnasnet", "classes": 0}, "classes 0"),
         ({"name": "mnasnet", "channels": 0}, "channels 0"),
         ({"name": "nasnet"}, "'nasnet'; allowed: mnasnet, mnasnet-small-images"),
