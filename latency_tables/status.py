@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
@@ -14,6 +14,7 @@ from latency_tables.measuring.precision import Adaptive, unsettled, weighted_sta
 from latency_tables.records import Burst, Method, StoredFailure
 from latency_tables.shares import shares_of_time
 from latency_tables.store import LatencyTable
+from latency_tables.units import Unit, Units
 
 #: standard error in percent beyond which an operator counts as imprecise
 PRECISION_PERCENT = Adaptive().precision_percent
@@ -42,13 +43,14 @@ class Status:
     """How a table stands.
 
     Attributes:
-        operators: different operators of its networks.
+        operators: different operators of its networks, and of the parts of networks that it is to have.
         methods: by method, units that have their figure that way.
         missing: operators without a figure.
         networks: networks to measure.
         unmeasured: cover and anchor networks without a pass.
         complete_passes: passes in which each cover and anchor network was measured.
         measured_passes: passes over single networks that are stored.
+        given_from: where the figures that were not measured here are from, in words; None if nobody said.
         weighted_std_error_percent: mean standard error of the figures, each weighted by its share of the time
             of networks; None while a figure is known from one pass only.
         between_pass_percent: mean spread between passes, by share of time; None if unknown.
@@ -71,6 +73,7 @@ class Status:
     unmeasured: int
     complete_passes: int
     measured_passes: int
+    given_from: str | None
     weighted_std_error_percent: float | None
     between_pass_percent: float | None
     between_network_percent: float | None
@@ -89,8 +92,12 @@ class Status:
         return not self.missing and not self.unmeasured and self.calibration is not None
 
 
-def status_of(table: LatencyTable) -> Status:
+def status_of(table: LatencyTable, parts: Sequence[Unit] = ()) -> Status:
     """How a table stands.
+
+    Args:
+        parts: what networks are made of that the table is to predict, beside its own: each some operators in
+            their order. A table of given figures has no networks that would say it.
 
     Raises:
         BadTable: it cannot be read.
@@ -110,15 +117,16 @@ def status_of(table: LatencyTable) -> Status:
     ]
     planned = [one.name for one in networks if one.role in ("cover", "anchor")]
     return Status(
-        operators=len(table.operators()),
+        operators=len({*table.operators(), *(str(spec) for part in parts for spec in part)}),
         methods={
             method: sum(one.method == method for one in figures.values()) for method in get_args(Method)
         },
-        missing=tuple(table.missing()),
+        missing=tuple(lacked(table, parts)),
         networks=len(networks),
         unmeasured=sum(not counts[name] for name in planned),
         complete_passes=min((counts[name] for name in planned), default=0),
         measured_passes=len(bursts),
+        given_from=table.given_from,
         weighted_std_error_percent=weighted_standard_error_percent(table, shares) if figures else None,
         between_pass_percent=_mean((shares[one.unit], one.between_pass_percent) for one in figures.values()),
         between_network_percent=_mean(
@@ -133,6 +141,19 @@ def status_of(table: LatencyTable) -> Status:
         doubts=tuple(_doubts(bursts)),
         failures=tuple(table.failures()),
     )
+
+
+def lacked(table: LatencyTable, parts: Sequence[Unit] = ()) -> list[str]:
+    """The operators that a table has no figure for, in its own networks and in parts of others.
+
+    An operator that is only known in a block counts as missing where a part has it without that block.
+    """
+    units = Units(table.figures()) if parts else None
+    found = dict.fromkeys(table.missing())
+    for part in parts:
+        if units is not None:
+            found.update(dict.fromkeys(map(str, units.split(part)[1])))
+    return list(found)
 
 
 def _imprecise(figures: Mapping[str, Figure], shares: Mapping[str, float]) -> tuple[Imprecise, ...]:

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from statistics import median
 
 from devices.device import Device
-from devices.measurement import DeviceFacts, Settings
+from devices.measurement import Failure, Pass
 from devices.plan import Plan
 from latency_tables.errors import BadTable
 from latency_tables.fitting.statistics import pass_ms
 from latency_tables.judging.compared import Alone, Blocks, unmeasured_rivals
 from latency_tables.judging.interleaved import Group, InMemory, Kept, Measured, Progress, measure
-from latency_tables.judging.validation import Circumstances, Rival, Subject, Validation, judge
+from latency_tables.judging.validation import Circumstances, Rival, Subject, Validation, judge, speed_percent
 from latency_tables.measuring import bursts
 from latency_tables.measuring.bursts import Job
-from latency_tables.measuring.drift import DRIFT_PERCENT, READINGS, drift
+from latency_tables.measuring.drift import DRIFT_PERCENT, READINGS, anchored_since, drift
+from latency_tables.measuring.mismatch import (
+    beyond,
+    governor_differences,
+    name_of,
+    options,
+    refuse_unknown_names,
+)
 from latency_tables.ops import Graph
+from latency_tables.predict import Predictor
 from latency_tables.records import Network
 from latency_tables.store import LatencyTable
 
@@ -59,7 +68,8 @@ def validate(
 
     The anchors are measured again because devices are faster on one day than on another. So the figures say
     both how the table predicts as it is, and how it does once calibrated by the anchors of this run. If they
-    have drifted by more than `DRIFT_PERCENT`, the table is marked stale.
+    have drifted by more than `DRIFT_PERCENT` since the table was last anchored, it is marked stale: by passes
+    after that only, and not where the device differs from the table's, which is a reason of its own.
 
     Args:
         networks: names and networks that the table has not measured.
@@ -69,7 +79,8 @@ def validate(
 
     Raises:
         MissingOperators: the table cannot predict one of them; nothing is measured then.
-        BadTable: the device is not the table's, a network is one of the table's, or none could be measured.
+        BadTable: the device is not the table's, or a pass shows that its governor is not, which is not kept
+            then; a network is one of the table's, or none could be measured.
         DeviceTrouble: the device is gone; what was measured is kept.
         KeyboardInterrupt: likewise.
     """
@@ -83,6 +94,7 @@ def validate(
         predictor.predict(graph.specs)  # raises before anything is measured
     anchors = _anchors(table)
     kept = keeping or Keeping()
+    kept = Keeping(_SameGovernor(kept.networks, table, across), _SameGovernor(kept.alone, table, across))
     if plan.reference is None:  # not used by the figures: it shows drift of the machine
         dtype = networks[0][1].dtype if networks else "float32"
         plan = replace(plan, reference=bursts.reference(dtype))
@@ -95,14 +107,18 @@ def validate(
     rivals: list[Rival] = []
     if alone is not None:
         rivals = [*alone.rivals(measured), *unmeasured_rivals(table)]
+    crossed += _governors(table, measured)
     found = judge(
         predictor,
         _subjects(networks, measured),
         _subjects([(one.name, one.graph) for one in anchors], measured),
-        _circumstances(plan, measured, crossed),
+        _circumstances(table, plan, measured, crossed),
         rivals,
     )
-    return replace(found, circumstances=replace(found.circumstances, drift=_drift(table, found, measured)))
+    if _explained(table, device, crossed):  # it is not the table's device that would have drifted
+        return found
+    drifted = _drift(table, predictor, anchors, measured)
+    return replace(found, circumstances=replace(found.circumstances, drift=drifted))
 
 
 def briefly(plan: Plan) -> Plan:
@@ -116,28 +132,74 @@ def differences(table: LatencyTable, device: Device, across: Collection[str] = (
     Raises:
         BadTable: there are others, or `across` names what is no fact and no setting.
     """
-    names = [one.name for kind in (DeviceFacts, Settings) for one in fields(kind)]
-    names.append("governor")
-    if odd := [name for name in across if name not in names]:
-        raise BadTable(f"{odd[0]!r} is nothing in which devices differ; those are {', '.join(names)}")
+    refuse_unknown_names(across)
     found = table.origin.differences(device.facts, device.settings)
-    refused = [one for one in found if one.partition(" ")[0] not in across]
-    if refused:
-        raise BadTable(
-            f"the latency table {table.address} was measured under other conditions: {'; '.join(refused)}. "
-            "Measure as it was, make another table, or see how far off it is in spite of that, by --across "
-            f"{refused[0].partition(' ')[0]}"
-        )
+    _refuse(table, beyond(found, across))
     return tuple(found)
 
 
-def _drift(table: LatencyTable, found: Validation, measured: Measured) -> str | None:
+class _SameGovernor:
+    """Keeps results of which no pass was measured under another governor than the table's, but by leave."""
+
+    def __init__(self, inner: Kept, table: LatencyTable, across: Collection[str]) -> None:
+        self._inner, self._table, self._across = inner, table, across
+
+    def passes(self, sha256: str) -> tuple[Pass, ...]:
+        """The passes of one model that are there."""
+        found = self._inner.passes(sha256)
+        for one in found:
+            self._check(one)
+        return found
+
+    def failure(self, sha256: str) -> Failure | None:
+        """Why a model could not be measured when it was last tried."""
+        return self._inner.failure(sha256)
+
+    def add(self, outcome: Pass | Failure) -> None:
+        """Keep a result."""
+        if isinstance(outcome, Pass):
+            self._check(outcome)
+        self._inner.add(outcome)
+
+    def _check(self, burst: Pass) -> None:
+        _refuse(self._table, beyond(governor_differences(self._table, burst.context.governor), self._across))
+
+
+def _refuse(table: LatencyTable, differences: Sequence[str]) -> None:
+    if differences:
+        raise BadTable(
+            f"the latency table {table.address} was measured under other conditions: "
+            f"{'; '.join(differences)}. Measure as it was, make another table, or see how far off it is in "
+            f"spite of that, by {options(differences)}"
+        )
+
+
+def _governors(table: LatencyTable, measured: Measured) -> tuple[str, ...]:
+    """How the governors of what was measured differ from the table's, by leave."""
+    names = {one.context.governor for passes in measured.passes.values() for one in passes}
+    return tuple(line for name in sorted(filter(None, names)) for line in governor_differences(table, name))
+
+
+def _explained(table: LatencyTable, device: Device, crossed: Sequence[str]) -> bool:
+    """Whether a difference that is allowed may be why the device is faster or slower than the table's.
+
+    Another name for what is known to be the same device is none.
+    """
+    mine = table.origin.facts.identity
+    same = mine is not None and mine == device.facts.identity
+    return any(not (same and name_of(one) == "address") for one in crossed)
+
+
+def _drift(
+    table: LatencyTable, predictor: Predictor, anchors: Sequence[Network], measured: Measured
+) -> str | None:
     """Why what was measured makes the table stale, marking it so if it can be; None if it does not."""
-    if found.circumstances.crossed:  # it is not the table's device that would have drifted
-        return None
-    percent, what = found.speed_percent, "its anchors take"
-    if percent is None or found.anchors * found.circumstances.passes < READINGS:
-        readings = [one.reference_ms for each in measured.passes.values() for one in each if one.reference_ms]
+    fresh = _since(table, measured)
+    subjects = _subjects([(one.name, one.graph) for one in anchors], fresh)
+    passes = sum(len(one.passes_ms[0]) for one in subjects)
+    percent, what = speed_percent(predictor, subjects), "its anchors take"
+    if percent is None or passes < READINGS:
+        readings = [one.reference_ms for each in fresh.passes.values() for one in each if one.reference_ms]
         percent = drift(table, median(readings)) if len(readings) >= READINGS else None
         what = "the reference model takes"
     if percent is None or abs(percent) <= DRIFT_PERCENT:
@@ -147,6 +209,18 @@ def _drift(table: LatencyTable, found: Validation, measured: Measured) -> str | 
     with suppress(BadTable):  # one that may only be read is validated, too
         table.mark_stale(reason)
     return reason
+
+
+def _since(table: LatencyTable, measured: Measured) -> Measured:
+    """What was measured since the table was last anchored: an earlier pass says nothing of drift since."""
+    since = anchored_since(table)
+    if since is None:
+        return measured
+    fresh = {
+        name: tuple(one for one in passes if datetime.fromisoformat(one.context.started_at) >= since)
+        for name, passes in measured.passes.items()
+    }
+    return replace(measured, passes={name: passes for name, passes in fresh.items() if passes})
 
 
 def _anchors(table: LatencyTable) -> list[Network]:
@@ -173,7 +247,9 @@ def _subjects(networks: Sequence[tuple[str, Graph]], measured: Measured) -> list
     return found
 
 
-def _circumstances(plan: Plan, measured: Measured, crossed: tuple[str, ...]) -> Circumstances:
+def _circumstances(
+    table: LatencyTable, plan: Plan, measured: Measured, crossed: tuple[str, ...]
+) -> Circumstances:
     times = sorted(burst.context.started_at for passes in measured.passes.values() for burst in passes)
     return Circumstances(
         passes=plan.passes,
@@ -181,6 +257,7 @@ def _circumstances(plan: Plan, measured: Measured, crossed: tuple[str, ...]) -> 
         ended_at=times[-1] if times else "",
         crossed=crossed,
         failures=tuple(measured.failures.values()),
+        older=len(times) - sum(map(len, _since(table, measured).passes.values())),
     )
 
 

@@ -34,6 +34,7 @@ from devices.errors import (
     UnreadableOutput,
 )
 from devices.facts import DeviceState, state
+from devices.governor import joined
 from devices.measurement import DeviceFacts, Failure, ModelFile, Pass, Settings
 from devices.plan import Plan
 from devices.survey import survey
@@ -178,6 +179,20 @@ class BenchDevice:
         self._begin()
         self._watch.left_alone()
         return self._watch.opening(self._watch.gate(None))
+
+    def governor_now(self) -> str | None:
+        """Who chooses the measuring cores' frequency, under the conditions that are set; None if unknown.
+
+        Where it is not known on which cores is measured, it is unknown unless all have the same.
+
+        Raises:
+            DevicesError: as `stream`.
+        """
+        self._begin()
+        found = self._watch.look().governors
+        cpus = self._wanted.cpus
+        names = {found.get(cpu) for cpu in (found if cpus is None else cpus)}
+        return None if cpus is None and len(names) > 1 else joined(names)
 
     def close(self) -> None:
         """Put the conditions back and let go of the device. May be called twice."""

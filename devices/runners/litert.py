@@ -25,6 +25,8 @@ from devices.errors import (
     WorkerCrashed,
 )
 from devices.facts import MachineFacts, board_mw
+from devices.facts.processor import governor
+from devices.governor import joined
 from devices.measurement import Context, DeviceFacts, Failure, ModelFile, Pass, Settings
 from devices.plan import Plan
 from devices.runners.device_facts import device_facts, unsurveyed
@@ -37,6 +39,7 @@ from devices.transport import Transport
 
 WORKER_FILE = Path(__file__).with_name("litert_worker.py")
 FILES_A_COMMAND = 500
+CORE_GOVERNOR = "/sys/devices/system/cpu/cpu%d/cpufreq/scaling_governor"
 
 
 class LitertDevice:
@@ -113,6 +116,15 @@ class LitertDevice:
                 told_cores=hello.cores,
             )
         return self._facts
+
+    def governor_now(self) -> str | None:
+        """Who chooses the frequency of the worker's cores; None where the kernel does not tell.
+
+        Raises:
+            DeviceTrouble, BadSettings: as `facts`.
+        """
+        files = (CORE_GOVERNOR % cpu for cpu in self._greeted().cpus or ())
+        return joined(governor(self._read(file).strip()) for file in files)
 
     def stream(self, models: Sequence[ModelFile], plan: Plan) -> Iterator[Pass | Failure]:
         """Measure models by a plan; a model that fails is reported once and left out of later passes.

@@ -110,6 +110,8 @@ class Circumstances:
         started_at: of the first and the last pass; ISO 8601, UTC.
         crossed: in what the device differs from the table's, with leave.
         drift: why the table is stale by what was measured here; None where it is not.
+        older: passes, kept by an earlier call, that are older than the table's last anchoring: the table as
+            it is has in its error what has changed until then.
     """
 
     passes: int
@@ -118,6 +120,7 @@ class Circumstances:
     crossed: tuple[str, ...] = ()
     drift: str | None = None
     failures: tuple[Failure, ...] = ()
+    older: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +209,7 @@ def judge(
         as_predicted=as_predicted,
         intervals=_intervals(details, noise),
         noise=noise,
-        speed_percent=_speed(predictor, anchored, anchors),
+        speed_percent=speed_percent(predictor, anchors),
         methods=(
             *([Method(REANCHORED, reanchored, tuple(one.latency_ms for one in now))] if reanchored else []),
             Method(AS_PREDICTED, as_predicted, tuple(one.latency_ms for one in then)),
@@ -260,11 +263,13 @@ def _intervals(details: Sequence[HeldOut], noise: Noise) -> Intervals | None:
     return scores.intervals(low, high, measured, noise.perfect_width_percent)
 
 
-def _speed(before: Predictor, after: Predictor, anchors: Sequence[Subject]) -> float | None:
-    if not anchors or not before.calibration.anchors:
+def speed_percent(predictor: Predictor, anchors: Sequence[Subject]) -> float | None:
+    """By how much a device is slower than when its table was anchored; None where nobody knows."""
+    if not anchors or not predictor.calibration.anchors:
         return None
+    after = _reanchored(predictor, anchors)
     ratios = [
-        after.predict(one.graph.specs).latency_ms / before.predict(one.graph.specs).latency_ms
+        after.predict(one.graph.specs).latency_ms / predictor.predict(one.graph.specs).latency_ms
         for one in anchors
     ]
     return 100 * (mean(ratios) - 1)

@@ -108,6 +108,15 @@ def network_drift(table: LatencyTable, keys: Collection[PassKey]) -> float | Non
     return 100 * float(np.expm1(np.mean(now) - np.mean(then)))
 
 
+def anchored_since(table: LatencyTable) -> datetime | None:
+    """From when on the passes of anchors count for the calibration; None where there are none."""
+    if table.reanchored_at is not None:
+        return datetime.fromisoformat(table.reanchored_at)
+    anchors = {one.name for one in table.networks() if one.role == "anchor"}
+    times = [datetime.fromisoformat(one.started_at) for one in table.bursts() if one.network in anchors]
+    return min(times, default=None)
+
+
 def _counted(table: LatencyTable, without: Collection[PassKey]) -> Sequence[Burst]:
     """The anchors' passes since the last anchoring; all passes where there are none."""
     anchors = {one.name for one in table.networks() if one.role == "anchor"}

@@ -77,6 +77,16 @@ def headline(found: Validation) -> str:
     return f"{words}; one network measured twice differs by {found.noise.floor_percent:.2f} %."
 
 
+def older(found: Validation) -> str:
+    """That passes are from before the table's last anchoring, and what follows."""
+    at = found.circumstances
+    count = "1 pass that was kept is" if at.older == 1 else f"{at.older} passes that were kept are"
+    return (
+        f"{count} older than the table's last anchoring: the table as it is has in its error what has "
+        "changed until then, and of drift they say nothing; another folder begins anew"
+    )
+
+
 COLUMNS = ("predictor", "mean error", "bias", "worst", "within 5 %", "within 10 %", "Spearman", "Kendall")
 
 
@@ -211,6 +221,8 @@ def _circumstances(one: Validated) -> Iterator[str]:
     )
     for line in at.crossed:
         yield f"In spite of a difference: {line}."
+    if at.older:
+        yield f"{older(found)}."
     if at.drift is not None:
         yield f"**The table is stale**: {at.drift}."
     for failure in at.failures:

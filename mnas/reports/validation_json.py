@@ -66,6 +66,7 @@ def to_json(table: str, device: str, headline: str, found: Validation) -> dict[s
         "started_at": at.started_at,
         "ended_at": at.ended_at,
         "crossed": list(at.crossed),
+        "older_passes": at.older,
         "stale": at.drift,
         "failures": [
             {"network": one.model, "error": one.error, "message": one.message} for one in at.failures

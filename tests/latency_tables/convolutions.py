@@ -39,6 +39,8 @@ class Desk:
     Args:
         drift: everything takes so many times as long.
         ended: asked before each model; where it says yes, the user ends the job.
+        governor: what its passes say of it.
+        started_at: when they begin, all of them.
     """
 
     def __init__(
@@ -46,8 +48,12 @@ class Desk:
         failing: Sequence[str] = (),
         drift: float = 1.0,
         ended: Callable[[int], bool] = lambda _: False,
+        *,
+        governor: str | None = None,
+        started_at: str = "2026-01-02T03:04:05+00:00",
     ) -> None:
         self.facts, self.settings = FACTS, Settings()
+        self._governor, self._started_at = governor, started_at
         self.names: list[str] = []
         self.contents: set[bytes] = set()
         self._failing, self._drift, self._ended = failing, drift, ended
@@ -65,7 +71,9 @@ class Desk:
             whole = sum(times) * self._drift * (1.02 if model.name.endswith("/2") else 1.0)
             labels = ["Fully Connected (NC, F32) GEMM", "Convolution (NHWC, F32) IGEMM"]
             rows = tuple(OperatorTime(i, labels[ms > 1], True, ms) for i, ms in enumerate(times))
-            context = Context(FACTS, self.settings, "2026-01-02T03:04:05+00:00", "xnnpack", None, None, 0.0)
+            context = Context(
+                FACTS, self.settings, self._started_at, "xnnpack", None, None, 0.0, governor=self._governor
+            )
             yield Pass(model.name, model.sha256, 0, (whole,) * 5, 0, None, 1.0, 1.0, None, rows, context)
 
     def close(self) -> None:

@@ -68,6 +68,25 @@ def test_given_figures_have_their_method(table: LatencyTable) -> None:
     assert status_of(table).methods == {"in context": 3, "alone": 0, "transferred": 0, "imported": 1}
 
 
+def test_a_table_of_given_figures_is_judged_by_what_it_is_to_have(tmp_path: Path) -> None:
+    with LatencyTable.create(tmp_path / "g.db", ORIGIN, []) as table:
+        table.add_given([Given(str(SPECS[0]), 1.0, None, None, "imported")])
+        table.say_given_from("the file a.csv")
+        assert status_of(table).complete  # nobody says what it is to have
+        found = status_of(table, [(SPECS[0], SPECS[1]), (SPECS[0],)])
+        assert (found.operators, found.missing, found.complete) == (2, (str(SPECS[1]),), False)
+        assert found.given_from == "the file a.csv"
+        table.add_given([Given(str(SPECS[1]), 1.0, None, None, "imported")])
+        assert status_of(table, [(SPECS[0], SPECS[1])]).complete
+
+
+def test_an_operator_of_a_block_is_missing_where_it_stands_without_it(tmp_path: Path) -> None:
+    with LatencyTable.create(tmp_path / "g.db", ORIGIN, []) as table:
+        table.add_given([Given(f"{SPECS[0]} & {SPECS[1]}", 1.0, None, None, "imported")])
+        assert status_of(table, [(SPECS[0], SPECS[1])]).missing == ()
+        assert status_of(table, [(SPECS[0], SPECS[1]), (SPECS[1],)]).missing == (str(SPECS[1]),)
+
+
 def test_a_noisy_operator_is_imprecise_and_a_quiet_one_is_not(tmp_path: Path) -> None:
     desk = Desk(noise=lambda spec: 0.2 if spec.output[-1] == 900 else 0.001)
     with LatencyTable.create(tmp_path / "t.db", ORIGIN, MANY) as table:

@@ -6,6 +6,7 @@ import pytest
 
 from devices.measurement import Settings
 from devices.registry import open_device
+from latency_tables.anchoring import anchor
 from latency_tables.build import PLAN as BUILD_PLAN
 from latency_tables.build import build
 from latency_tables.errors import BadTable, MissingOperators
@@ -122,6 +123,72 @@ def test_another_device_is_refused_but_across_a_difference_that_is_named(table):
     assert device.names == []
     result = validate(table, HELD_OUT, device, replace(PLAN, passes=1), across=["threads"])
     assert result.circumstances.crossed == ("threads is 2, the table's is 1",)
+
+
+@pytest.fixture
+def steady(tmp_path):
+    """A table that was made under the governor `performance`."""
+    with LatencyTable.create(tmp_path / "s.db", Origin({}, FACTS, Settings()), NETWORKS) as made:
+        build(made, Desk(governor="performance"), replace(BUILD_PLAN, passes=1))
+        yield made
+
+
+def test_another_governor_is_refused_before_a_pass_is_kept(steady):
+    device, kept = Desk(governor="powersave"), Keeping()
+    with pytest.raises(BadTable, match=r"governor is 'powersave', the table's is 'performance'.*--across"):
+        validate(steady, HELD_OUT, device, keeping=kept)
+    assert len(device.names) == 1
+    result = validate(steady, HELD_OUT, Desk(governor="performance"), replace(PLAN, passes=1), keeping=kept)
+    assert (result.circumstances.crossed, len(result.details)) == ((), 4)
+
+
+def test_another_governor_is_crossed_by_name_and_kept_passes_of_it_are_by_name_only(steady):
+    plan, kept = replace(PLAN, passes=4), Keeping()
+    device = Desk(drift=1.5, governor="powersave")
+    for _ in range(2):  # the second measures nothing
+        result = validate(steady, HELD_OUT, device, plan, across=["governor"], keeping=kept)
+        assert result.circumstances.crossed == ("governor is 'powersave', the table's is 'performance'",)
+        assert (result.circumstances.drift, steady.stale) == (None, None)
+    with pytest.raises(BadTable, match="governor is 'powersave'"):
+        validate(steady, HELD_OUT, device, plan, keeping=kept)
+
+
+def test_a_governor_that_nobody_tells_is_no_difference(table, steady):
+    plan = replace(PLAN, passes=1)
+    assert validate(steady, HELD_OUT, Desk(), plan).circumstances.crossed == ()
+    assert validate(table, HELD_OUT, Desk(governor="powersave"), plan).circumstances.crossed == ()
+
+
+def test_passes_of_before_the_last_anchoring_say_nothing_of_drift(table):
+    plan, kept = replace(PLAN, passes=4), Keeping()
+    assert validate(table, HELD_OUT, Desk(drift=1.5), plan, keeping=kept).circumstances.drift is not None
+    later = "2026-01-03T00:00:00+00:00"
+    anchor(table, Desk(started_at=later), replace(BUILD_PLAN, passes=1))
+    result = validate(table, HELD_OUT, Desk(), plan, keeping=kept)
+    assert (result.circumstances.drift, table.stale) == (None, None)
+    assert result.circumstances.older == 6 * 2 * 4
+    more = replace(plan, passes=8)
+    result = validate(table, HELD_OUT, Desk(drift=1.5, started_at=later), more, keeping=kept)
+    assert result.circumstances.older == 6 * 2 * 4
+    assert result.circumstances.drift == table.stale != None  # noqa: E711 - both are set, and the same
+
+
+def test_leave_that_is_not_needed_does_not_hide_drift(table):
+    plan = replace(PLAN, passes=4)
+    result = validate(table, HELD_OUT, Desk(drift=1.5), plan, across=["threads", "governor"])
+    assert result.circumstances.drift is not None
+
+
+def test_another_name_of_the_same_device_does_not_hide_drift(tmp_path):
+    facts = replace(FACTS, identity="0123")
+    with LatencyTable.create(tmp_path / "i.db", Origin({}, facts, Settings()), NETWORKS) as table:
+        device = Desk(drift=1.5)
+        device.facts = facts
+        build(table, device, replace(BUILD_PLAN, passes=1))
+        device = Desk(drift=3.0)
+        device.facts = replace(facts, address="by another name")
+        result = validate(table, HELD_OUT, device, replace(PLAN, passes=4), across=["address"])
+        assert result.circumstances.drift is not None
 
 
 def test_a_name_that_nothing_has_is_no_difference(table):

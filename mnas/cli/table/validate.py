@@ -48,7 +48,8 @@ def validate(
     across: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="A fact in which the device may differ from the table's, such as os_build."
+            metavar="NAME",
+            help="What the device may differ in from the table's, such as os_build or governor. Repeatable.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the networks and of the order of measurement.")] = 0,
@@ -62,14 +63,15 @@ def validate(
     Every network is measured as two instances, in shuffled passes with the table's anchors. Errors are told
     with the table re-anchored by this run, and as it is; beside them the noise floor: how much the two
     instances differ. The report in FOLDER is a page, a picture and a JSON document; the same command goes on
-    where one was ended, another folder begins anew.
+    where one was ended, another folder begins anew. Exit code 4 says that something could not be measured,
+    or that the device has drifted since the table was anchored, which marks the table stale.
 
     Example: mnas table validate mnasnet-224.db -d local --networks 30 --compare -o validation
     """
     from latency_tables.store import LatencyTable
     from latency_tables.validate import PLAN
     from latency_tables.validate import validate as validate_table
-    from mnas.reports.validation import Validated, headline, rows, write_validation
+    from mnas.reports.validation import Validated, headline, older, rows, write_validation
     from mnas.reports.validation_json import to_json
     from mnas.spaces.layers import Layers
     from mnas.tables import TableRequest, held_out
@@ -106,11 +108,13 @@ def validate(
             print_line(f"The report: {files.markdown}")
     for line in () if quiet else found.circumstances.crossed:
         warn(f"in spite of a difference: {line}")
-    if found.circumstances.drift is not None and not quiet:
+    if found.circumstances.older and not quiet:
+        warn(older(found))
+    if found.circumstances.drift is not None:
         warn(f"the table is stale: {found.circumstances.drift}; `mnas table anchor` calibrates it anew")
     for failure in found.failures:
         warn(f"{failure.model}: {failure.message}")
-    return Exit.FAILURES if found.failures else Exit.DONE
+    return Exit.FAILURES if found.failures or found.circumstances.drift is not None else Exit.DONE
 
 
 @contextmanager
