@@ -53,6 +53,8 @@ class Result:
         seconds: time that training and validating took.
         message: why it is infeasible or failed; None for trained ones.
         repeats: number of the earlier result of the same architecture used again; None for a first one.
+        low_ms: lower end of the 90 % interval of a predicted latency; None if unknown, or measured.
+        high_ms: upper end.
     """
 
     number: int
@@ -64,6 +66,8 @@ class Result:
     seconds: float
     message: str | None = None
     repeats: int | None = None
+    low_ms: float | None = None
+    high_ms: float | None = None
 
     def __post_init__(self) -> None:
         if self.state not in STATES:
@@ -312,11 +316,12 @@ def _held(path: Path) -> Iterator[None]:
 def _copy_table(source: str, target: Path) -> None:
     from latency_tables.errors import BadTable
     from latency_tables.storage.copying import copy
+    from latency_tables.storage.database import shown
 
     draft = target.with_name(target.name + ".tmp")
     draft.unlink(missing_ok=True)
     try:
         copy(source, draft)
     except BadTable as error:
-        raise BadRun(f"cannot copy the latency table {source}: {error}") from error
+        raise BadRun(f"cannot copy the latency table {shown(source)}: {error}") from error
     draft.replace(target)

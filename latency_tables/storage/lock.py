@@ -51,5 +51,6 @@ def exclusive(path: Path, what: str | None = None) -> Iterator[None]:
                 f"process {error.strerror} is at work on {what or path.with_suffix('')}: wait for it"
             ) from None
         except OSError as error:
-            raise BadTable(f"cannot write {path}: {error.strerror}") from error
+            whose = f" of {what}" if what else ""
+            raise BadTable(f"cannot write {path}{whose}: {error.strerror}") from error
         yield
