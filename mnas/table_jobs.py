@@ -94,16 +94,18 @@ def folder_of(output: str, devices: int) -> Path | None:
     Raises:
         BadInput: it cannot hold a table for each of several devices.
     """
-    is_url = "://" in output
+    from latency_tables.storage.database import is_url, shown
+
+    url = is_url(output)
     folder = Path(output)
-    if not is_url and (folder.is_dir() or output.endswith("/")):
+    if not url and (folder.is_dir() or output.endswith("/")):
         return folder
     if devices == 1:
         return None
-    if is_url or folder.exists():
-        what = "a database" if is_url else "a file"
+    if url or folder.exists():
+        what = "a database" if url else "a file"
         raise BadInput(
-            f"{output} is {what}, and each of {devices} devices has a table of its own: name a folder"
+            f"{shown(output)} is {what}, and each of {devices} devices has a table of its own: name a folder"
         )
     return folder
 

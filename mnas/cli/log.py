@@ -22,6 +22,7 @@ from mnas.errors import BadInput, MnasError
 class Log:
     """Appends lines to a file, whole ones, so that several jobs may share it; without a file it does nothing.
 
+    A new file may be read by nobody but its owner; one that is there keeps its rights.
     A log that cannot be written any more ends no job: it is told once, on standard error.
     """
 
@@ -31,7 +32,7 @@ class Log:
         self._handle: int | None = None
         if path is not None:
             try:
-                self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+                self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             except OSError as error:
                 raise BadInput(f"cannot write the log {path}: {error.strerror}") from error
 
@@ -75,7 +76,7 @@ def logged(path: Path | None) -> Iterator[Log]:
     """
     log = Log(path)
     try:
-        log(f"begins: {shlex.join(['mnas', *sys.argv[1:]])}")
+        log(f"begins: {shlex.join(['mnas', *map(_without_password, sys.argv[1:])])}")
         yield log
     except (KeyboardInterrupt, Interrupted) as error:
         log(f"ends with exit code {exit_code(error):d}: interrupted")
@@ -88,6 +89,18 @@ def logged(path: Path | None) -> Iterator[Log]:
         raise
     finally:
         log.close()
+
+
+def _without_password(argument: str) -> str:
+    """An argument of the command line; of a URL, also one after `--option=`, what may be shown."""
+    if "://" not in argument:
+        return argument
+    from latency_tables.storage.database import shown as shown_address
+
+    option, equals, url = argument.partition("=")
+    if argument.startswith("-") and equals and "://" not in option:
+        return f"{option}={shown_address(url)}"
+    return shown_address(argument)
 
 
 def ends(log: Log, code: Exit) -> Exit:

@@ -59,6 +59,35 @@ def test_what_ends_a_job_is_its_last_line(tmp_path: Path, error: BaseException, 
     assert lines(tmp_path / "log")[-1] == last
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["-o", "postgresql://lab:p%26w%20d%215@h/x"], "-o 'postgresql://lab:***@h/x'"),
+        (["--output=postgresql://lab:Q@h/x?schema=a"], "'--output=postgresql://lab:***@h/x?schema=a'"),
+        (["-opostgresql://lab:Q@h/x"], "'-opostgresql://***'"),
+        (["postgresql://h/x?user=lab&password=p%26w%21"], "'postgresql://h/x?password=***&user=lab'"),
+        (["postgresql://lab:Q@h:port/x"], "'postgresql://***'"),
+        (["-d", "ssh://pi@bench:22", "-o=a=b.db"], "-d ssh://pi@bench:22 -o=a=b.db"),
+    ],
+)
+def test_a_password_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["mnas", "table", "build", *arguments])
+    with logged(tmp_path / "log"):
+        pass
+    assert lines(tmp_path / "log") == [f"begins: mnas table build {told}"]
+
+
+def test_a_log_is_its_owners(tmp_path: Path) -> None:
+    Log(tmp_path / "new").close()
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "shared").touch()
+    (tmp_path / "shared").chmod(0o664)
+    Log(tmp_path / "shared").close()
+    assert (tmp_path / "shared").stat().st_mode & 0o777 == 0o664
+
+
 def test_no_file_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with logged(None) as log:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from tests.mnas.tables import OPTIONS, architecture
 pytestmark = pytest.mark.usefixtures("quick")
 
 Run = Callable[..., Ended]
+
+#: what a password of the tests ends with, as it is and as URLs have it
+SECRETS = ("d!5", "d%215")
 
 run = running("table")
 
@@ -48,8 +52,7 @@ def copy(source: str, target: str) -> None:
 
 
 def secretless(ended: Ended) -> Ended:
-    assert "d!5" not in ended.out + ended.err
-    assert "d%215" not in ended.out + ended.err
+    assert not any(secret in ended.out + ended.err for secret in SECRETS)
     assert "Traceback" not in ended.err
     return ended
 
@@ -62,6 +65,65 @@ def test_a_table_is_built_on_a_server(run: Run, url: str) -> None:
     with LatencyTable.open(url) as table:
         assert {index for _, index in table.measured()} == {0, 1}
         assert table.ready
+
+
+def test_the_log_of_a_build_on_a_server_has_no_password(
+    run: Run, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "log"
+    arguments = [
+        "build",
+        *OPTIONS,
+        "--passes",
+        "1",
+        "--max-passes",
+        "1",
+        f"--output={url}",
+        "--log",
+        str(log),
+    ]
+    monkeypatch.setattr(sys, "argv", ["mnas", "table", *arguments])
+    secretless(run(*arguments))
+    with lock.builder(url):
+        assert secretless(run(*arguments)).code == 2
+    text = log.read_text()
+    assert text.count("'--output=postgresql://lab:***@127.0.0.1:") == 2
+    assert "is at work on postgresql://lab:***@" in text
+    assert not any(secret in text for secret in SECRETS)
+
+
+def test_several_devices_tables_are_refused_without_the_password(run: Run) -> None:
+    address = "postgresql://lab:p%26w%20d%215@127.0.0.1:1/x"
+    ended = secretless(run("build", *OPTIONS, "-d", "one", "-d", "other", "-o", address))
+    assert (ended.code, ended.out) == (2, "")
+    assert "postgresql://lab:***@127.0.0.1:1/x is a database, and each of 2 devices" in " ".join(
+        ended.err.split()
+    )
+
+
+def test_unequal_tables_are_compared_without_the_password(run: Run, url: str, tmp_path: Path) -> None:
+    model = tmp_path / "net.tflite"
+    model.write_bytes(write(single(OpSpec.parse("logistic/float32/1x77/1x77"))))
+    more = f"{url}?schema=more"
+    assert run("merge", url, "-o", more, url).code == 0
+    assert secretless(run("extend", more, str(model), "--passes", "1")).code == 0
+    for first, second in ((url, more), (more, url)):
+        ended = secretless(run("diff", first, second))
+        assert ended.code == 4
+        assert "lacks 1 operator(s) of the other, the first is logistic/" in " ".join(ended.err.split())
+        assert "postgresql://lab:***@127.0.0.1:" in ended.err
+
+
+def test_what_is_to_be_done_says_that_the_password_was_left_out(run: Run, url: str, tmp_path: Path) -> None:
+    model = tmp_path / "net.tflite"
+    model.write_bytes(write(single(OpSpec.parse("logistic/float32/1x78/1x78"))))
+    with LatencyTable.open(url) as table:
+        table.mark_stale("it is slower")
+    for command in (["status", url], ["predict", url, architecture()], ["predict", url, str(model)]):
+        told = " ".join(secretless(run(*command)).err.split())
+        assert "mnas table anchor 'postgresql://lab:***@127.0.0.1:" in told
+        assert "(for *** put the password)" in told
+    assert "mnas table extend 'postgresql://lab:***@127.0.0.1:" in told
 
 
 def test_a_second_job_is_refused_by_the_firsts_name(run: Run, url: str) -> None:

@@ -1,4 +1,4 @@
-"""Parts of JSON documents that several commands of `mnas table` print. Prints nothing itself."""
+"""Parts of documents and texts that several commands of `mnas table` print. Prints nothing itself."""
 
 from __future__ import annotations
 
@@ -34,6 +34,11 @@ def calibration_text(calibration: Calibration | None) -> str:
     if calibration.left_out_percent is None:
         return text
     return f"{text}; each, predicted from the others, is {calibration.left_out_percent:.2f} % off"
+
+
+def with_password_told(text: str) -> str:
+    """A text with a command in it; that a URL's password was left out is said, so that the command works."""
+    return f"{text} (for *** put the password)" if ":***@" in text or "password=***" in text else text
 
 
 def resources_document(known: Resources) -> dict[str, Any]:

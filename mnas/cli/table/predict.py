@@ -13,7 +13,7 @@ import typer
 from mnas.cli.app import Exit
 from mnas.cli.options import Json, Quiet
 from mnas.cli.output import print_json, print_table, warn
-from mnas.cli.table.documents import calibration_document
+from mnas.cli.table.documents import calibration_document, with_password_told
 from mnas.cli.table.group import TableFile, Top, group
 
 if TYPE_CHECKING:
@@ -68,12 +68,14 @@ def predict(
         _show(found[0], top)
     at, there = shlex.quote(given.address), shlex.quote(device)
     if stale is not None and not quiet:
-        warn(f"{given.address} is stale, {stale}; calibrate it again: mnas table anchor {at} -d {there}")
+        again = with_password_told(f"calibrate it again: mnas table anchor {at} -d {there}")
+        warn(f"{given.address} is stale, {stale}; {again}")
     if predictor.calibration.lack_of_fit is None and not quiet:
         warn(f"{given.address} has too few anchor networks to tell how far its predictions are off")
     lacking = [one for one in found if one["missing_operators"]]
     for one in lacking:
-        _warn_of_missing(one, top, f"mnas table extend {at} {shlex.quote(one['model'])} -d {there}")
+        remedy = f"mnas table extend {at} {shlex.quote(one['model'])} -d {there}"
+        _warn_of_missing(one, top, with_password_told(remedy))
     return Exit.FAILURES if lacking else Exit.DONE
 
 
