@@ -19,7 +19,7 @@ class Figure:
         unit: text form of an operator or a block (`latency_tables.units`).
         std_error_ms: standard error of `latency_ms`; None if unknown, for example after one pass only.
         profiled_ms: what the profiler said, before what it leaves out was added; None where it said nothing.
-        observations: times it was seen; 0 where the figure was given.
+        observations: times it was seen, or measurements behind a given figure; None where nobody says.
         networks: in how many networks.
         passes: in how many passes over them.
         between_pass_percent: standard deviation between passes, in percent of `latency_ms`; None if unknown.
@@ -33,7 +33,7 @@ class Figure:
     std_error_ms: float | None
     profiled_ms: float | None
     method: Method
-    observations: int
+    observations: int | None
     networks: int
     passes: int
     between_pass_percent: float | None
@@ -90,7 +90,6 @@ def alone_figure(
 
 def given_figure(one: Given) -> Figure:
     """The figure of a unit that was not measured."""
-    count = one.count or 0
     return Figure(
-        one.unit, one.latency_ms, one.std_ms, None, one.method, count, 0, 0, None, None, one.exponent
+        one.unit, one.latency_ms, one.std_ms, None, one.method, one.count, 0, 0, None, None, one.exponent
     )

@@ -39,7 +39,7 @@ COLUMNS: dict[str, str] = {
     "between_pass_spread_percent": "standard deviation between passes, % of latency_ms; missing: unknown",
     "between_network_spread_percent": "likewise between networks",
     "size_exponent": "by which power of the network's size latency_ms grows",
-    "observations": "times it was seen, or how many measurements a given figure says are behind it",
+    "observations": "times it was seen, or measurements behind a given figure; missing where nobody says",
     "networks": "networks of the table in which it was seen",
     "passes": "passes over the table's networks in which it was seen",
     "method": "in context, alone, transferred or imported",
@@ -81,8 +81,9 @@ def frame(table: LatencyTable) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=list(COLUMNS))
     for name in ("latency_ms", "std_error_ms", "profiled_ms", "size_exponent", *_SPREADS):
         found[name] = found[name].astype("float64")
-    for name in ("operators", "macs", "observations", "networks", "passes"):
+    for name in ("operators", "macs", "networks", "passes"):
         found[name] = found[name].astype("int64")
+    found["observations"] = found["observations"].astype("Int64")  # which knows missing ones
     for name in ("first_measured_at", "last_measured_at"):
         found[name] = pd.to_datetime(found[name], utc=True)
     for name, values in _told(table, found["operator"]).items():

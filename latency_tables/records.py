@@ -10,8 +10,9 @@ from typing import Any, Literal
 from devices.errors import BadSettings
 from devices.measurement import DeviceFacts, Settings
 from devices.records import from_plain, to_plain
-from latency_tables.errors import BadTable
+from latency_tables.errors import BadOpSpec, BadTable
 from latency_tables.ops import Graph, Node, OpSpec
+from latency_tables.units import parse_unit
 
 #: why a network is measured: it brings operators in context; it brings the calibration; it is one operator,
 #: measured alone; it is a model from elsewhere, whose file is not kept
@@ -149,14 +150,26 @@ def graph_to_json(graph: Graph) -> str:
 
 
 def graph_from_json(text: str) -> Graph:
-    """The network of `graph_to_json`."""
+    """The network of `graph_to_json`.
+
+    Raises:
+        BadOpSpec: it has a text that is no operator.
+    """
     found = json.loads(text)
     return Graph(
         inputs=tuple(tuple(shape) for shape in found["inputs"]),
         dtype=found["dtype"],
-        nodes=tuple(Node(OpSpec.parse(spec), tuple(sources)) for spec, sources in found["nodes"]),
+        nodes=tuple(Node(_spec(spec), tuple(sources)) for spec, sources in found["nodes"]),
         outputs=tuple(found["outputs"]),
     )
+
+
+def _spec(text: str) -> OpSpec:
+    """An operator's, read once however many networks have it."""
+    unit = parse_unit(text)
+    if len(unit) > 1:
+        raise BadOpSpec(f"{text!r} is no operator")
+    return unit[0]
 
 
 def origin_to_meta(origin: Origin) -> dict[str, str]:

@@ -65,7 +65,7 @@ class Transferred:
         ratio: of the other device's latencies, median over units.
         measured: units that the samples have figures of.
         residuals: each sample predicted without its own measurements: neither its latency nor its operators'
-            times count.
+            times count, nor do they for the spreads.
         mape_percent: mean absolute error over them.
         low_percent: lower end of its 90 % interval (percentile bootstrap over samples).
         high_percent: upper end.
@@ -104,7 +104,7 @@ def transfer(source: Mapping[str, Figure], samples: Measured, address: str) -> T
     residuals = []
     for fold in _folds(networks):
         rest = _without(samples, fold)
-        given, _ = _figures(ratios, source, rest, spreads)
+        given, _ = _figures(ratios, source, rest)
         predictor = fit(replace(rest, given=given), address)
         residuals += [
             Residual(
@@ -149,23 +149,20 @@ def _widened(figures: Sequence[Given], samples: Measured, residuals: Sequence[Re
 
 
 def _figures(
-    ratios: Ratios,
-    source: Mapping[str, Figure],
-    samples: Measured,
-    spreads: Spreads | None = None,
+    ratios: Ratios, source: Mapping[str, Figure], samples: Measured
 ) -> tuple[tuple[Given, ...], Spreads]:
-    """Every unit by its ratio; and the spreads, chosen where they are not given."""
+    """Every unit by its ratio; and the spreads, by these samples alone."""
     found = figures_of(replace(samples, given=())) if samples.observations else {}
     shared_ms = sum(one.latency_ms for unit, one in found.items() if unit in ratios.places)
     if found and shared_ms >= SHARED * sum(one.latency_ms for one in found.values()):
         seen = _observe_units(ratios, source, found)
-        spreads = spreads or ratios.choose(seen)
+        spreads = ratios.choose(seen)
         logs, variances = ratios.posterior(seen, spreads)
         # a unit's own observation counts as measured; beside it stands what the others say of it
         there = seen.weights.argmax(axis=1)
         logs[there], variances[there] = ratios.left_out(seen, spreads)
     else:
-        spreads = spreads or WITHOUT_PROFILE
+        spreads = WITHOUT_PROFILE
         logs, variances = ratios.of_sums(*_observe_networks(ratios, source, samples), spreads)
     factors = np.exp(logs)
     errors = factors * np.sqrt(variances)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
+from typing import TypeVar
 
 from latency_tables.errors import BadOpSpec
 from latency_tables.ops import OpSpec
@@ -12,6 +14,8 @@ from latency_tables.ops import OpSpec
 Unit = tuple[OpSpec, ...]
 #: between the operators of a block in its text form
 JOINT = " & "
+
+Value = TypeVar("Value")
 
 
 def print_unit(unit: Unit) -> str:
@@ -39,6 +43,14 @@ def is_block(text: str) -> bool:
 def kind_of(text: str) -> str:
     """The kind of a unit by its text form: the operator's; a block's are joined by ` & `."""
     return JOINT.join(part.partition("/")[0] for part in text.split(JOINT))
+
+
+def retyped(by_unit: Mapping[str, Value], dtype: str) -> dict[str, Value]:
+    """Values by unit under the units of another element type: the same operators, as a space has them."""
+    return {
+        print_unit(tuple(replace(spec, dtype=dtype, weights=None) for spec in parse_unit(unit))): value
+        for unit, value in by_unit.items()
+    }
 
 
 class Units:

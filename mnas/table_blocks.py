@@ -54,7 +54,8 @@ def layers(space: Space, dtype: str) -> list[Unit]:
 def block_figures(predictor: Predictor, units: list[Unit]) -> list[Given]:
     """The latency of each layer by a table, in a network of typical size; layers that it cannot tell are out.
 
-    A constant of the calibration is in none. The standard error takes an operator that a layer has twice as twice the same error.
+    A constant of the calibration is in none. The standard error takes an operator that a layer has twice as
+    twice the same error.
     """
     found = []
     for unit in units:

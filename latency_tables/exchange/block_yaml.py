@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from latency_tables.errors import BadOpSpec, BadTable
+from latency_tables.exchange import bounds
 from latency_tables.exchange.block_keys import (
     ACTIVATIONS,
     DIALECTS,
@@ -23,6 +24,7 @@ from latency_tables.exchange.block_keys import (
     key_of,
     operators,
 )
+from latency_tables.exchange.provenance import UNKNOWN, Provenance
 from latency_tables.ops import DTYPES
 from latency_tables.records import Given
 from latency_tables.units import Unit, parse_unit, print_unit
@@ -41,12 +43,14 @@ class Blocks:
         figures: of blocks, in milliseconds, in the order of the file.
         unread: rows that are none, each with the reason.
         dialect: by whose meaning they were read.
+        provenance: since when figures are that were written here, and what is known against them.
     """
 
     figures: tuple[Given, ...]
     unread: tuple[tuple[str, str], ...]
     dialect: Dialect
     dtype: str
+    provenance: Provenance = UNKNOWN
 
 
 def read(
@@ -107,15 +111,18 @@ def read(
     if not figures:
         first = f", the first: {unread[0][1]}" if unread else ""
         raise BadTable(f"{name} has no row that can be read as a block's latency{first}")
-    return Blocks(tuple(figures.values()), tuple(unread), meaning, dtype)
+    return Blocks(tuple(figures.values()), tuple(unread), meaning, dtype, _provenance(text, name))
 
 
-def write(figures: Sequence[Given], dialect: str = "mnasnet") -> tuple[str, list[str]]:
+def write(
+    figures: Sequence[Given], dialect: str = "mnasnet", provenance: Provenance = UNKNOWN
+) -> tuple[str, list[str]]:
     """The YAML text of figures, and the units that no key of the dialect stands for.
 
     Args:
         figures: of whole layers; latencies as they are to be added up, the table's calibration included.
         dialect: one of `DIALECTS`. `proxylessnas` writes the variance, the others the standard deviation.
+        provenance: since when they are, and what is known against them, for the reader here.
 
     Raises:
         BadTable: there is no such dialect, or none of the figures has a key.
@@ -143,6 +150,7 @@ def write(figures: Sequence[Given], dialect: str = "mnasnet") -> tuple[str, list
         "activation": meaning.activation,
         "frame_activation": meaning.frame_activation,
         "dtype": dtype,
+        **provenance.to_plain(),
     }
     return f"{_NOTE}{json.dumps(note)}\n{yaml.safe_dump(rows, sort_keys=False)}", left_out
 
@@ -176,56 +184,82 @@ def _figure(unit: str, key: object, row: object, factor: float) -> Given:
         row = {"mean": row}
     if not isinstance(row, Mapping) or "mean" not in row:
         raise BadTable(f"{key!r} has no mean: a row is {{mean: ..., std: ... or var: ..., count: ...}}")
-    mean = _number(key, "mean", row["mean"])
-    if mean <= 0:
-        raise BadTable(f"the mean of {key!r} is {mean}: a latency is more than 0")
-    count = row.get("count")
-    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
-        raise BadTable(f"the count of {key!r} is {count!r}: it must be a whole number of 1 or more")
+    bounds.operators(unit)
+    mean = bounds.latency_ms(row["mean"], f"the mean of {key!r}")
+    mean_ms = bounds.latency_ms(mean * factor, f"the mean of {key!r}, in milliseconds,")
+    count = None if row.get("count") is None else bounds.count(row["count"], f"the count of {key!r}")
     deviation = None
     if row.get("std") is not None:
-        deviation = _number(key, "std", row["std"])
+        deviation = bounds.error_ms(row["std"], f"the std of {key!r}")
     elif row.get("var") is not None:
-        deviation = math.sqrt(_number(key, "var", row["var"]))
-    return Given(
-        unit,
-        mean * factor,
-        None if deviation is None else deviation * factor / math.sqrt(count or 1),
-        count,
-        "imported",
-    )
-
-
-def _number(key: object, name: str, value: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
-        raise BadTable(f"the {name} of {key!r} is {value!r}: it must be a number of 0 or more")
-    return float(value)
+        deviation = math.sqrt(bounds.variance_ms2(row["var"], f"the var of {key!r}"))
+    error_ms = None
+    if deviation is not None:
+        error = deviation * factor / math.sqrt(count or 1)
+        error_ms = bounds.error_ms(error, f"the standard error of {key!r}, in milliseconds,")
+    return Given(unit, mean_ms, error_ms, count, "imported")
 
 
 def _load(text: str, name: str) -> dict[Any, Any]:
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the public tables have thousands of rows
+    kind = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the public tables have thousands of rows
     try:
-        found = yaml.load(text, Loader=loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        loader = kind(text)
+        try:
+            node = loader.get_single_node()
+            _refuse_repeated(node, name)
+            found = None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         raise BadTable(f"{name} is no YAML: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(found, dict):
         raise BadTable(f"{name} is no table of blocks: it must be a mapping of keys to {{mean: ...}}")
     return {key if isinstance(key, str) else repr(key): row for key, row in found.items()}
 
 
-def _noted(text: str) -> dict[str, str]:
-    """What a file that was written here says of its keys; empty for others."""
+def _refuse_repeated(node: Any, name: str) -> None:
+    """Raise BadTable for a key that stands twice in a table or in a row of it: YAML would take the last."""
+    rows = [node, *(value for _, value in _pairs(node))]
+    for row in rows:
+        lines: dict[str, int] = {}
+        for key, _ in _pairs(row):
+            text, line = key.value, key.start_mark.line + 1
+            if not isinstance(text, str):
+                continue
+            if text in lines:
+                raise BadTable(f"{name} has {text!r} twice, in lines {lines[text]} and {line}: remove one")
+            lines[text] = line
+
+
+def _pairs(node: Any) -> list[tuple[Any, Any]]:
+    value = getattr(node, "value", None)
+    return [pair for pair in value if isinstance(pair, tuple)] if isinstance(value, list) else []
+
+
+def _provenance(text: str, name: str) -> Provenance:
+    try:
+        return Provenance.from_plain(_note(text))
+    except ValueError as error:
+        raise BadTable(f"{name} does not say where its figures are from: {error}") from error
+
+
+def _note(text: str) -> dict[str, Any]:
+    """What stands in the first line of a file that was written here; empty for others."""
     first = text.partition("\n")[0]
     if not first.startswith(_NOTE):
         return {}
     try:
         found = json.loads(first.removeprefix(_NOTE))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    if not isinstance(found, dict):
-        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _noted(text: str) -> dict[str, str]:
+    """What a file that was written here says of its keys; empty for others."""
+    found = _note(text)
     allowed = {
         "dialect": DIALECTS,
         "activation": ACTIVATIONS,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from latency_tables.errors import BadTable
 from latency_tables.predict import Predictor
-from latency_tables.units import kind_of, parse_unit, print_unit
+from latency_tables.units import kind_of
 
 #: a figure has changed when it is off by more than this, and by more than its uncertainty explains
 THRESHOLD_PERCENT = 5.0
@@ -107,14 +107,6 @@ def latencies(predictor: Predictor) -> dict[str, Latency]:
             None if figure.std_error_ms is None else math.sqrt(predictor.variance_ms2(unit)) * scale,
         )
         for unit, figure in predictor.figures.items()
-    }
-
-
-def as_dtype(figures: Mapping[str, Latency], dtype: str) -> dict[str, Latency]:
-    """The same figures under the units of another element type, to compare across types."""
-    return {
-        print_unit(tuple(replace(spec, dtype=dtype, weights=None) for spec in parse_unit(unit))): one
-        for unit, one in figures.items()
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latency_tables.errors import BadOpSpec, BadTable
+from latency_tables.exchange import bounds
+from latency_tables.exchange.provenance import UNKNOWN, Provenance
 from latency_tables.fitting.calibration import Calibration
 from latency_tables.fitting.context import Sizes
 from latency_tables.fitting.imported import calibration_from_plain, calibration_to_plain
 from latency_tables.ops import OpSpec
 from latency_tables.records import Given, Origin, origin_from_meta, origin_to_meta
-from latency_tables.units import parse_unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,11 +44,13 @@ class Figures:
     Attributes:
         origin: of the table that was written; None where the file does not say, as one made elsewhere.
         calibration: that table's, and the sizes of its networks; None likewise.
+        provenance: since when that table's figures are, and what is known against them.
     """
 
     figures: tuple[Given, ...]
     origin: Origin | None
     calibration: tuple[Calibration, Sizes] | None
+    provenance: Provenance = UNKNOWN
 
 
 def write(table: LatencyTable, path: Path) -> int:
@@ -88,20 +91,12 @@ def read(path: Path) -> Figures:
             rows, about = _read_parquet(path)
         else:
             rows, about = _read_csv(path)
-    found = _described(about, path)
+    described = _described(about, path)
     _refuse_other_columns(rows, path)
     figures: dict[str, Given] = {}
     for number, row in enumerate(rows.to_dict("records"), 1):
         try:
-            figure = Given(
-                str(row["operator"]),
-                _positive(row.get("latency_ms"), "latency_ms"),
-                _optional(row.get("std_error_ms"), "std_error_ms"),
-                int(_optional(row.get("observations"), "observations") or 0) or None,
-                "imported",
-                _finite(row.get("size_exponent"), "size_exponent"),
-            )
-            parse_unit(figure.unit)
+            figure = _given({name: _value(value) for name, value in row.items()})
             if figure.unit in figures:
                 raise BadTable(f"{figure.unit} stands there twice")
         except (BadTable, BadOpSpec) as error:
@@ -109,7 +104,7 @@ def read(path: Path) -> Figures:
         figures[figure.unit] = figure
     if not figures:
         raise BadTable(f"{path} has no rows")
-    return Figures(tuple(figures.values()), *found)
+    return Figures(tuple(figures.values()), *described)
 
 
 def _rows(table: LatencyTable) -> pd.DataFrame:
@@ -128,16 +123,16 @@ def _about(table: LatencyTable) -> dict[str, Any]:
         "version": FORMAT_VERSION,
         **{name: json.loads(text) for name, text in meta.items()},
         "governor": governor,
-        "created_at": table.created_at,
-        "reanchored_at": table.reanchored_at,
-        "stale": table.stale,
+        **Provenance.of(table).to_plain(),
         "calibration": calibration_to_plain(predictor.calibration, predictor.sizes),
     }
 
 
-def _described(text: str | None, path: Path) -> tuple[Origin | None, tuple[Calibration, Sizes] | None]:
+def _described(
+    text: str | None, path: Path
+) -> tuple[Origin | None, tuple[Calibration, Sizes] | None, Provenance]:
     if text is None:
-        return None, None
+        return None, None, UNKNOWN
     try:
         about = json.loads(text)
         if about["format"] != FORMAT:
@@ -148,11 +143,28 @@ def _described(text: str | None, path: Path) -> tuple[Origin | None, tuple[Calib
                 f"{FORMAT_VERSION}: use the program that wrote it, or a newer one"
             )
         meta = {name: json.dumps(about[name]) for name in ("purpose", "facts", "settings")}
-        if about.get("governor"):
-            meta["governor"] = str(about["governor"])
-        return origin_from_meta(meta, str(path)), calibration_from_plain(about["calibration"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadTable(f"{path} does not say where its figures are from: {error!r}") from error
+        _refuse_other_purpose(about["purpose"])
+        if (governor := about.get("governor")) is not None:
+            if not isinstance(governor, str):
+                raise ValueError(f"governor is {governor!r}: it must be a text or null")
+            meta["governor"] = governor
+        return (
+            origin_from_meta(meta, str(path)),
+            calibration_from_plain(about["calibration"]),
+            Provenance.from_plain(about),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        raise BadTable(f"{path} does not say where its figures are from: {why[:300]}") from error
+
+
+def _refuse_other_purpose(purpose: object) -> None:
+    if not isinstance(purpose, dict):
+        raise ValueError(f"purpose is {purpose!r}: it must be an object")  # noqa: TRY004 - all alike above
+    for name, value in purpose.items():
+        known = value is None or isinstance(value, str | int | float)
+        if not known or isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
+            raise ValueError(f"{name} of the purpose is {value!r}: it must be a text, a number or null")
 
 
 def _write_parquet(rows: pd.DataFrame, about: str, draft: Path) -> None:
@@ -202,39 +214,37 @@ def _refuse_other_columns(rows: pd.DataFrame, path: Path) -> None:
         )
 
 
-def _figure(value: object) -> object:
-    """A figure of a CSV file's text, None of an empty one; what is no figure stays as it is."""
+def _given(row: Mapping[Any, object]) -> Given:
+    """The figure of a row.
+
+    Raises:
+        BadTable: one of its values cannot be; the message names the column.
+        BadOpSpec: its operator is none.
+    """
+    unit = str(row["operator"])
+    bounds.operators(unit)
+    error, seen, exponent = (row.get(name) for name in ("std_error_ms", "observations", "size_exponent"))
+    latency_ms = bounds.latency_ms(row.get("latency_ms"), "latency_ms")
+    return Given(
+        unit,
+        latency_ms,
+        None if error is None else bounds.figure_error_ms(error, latency_ms, "std_error_ms"),
+        None if seen in (None, 0) else bounds.count(seen, "observations"),
+        "imported",
+        0.0 if exponent is None else bounds.exponent(exponent, "size_exponent"),
+    )
+
+
+def _value(value: object) -> object:
+    """A text's figure, None of an empty one and of what is missing; what is no figure stays as it is."""
     if not isinstance(value, str):
-        return None if isinstance(value, float) and math.isnan(value) else value
+        import pandas as pd
+
+        return None if value is pd.NA or (isinstance(value, float) and math.isnan(value)) else value
     try:
         return float(value) if value.strip() else None
     except ValueError:
         return value
-
-
-def _positive(given: object, name: str) -> float:
-    value = _figure(given)
-    if not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise BadTable(f"{name} is {value!r}: it must be a number above 0")
-    return float(value)
-
-
-def _optional(given: object, name: str) -> float | None:
-    value = _figure(given)
-    if value is None:
-        return None
-    if not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise BadTable(f"{name} is {value!r}: it must be a number of 0 or more, or nothing")
-    return float(value)
-
-
-def _finite(given: object, name: str) -> float:
-    value = _figure(given)
-    if value is None:
-        return 0.0
-    if not isinstance(value, int | float) or not abs(value) < math.inf:
-        raise BadTable(f"{name} is {value!r}: it must be a number, or nothing")
-    return float(value)
 
 
 @contextmanager

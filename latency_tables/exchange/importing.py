@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from tempfile import TemporaryDirectory
 
 from devices.measurement import DeviceFacts, Settings
+from latency_tables.errors import BadTable
 from latency_tables.exchange.merge import copy
 from latency_tables.exchange.whole import refuse_taken, whole
 from latency_tables.fitting.calibration import Calibration
@@ -44,14 +45,17 @@ def import_table(
     origin: Origin,
     figures: Sequence[Given],
     calibration: tuple[Calibration, Sizes] | None = None,
+    *,
     given_from: str | None = None,
+    stale: str | None = None,
 ) -> None:
     """Make a table of given figures. It has no anchors.
 
     Args:
         calibration: of the table that they are from, and the sizes of its networks, so that the new one
             predicts as it did; None: predictions are sums, without error bars.
-        given_from: what to note of where they are from.
+        given_from: what to note of where they are from, and since when they are.
+        stale: why they are not to be trusted any more, if so.
 
     Raises:
         BadTable: something is there already, or it cannot be written: nothing is left then.
@@ -59,12 +63,19 @@ def import_table(
     refuse_taken(output)
     if is_url(output):  # whole, in one transaction
         with TemporaryDirectory() as folder:
-            import_table(f"{folder}/table.db", origin, figures, calibration, given_from)
+            import_table(
+                f"{folder}/table.db", origin, figures, calibration, given_from=given_from, stale=stale
+            )
             copy(f"{folder}/table.db", output)
         return
     with whole(output) as place, LatencyTable.create(place, origin, []) as table:
-        table.add_given(figures)
+        try:
+            table.add_given(figures)
+        except OverflowError as error:
+            raise BadTable(f"{table.address} cannot hold the figures: {error}") from error
         if calibration is not None:
             table.keep_calibration(*calibration)
         if given_from is not None:
             table.say_given_from(given_from)
+        if stale is not None:
+            table.mark_stale(stale)

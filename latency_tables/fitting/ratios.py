@@ -116,13 +116,19 @@ class Ratios:
         self._same = np.asarray(kinds[:, None] == kinds[None], float)
         self._squared = np.maximum(lengths[:, None] + lengths[None] - 2 * table @ table.T, 0.0)
 
-    def covariance(self, spreads: Spreads) -> Floats:
-        """The prior's: [units, units]."""
-        alike = np.exp(-self._squared / (2 * spreads.length**2))
-        shared = self._same * (spreads.kind**2 + spreads.shape**2 * alike)
+    def covariance(self, spreads: Spreads, places: NDArray[np.int64] | None = None) -> Floats:
+        """The prior's: [units, units].
+
+        Args:
+            places: of those units that count, each once; None: all.
+        """
+        some = slice(None) if places is None else np.ix_(places, places)
+        same, squared = self._same[some], self._squared[some]
+        alike = np.exp(-squared / (2 * spreads.length**2))
+        shared = same * (spreads.kind**2 + spreads.shape**2 * alike)
         # half of it is common to all kinds
-        odd = spreads.slope**2 * self._odd * (1 + self._same) / 2
-        return np.asarray(COMMON**2 + shared + odd + spreads.rest**2 * np.eye(len(self.units)))
+        odd = spreads.slope**2 * self._odd[some] * (1 + same) / 2
+        return np.asarray(COMMON**2 + shared + odd + spreads.rest**2 * np.eye(len(same)))
 
     def choose(self, seen: Seen) -> Spreads:
         """The spreads under which the observations are most likely, one after the other."""
@@ -197,7 +203,10 @@ class Ratios:
         return logs, self.posterior(linearised(logs), spreads)[1]
 
     def _log_likelihood(self, seen: Seen, spreads: Spreads) -> float:
-        _, own = _through(seen, self.covariance(spreads))
+        if seen.of_units:
+            own = self.covariance(spreads, seen.weights.argmax(axis=1))
+        else:
+            _, own = _through(seen, self.covariance(spreads))
         factor = np.linalg.cholesky(own + np.diag(seen.variances))
         whitened = np.linalg.solve(factor, seen.logs)
         return float(-0.5 * whitened @ whitened - np.sum(np.log(np.diag(factor))))

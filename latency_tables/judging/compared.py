@@ -56,14 +56,16 @@ class Alone:
             for graph, job in self.jobs.items()
             if job.name in measured.passes
         }
-        nothing_ms = network_ms(measured.samples_ms(NOTHING)) if NOTHING in measured.passes else 0.0
+        nothing_ms = network_ms(measured.samples_ms(NOTHING)) if NOTHING in measured.passes else None
 
         def of_operators(graph: Graph) -> float | None:
             parts = (self.operators[spec] for spec in graph.specs)
-            return baselines.summed(parts, latencies_ms, nothing_ms)
+            return None if nothing_ms is None else baselines.summed(parts, latencies_ms, nothing_ms)
 
         def of_blocks(graph: Graph) -> float | None:
-            return baselines.summed(self.blocks[graph], latencies_ms, nothing_ms)
+            return (
+                None if nothing_ms is None else baselines.summed(self.blocks[graph], latencies_ms, nothing_ms)
+            )
 
         return [Rival("sum of blocks alone", of_blocks), Rival("sum of operators alone", of_operators)]
 

@@ -65,6 +65,7 @@ def test_each_unit_has_its_row_and_each_column_its_type(table: LatencyTable) -> 
         "object",
         "str",
         "int64",
+        "Int64",
         "float64",
         "datetime64[ns, UTC]",
         "datetime64[us, UTC]",
@@ -92,7 +93,8 @@ def test_what_is_unknown_is_missing_and_not_zero(table: LatencyTable) -> None:
     ):
         assert pd.isna(found[name])
     assert (found["latency_ms"], found["method"], found["networks"]) == (9.0, "imported", 0)
-    assert row(frame, CONV)["std_error_ms"] == 0.5
+    assert pd.isna(found["observations"])
+    assert (row(frame, CONV)["std_error_ms"], row(frame, CONV)["observations"]) == (0.5, 7)
     assert str(frame["last_measured_at"].dtype).startswith("datetime64")
 
 
@@ -147,4 +149,6 @@ def test_memory_and_energy_are_columns_where_the_device_told_them(tmp_path: Path
 
 def test_the_columns_are_documented() -> None:
     text = (Path(__file__).parents[2] / "docs" / "tables.md").read_text()
-    assert [name for name in COLUMNS | TOLD_COLUMNS if f"`{name}`" not in text] == []
+    table = text.split("| column | what it says |\n| --- | --- |\n")[1].partition("\n\n")[0]
+    told = {name: f"{says}; a column only where the device tells" for name, says in TOLD_COLUMNS.items()}
+    assert table.splitlines() == [f"| `{name}` | {says} |" for name, says in (COLUMNS | told).items()]

@@ -39,10 +39,11 @@ def diff(
 
     Example: mnas table diff before-update.db after-update.db
     """
-    from latency_tables.exchange.diff import as_dtype, latencies
     from latency_tables.exchange.diff import diff as compare
+    from latency_tables.exchange.diff import latencies
     from latency_tables.exchange.merge import origin_differences
     from latency_tables.store import LatencyTable
+    from latency_tables.units import retyped
 
     if across not in (None, "dtype"):
         raise typer.BadParameter(f"{across!r}; allowed: dtype", param_hint="--across")
@@ -53,14 +54,14 @@ def diff(
         ]
         before, after = latencies(one.predictor()), latencies(other.predictor())
         if across == "dtype" and after:
-            before = as_dtype(before, next(iter(after)).split("/")[1])
+            before = retyped(before, next(iter(after)).split("/")[1])
         found = compare(before, after, threshold)
         document = diff_document(one, other, differences, found)
     if as_json:
         print_json(document)
     elif not quiet:
         _show(found, differences, top)
-    for name, lacking in ((second, found.only_first), (first, found.only_second)):
+    for name, lacking in ((other.address, found.only_first), (one.address, found.only_second)):
         if lacking:
             warn(f"{name} lacks {len(lacking)} operator(s) of the other, the first is {lacking[0]}")
     return Exit.DONE if found.same else Exit.FAILURES

@@ -11,6 +11,7 @@ from mnas.cli.app import Exit
 from mnas.cli.options import Json, Quiet
 from mnas.cli.output import print_json, print_line, warn
 from mnas.cli.table.group import TableFile, group
+from mnas.errors import BadInput
 
 YAML = (".yaml", ".yml")
 
@@ -23,8 +24,9 @@ def export(
         Path, typer.Option("--output", "-o", help="A .csv, .parquet or .yaml file; replaced if it is there.")
     ],
     blocks: Annotated[
-        str, typer.Option(help="Whose keys a .yaml file has: mnasnet, once-for-all or proxylessnas.")
-    ] = "mnasnet",
+        str | None,
+        typer.Option(help="Whose keys a .yaml file has: mnasnet (default), once-for-all or proxylessnas."),
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -32,7 +34,8 @@ def export(
 
     CSV and Parquet have a row for each operator, with units in the columns' names; `calibrated_ms` is what it
     adds to a latency. YAML has a row for each layer of the table's space, in the form that once-for-all and
-    ProxylessNAS read; layers that it has no key for are listed, and the exit code is 4.
+    ProxylessNAS read; layers that it has no key for are listed, and the exit code is 4. A constant that the
+    table's calibration has beside its factor is in no row: sums of rows are less by it, which is said.
 
     Example: mnas table export mnasnet-224.db -o mnasnet-224.csv
     """
@@ -40,29 +43,41 @@ def export(
     from latency_tables.storage.database import shown
     from latency_tables.store import LatencyTable
 
+    if blocks is not None and output.suffix not in YAML:
+        raise BadInput(f"{output} has a row for each operator: --blocks {blocks} is for .yaml files")
     left_out: list[str] = []
+    lost_ms = 0.0
     with LatencyTable.open(table) as given:
         if output.suffix in YAML:
             from mnas.table_blocks import export_blocks
 
-            rows, left_out = export_blocks(given, output, blocks)
+            found = export_blocks(given, output, blocks or "mnasnet")
+            rows, left_out, lost_ms = found.rows, list(found.left_out), found.lost_ms
         else:
             rows = figures_file.write(given, output)
-    document = export_document(shown(table), output, rows, left_out)
+        stale = given.stale
+    document = export_document(shown(table), output, rows, left_out, lost_ms)
     if as_json:
         print_json(document)
     elif not quiet:
         print_line(f"{output}: {rows} rows")
+    if lost_ms:
+        warn(f"the table adds {lost_ms:.4g} ms to every network, which is in no row: sums lack it")
+    if stale is not None:
+        warn(f"the table is stale, {stale}: the file says so, too")
     if left_out:
         warn(f"{len(left_out)} layer(s) have no key in this form, the first is {left_out[0]}")
     return Exit.FAILURES if left_out else Exit.DONE
 
 
-def export_document(address: str, output: Path, rows: int, left_out: list[str]) -> dict[str, Any]:
+def export_document(
+    address: str, output: Path, rows: int, left_out: list[str], lost_ms: float
+) -> dict[str, Any]:
     """The fields that `docs/json.md` lists under `mnas table export`."""
     return {
         "table": address,
         "file": str(output),
         "rows": rows,
         "left_out": left_out,
+        "lost_ms": lost_ms,
     }

@@ -75,7 +75,7 @@ def show(table: TableFile, *, top: Top = 10, as_json: Json = False) -> None:
                 one["operator"],
                 _cell(one["latency_ms"]),
                 _cell(one["std_error_percent"]),
-                one["observations"],
+                _cell(one["observations"]),
                 one["method"],
             )
             for one in slowest

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from latency_tables.errors import BadTable
 from latency_tables.exchange.block_keys import DIALECTS, BlockKey, operators
 from latency_tables.exchange.block_yaml import read, write
+from latency_tables.exchange.provenance import Provenance
 from latency_tables.records import Given
 from latency_tables.units import print_unit
 
@@ -81,15 +82,19 @@ def test_rows_that_cannot_be_read_are_listed_with_their_reasons() -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("{mean: 0}", "more than 0"),
-        ("{mean: -1}", "0 or more"),
-        ("{mean: .nan}", "0 or more"),
-        ("{mean: .inf}", "0 or more"),
-        ("{mean: yes}", "0 or more"),
-        ("{mean: '2'}", "0 or more"),
+        ("{mean: 0}", "mean of .*above 0"),
+        ("{mean: -1}", "mean of .*above 0"),
+        ("{mean: .nan}", "mean of .*above 0"),
+        ("{mean: .inf}", "mean of .*above 0"),
+        ("{mean: yes}", "mean of .*above 0"),
+        ("{mean: '2'}", "mean of .*above 0"),
         ("{mean: 2, std: -1}", "std of"),
         ("{mean: 2, var: x}", "var of"),
         ("{mean: 2, count: 0}", "count of"),
+        ("{mean: 2, count: 1" + "0" * 30 + "}", "count of .*up to 2147483647"),
+        ("{mean: 1" + "0" * 400 + "}", "mean of .*above 0"),
+        ("{mean: 2, std: 1" + "0" * 400 + "}", "std of"),
+        ("{mean: 2, var: .inf}", "var of"),
         ("[1, 2]", "has no mean"),
     ],
 )
@@ -118,6 +123,34 @@ def test_files_that_are_no_table_of_blocks(text: str) -> None:
 def test_options_that_are_none_are_refused(options: dict[str, str], message: str) -> None:
     with pytest.raises(BadTable, match=message):
         read(OFA, "f", **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (OFA + OFA, r"f\.yaml has 'Conv-input:160x160x3-output:80x80x24' twice, in lines 2 and 7"),
+        ("Conv_1-input:7x7x8-output:7x7x8: {mean: 2, mean: 3}", "has 'mean' twice"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(text: str, message: str) -> None:
+    with pytest.raises(BadTable, match=message):
+        read(text, "f.yaml")
+
+
+def test_rows_of_one_size_that_no_device_has_are_unread() -> None:
+    large = "Conv_1-input:99999x99999x999999-output:99999x99999x999999: {mean: 1}\n"
+    found = read(OFA + large, "f", dialect="once-for-all")
+    assert len(found.figures) == 2
+    assert "larger than any device" in found.unread[0][1]
+
+
+def test_what_was_known_against_a_table_is_read_back() -> None:
+    figure = Given(unit(KEYS["mnasnet"][0], "mnasnet"), 1.0, None, None, "imported")
+    said = Provenance("2026-01-02T03:04:05+00:00", None, "9 % slower", "a lab")
+    assert read(write([figure], "mnasnet", said)[0], "f").provenance == said
+    assert read(write([figure])[0], "f").provenance == Provenance()
+    with pytest.raises(BadTable, match="stale is 7"):
+        read('# blocks: {"stale": 7}\n' + OFA, "f")
 
 
 def test_two_rows_of_the_same_operators_are_not_both_taken() -> None:

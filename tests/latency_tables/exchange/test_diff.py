@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latency_tables.errors import BadTable
-from latency_tables.exchange.diff import Latency, as_dtype, diff
+from latency_tables.exchange.diff import Latency, diff
+from latency_tables.units import retyped
 
 RELU = [f"relu/float32/1x{size}/1x{size}" for size in range(1, 9)]
 CONV = "conv_2d/float32/1x8x8x3/1x8x8x4/k1x1/s1x1/same"
@@ -58,7 +59,7 @@ def test_element_types_are_compared_when_asked_for() -> None:
     first = {f"{CONV} & {RELU[0]}": Latency(2.0, None)}
     second = {f"{CONV} & {RELU[0]}".replace("float32", "int8"): Latency(1.0, None)}
     assert diff(first, second).units == ()
-    (unit,) = diff(as_dtype(first, "int8"), second).units
+    (unit,) = diff(retyped(first, "int8"), second).units
     assert unit.ratio == 0.5
 
 
