@@ -17,7 +17,7 @@ from devices.plan import Plan
 from latency_tables.anchoring import anchor_within
 from latency_tables.build import PLAN, sweep
 from latency_tables.errors import BadTable
-from latency_tables.exchange.whole import refuse_taken
+from latency_tables.exchange.whole import named_at_the_end, refuse_taken, remove
 from latency_tables.figures import Figure
 from latency_tables.fitting.ratios import Ratios
 from latency_tables.fitting.sampling import choose
@@ -25,10 +25,12 @@ from latency_tables.measuring.mismatch import refuse_other_device
 from latency_tables.measuring.session import Progress, Session
 from latency_tables.ops import Graph
 from latency_tables.records import Network, Origin, StoredFailure
+from latency_tables.storage import lock
+from latency_tables.storage.copying import copy
 from latency_tables.storage.database import is_url
 from latency_tables.store import LatencyTable
 from latency_tables.transfer import LEAST_SAMPLES, MAX_ERROR_PERCENT, Transferred, transfer
-from latency_tables.units import Units, parse_unit, print_unit
+from latency_tables.units import Units, retyped
 from mnas.errors import BadInput
 from mnas.lower import DTYPES, lower
 from mnas.spaces.covering import covering_choices
@@ -114,7 +116,8 @@ def transfer_table(
 
     Raises:
         BadInput: the table is of no space, of another element type than was asked for, or of this device.
-        BadTable: it is incomplete, something is at the output, or the samples there are of another device.
+        BadTable: it is incomplete, something is at the output or somebody at work there, or the samples there
+            are of another device. What was made at the output meanwhile stays, and the samples are kept.
         DeviceTrouble: nothing can be measured on the device; what was measured is kept.
         KeyboardInterrupt: it was interrupted; likewise.
     """
@@ -124,30 +127,35 @@ def transfer_table(
     refuse_taken(output)
     figures = as_dtype(source.predictor().figures, request.dtype)
     place = f"{output}{SAMPLES}"
-    with _samples(place, request, device) as table, table.building():
-        refuse_other_device(table, device)
-        session = Session(table, device, plan, budget_s=budget_s, on_progress=on_progress, stop=stop)
-        chooser = Chooser(figures, request, wanted.seed)
-        # whether there is a profile decides which networks tell most: the first ones show it
-        for count in (LEAST_SAMPLES, wanted.samples):
-            profile = bool(table.observations()) or not table.measured()
-            session.add_networks(chooser.choose(table.networks(), count, profile=profile))
-            _measure(session)
-        session.close()
-        if session.drifted is not None:
-            anchor_within(session, plan.passes)
-        counted = len({name for name, _ in table.measured()})
-        found: Transferred | None = None
-        refused: str | None = f"the time was over after {counted} samples"
-        if not session.cut_short:
-            found = transfer(figures, table.contents(), output)
-            refused = _judge(found, wanted)
-            if refused is None:
-                table.add_given(found.figures)
-                table.say_given_from(_said(source, found))
-        failures = tuple(table.failures())
-    if refused is None:
-        Path(place).replace(output)
+    with lock.builder(output):
+        refuse_taken(output)  # another transfer may have made it just now
+        with _samples(place, request, device) as table, table.building():
+            refuse_other_device(table, device)
+            session = Session(table, device, plan, budget_s=budget_s, on_progress=on_progress, stop=stop)
+            chooser = Chooser(figures, request, wanted.seed)
+            # whether there is a profile decides which networks tell most: the first ones show it
+            for count in (LEAST_SAMPLES, wanted.samples):
+                profile = bool(table.observations()) or not table.measured()
+                session.add_networks(chooser.choose(table.networks(), count, profile=profile))
+                _measure(session)
+            session.close()
+            if session.drifted is not None:
+                anchor_within(session, plan.passes)
+            counted = len({name for name, _ in table.measured()})
+            found: Transferred | None = None
+            refused: str | None = f"the time was over after {counted} samples"
+            if not session.cut_short:
+                found = transfer(figures, table.contents(), output)
+                refused = _judge(found, wanted)
+                if refused is None:
+                    with named_at_the_end(output) as new:
+                        copy(place, Path(new))
+                        with LatencyTable.open(new) as made:
+                            made.add_given(found.figures)
+                            made.say_given_from(_said(source, found))
+            failures = tuple(table.failures())
+        if refused is None:
+            remove(place)
     return TransferReport(
         found=found,
         refused=refused,
@@ -163,11 +171,7 @@ def transfer_table(
 
 def as_dtype(figures: Mapping[str, Figure], dtype: str) -> dict[str, Figure]:
     """Figures under the units of another element type: the same operators, as a space has them in both."""
-    found = {}
-    for unit, one in figures.items():
-        text = print_unit(tuple(replace(spec, dtype=dtype, weights=None) for spec in parse_unit(unit)))
-        found[text] = replace(one, unit=text)
-    return found
+    return {unit: replace(one, unit=unit) for unit, one in retyped(figures, dtype).items()}
 
 
 def _request(source: LatencyTable, device: Device, wanted: Wanted) -> TableRequest:

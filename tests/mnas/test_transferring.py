@@ -10,6 +10,7 @@ import pytest
 
 from devices.measurement import Settings
 from latency_tables.errors import BadTable
+from latency_tables.storage import lock
 from latency_tables.store import LatencyTable
 from mnas import transferring
 from mnas.errors import BadInput
@@ -106,6 +107,53 @@ def test_a_table_that_does_not_transfer_is_refused_and_its_samples_kept(source: 
     assert (more.refused, more.samples, more.measured) == (None, 7, 2)
     assert len(board.seen) == len(set(board.seen)) == 7
     assert [one.name for one in new.parent.iterdir()] == ["new.db"]
+
+
+def test_a_table_is_whole_though_somebody_looks_at_its_samples(source: Path, new: Path) -> None:
+    """Whose connection keeps the log of the samples' file."""
+    board = Board("second", OTHER)
+    transfer(source, board, new, budget_s=0.0)
+    with LatencyTable.open(f"{new}{SAMPLES}") as samples, samples._database.reading() as connection:
+        connection.exec_driver_sql("SELECT 1 FROM meta")
+        assert transfer(source, board, new).refused is None
+        with LatencyTable.open(new) as table:
+            assert len(table.measured()) == 8
+            assert table.ready
+            assert table.given()
+    assert [one.name for one in new.parent.iterdir()] == ["new.db"]
+
+
+def test_a_table_that_was_made_meanwhile_stays(source: Path, new: Path) -> None:
+    def make(_: str) -> None:
+        if not new.exists():
+            new.write_bytes(source.read_bytes())
+
+    with pytest.raises(BadTable, match=r"new\.db was made by somebody else meanwhile: choose another name"):
+        transfer(source, Board("second", OTHER, before=make), new)
+    assert new.read_bytes() == source.read_bytes()
+    new.rename(new.with_name("other.db"))
+    again = Board("second", OTHER)
+    report = transfer(source, again, new)
+    assert (report.refused, report.measured, again.seen) == (None, 0, [])
+    with LatencyTable.open(new) as table:
+        assert table.origin.facts.address == "second"
+    assert {one.name for one in new.parent.iterdir()} == {"new.db", "other.db"}
+
+
+def test_nobody_builds_where_a_table_is_to_be(source: Path, new: Path) -> None:
+    seen = []
+
+    def build(_: str) -> None:
+        with pytest.raises(BadTable, match=r"is at work on .*new\.db: wait"), lock.builder(str(new)):
+            pass
+        seen.append(1)
+
+    assert transfer(source, Board("second", OTHER, before=build), new).refused is None
+    assert seen
+    board, other = Board("third", OTHER), new.with_name("other.db")
+    with lock.builder(str(other)), pytest.raises(BadTable, match=r"is at work on .*other\.db: wait"):
+        transfer(source, board, other)
+    assert board.seen == []
 
 
 def test_what_was_measured_before_an_end_is_kept(source: Path, new: Path) -> None:
