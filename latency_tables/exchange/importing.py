@@ -7,11 +7,11 @@ from tempfile import TemporaryDirectory
 
 from devices.measurement import DeviceFacts, Settings
 from latency_tables.errors import BadTable
-from latency_tables.exchange.merge import copy
 from latency_tables.exchange.whole import refuse_taken, whole
 from latency_tables.fitting.calibration import Calibration
 from latency_tables.fitting.context import Sizes
 from latency_tables.records import Given, Origin, Purpose
+from latency_tables.storage.copying import copy
 from latency_tables.storage.database import is_url
 from latency_tables.store import LatencyTable
 

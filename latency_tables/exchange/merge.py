@@ -90,19 +90,6 @@ def merge(addresses: Sequence[str], output: str, across: Collection[str] = ()) -
     """
     if len(addresses) < 2:
         raise BadTable(f"{len(addresses)} table(s) to merge; it takes two or more")
-    return _join(addresses, output, across)
-
-
-def copy(address: str, output: str) -> None:
-    """Make a new table with all that another holds, in one transaction.
-
-    Raises:
-        BadTable: the one is no table, or the output exists or cannot be written: nothing is left.
-    """
-    _join([address], output, ())
-
-
-def _join(addresses: Sequence[str], output: str, across: Collection[str]) -> MergeReport:
     refuse_taken(output)
     with ExitStack() as stack:
         tables = [stack.enter_context(LatencyTable.open(address)) for address in addresses]

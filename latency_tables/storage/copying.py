@@ -8,24 +8,35 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from latency_tables.errors import BadTable
 from latency_tables.storage import migrations, rows, schema
 from latency_tables.storage.database import Database
 
 
-def copy(address: str, target: Path) -> None:
-    """Write a table, in a file or on a server, to an SQLite file, in the state of one moment.
+def copy(address: str, target: Path | str) -> None:
+    """Write a table, in a file or on a server, to an SQLite file or a URL, in the state of one moment.
+
+    Args:
+        target: the path of a file, or a URL without tables: that is filled in one transaction.
 
     Raises:
-        BadTable: there is no table, or the file cannot be written.
+        BadTable: there is no table, or the target has one or cannot be written.
     """
-    database = Database(address)
+    database, new = Database(address), Database(str(target))
+    if new.path is None:
+        with _today(database) as engine, engine.connect() as old, new.writing(create=True) as connection:
+            if rows.tables(connection):
+                raise BadTable(f"{new.address} exists already: choose another name")
+            _fill(old, connection)
+        return
     try:
         if database.path is not None:
-            database.back_up(target)
+            database.back_up(new.path)
             return
-        with _in_memory(database) as found, closing(sqlite3.connect(target)) as new:
-            found.backup(new)
+        with _in_memory(database) as found, closing(sqlite3.connect(new.path)) as file:
+            found.backup(file)
     except sqlite3.Error as error:
         raise BadTable(f"cannot copy {database.address} to {target}: {error}") from error
 
@@ -48,8 +59,21 @@ def digest(address: str) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def _fill(old: sa.Connection, new: sa.Connection) -> None:
+    """All rows under their own numbers, on a server; those that come later get later ones."""
+    schema.metadata.create_all(new)
+    for table in schema.metadata.sorted_tables:
+        found = [row._asdict() for row in old.execute(sa.select(table))]
+        if found:
+            new.execute(table.insert(), found)
+        if found and "id" in table.c:
+            sequence = sa.func.pg_get_serial_sequence(table.name, "id")
+            new.execute(sa.select(sa.func.setval(sequence, max(row["id"] for row in found))))
+
+
 @contextmanager
-def _in_memory(database: Database) -> Iterator[sqlite3.Connection]:
+def _today(database: Database) -> Iterator[sa.Engine]:
+    """A copy of a table in memory, in today's schema."""
     with database.reading() as connection:
         meta = rows.meta(connection)
         if meta.get("format") != schema.FORMAT:
@@ -57,9 +81,14 @@ def _in_memory(database: Database) -> Iterator[sqlite3.Connection]:
         version = migrations.version(meta.get("schema_version", ""), database.address)
         engine = migrations.migrated_copy(connection, version)
     try:
-        with closing(engine.raw_connection()) as pooled:
-            driver: object = pooled.driver_connection
-            assert isinstance(driver, sqlite3.Connection)
-            yield driver
+        yield engine
     finally:
         engine.dispose()
+
+
+@contextmanager
+def _in_memory(database: Database) -> Iterator[sqlite3.Connection]:
+    with _today(database) as engine, closing(engine.raw_connection()) as pooled:
+        driver: object = pooled.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        yield driver

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from latency_tables.ops import OpSpec
-from latency_tables.storage import lock, schema
-from latency_tables.storage.database import Database
+from latency_tables.storage import lock
+from latency_tables.storage.copying import copy
 from latency_tables.store import LatencyTable
 from latency_tables.tflite import single, write
 from tests.command_line import Ended, running
@@ -30,25 +30,8 @@ run = running("table")
 @pytest.fixture
 def url(built: Path, postgresql_url: str) -> str:
     """A copy of the small table on the server."""
-    with LatencyTable.open(built) as file, LatencyTable.create(postgresql_url, file.origin, file.networks()):
-        pass
     copy(str(built), postgresql_url)
     return postgresql_url
-
-
-def copy(source: str, target: str) -> None:
-    """Row by row, past the store."""
-    tables = schema.metadata.sorted_tables
-    with Database(source).reading() as old, Database(target).writing() as new:
-        for table in reversed(tables):
-            new.execute(table.delete())
-        for table in tables:
-            if rows := [row._asdict() for row in old.execute(table.select())]:
-                new.execute(table.insert(), rows)
-            if "id" in table.columns:
-                new.exec_driver_sql(
-                    f"SELECT setval('{table.name}_id_seq', (SELECT max(id) FROM {table.name}))"
-                )
 
 
 def secretless(ended: Ended) -> Ended:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from latency_tables.errors import BadTable
+from latency_tables.records import Network
 from latency_tables.storage.copying import copy, digest
 from latency_tables.store import LatencyTable
 from tests.latency_tables.toy_table import NETWORKS, ORIGIN, burst, fill, sql, times
@@ -33,6 +34,22 @@ def test_a_copy_is_a_table_of_its_own(address: str, tmp_path: Path) -> None:
         copied.add("a", 1, burst("a"), times(1.0, 2.0))
         assert len(table.measured()) == 3
         assert len(copied.measured()) == 4
+
+
+def test_a_copy_on_a_server_goes_on_with_the_numbers(address: str, postgresql_url: str) -> None:
+    place = f"{postgresql_url}?schema=copied"
+    copy(address, place)
+    with LatencyTable.open(address) as table, LatencyTable.open(place) as copied:
+        assert copied.created_at == table.created_at
+        assert copied.networks() == table.networks()
+        assert copied.bursts() == table.bursts()
+        assert sorted(copied.observations(), key=repr) == sorted(table.observations(), key=repr)
+        assert copied.stale == "for some reason"
+        copied.add("a", 1, burst("a"), times(1.0, 2.0))
+        copied.add_networks([Network("later", NETWORKS[0].graph, "alone")])
+        assert len(copied.measured()) == 4
+    with pytest.raises(BadTable, match="exists already"):
+        copy(address, place)
 
 
 def test_a_digest_changes_with_the_table_only(address: str) -> None:
