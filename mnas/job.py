@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from mnas.latency import (
     LatencySource,
     TableLatency,
     build_command,
-    elsewhere,
+    differing,
     require_complete,
     require_reachable,
 )
@@ -25,6 +25,7 @@ from mnas.spaces import Space
 
 if TYPE_CHECKING:
     from devices.device import Device
+    from latency_tables.records import Origin
     from mnas.accuracy import Evaluator
     from mnas.data import Dataset, Images
     from mnas.search import Status
@@ -37,21 +38,32 @@ CONTROLLER = "tpe"
 TRIALS = 40
 #: settings that a search takes from its table unless they are given
 _OF_TABLE = ("space", "resolution", "width", "dtype")
+#: facts that no update changes: where one differs, it is another device
+ANOTHER_DEVICE = frozenset({"machine", "cpu_model", "soc", "identity"})
 
 Settings = Mapping[str, Any]
 
 
-def begin(given: Settings, training: Settings, bench: Path | None = None) -> RunConfig:
+def begin(
+    given: Settings, training: Settings, bench: Path | None = None, across: Collection[str] = ()
+) -> RunConfig:
     """The configuration of a new search.
+
+    A table is compared with the device that its latencies are to be of, as far as that can be reached: the
+    one that was asked for, else the one that it was made on. A device that was not asked for and is plainly
+    another one, such as this machine for a table of `local` from elsewhere, is no obstacle: `table_warnings`.
 
     Args:
         given: fields of `RunConfig` that were asked for. It needs `dataset`, `target_ms`, and either
             `table` or `latency` as `device` with a `space`.
         training: fields of `TrainingPlan` that were asked for.
         bench: the inventory in which the device is looked up.
+        across: names of facts and settings in which the device may differ from the table's.
 
     Raises:
-        BadInput: something is missing, unusable, or at odds with the table, or the table is incomplete.
+        BadInput: something is missing, unusable, or at odds with the table, or the table is incomplete or
+            was measured under other conditions than the device has now.
+        BadTable: `across` names what is no fact and no setting.
         BadSettings: there is no such device.
         Infeasible: no architecture of the space reaches the target, by the table.
     """
@@ -86,6 +98,7 @@ def begin(given: Settings, training: Settings, bench: Path | None = None) -> Run
     if not measured:
         with _table(settings["table"], config.dtype) as latency:
             require_reachable(space_of(config), latency, config.target_ms)
+        _require_conditions(config, bench, across, asked="device" in given)
     plan = TrainingPlan(**training)
     frozen = {entry.name: getattr(plan, entry.name) for entry in fields(plan)}
     return replace(config, training={name: value for name, value in frozen.items() if value is not None})
@@ -147,7 +160,6 @@ def table_warnings(run: RunDirectory, bench: Path | None = None) -> tuple[str, .
     Raises:
         BadTable: the run's copy of the table cannot be read.
     """
-    from devices.errors import DevicesError
     from latency_tables.store import LatencyTable
 
     config = run.config
@@ -158,19 +170,57 @@ def table_warnings(run: RunDirectory, bench: Path | None = None) -> tuple[str, .
     texts = []
     if stale is not None:
         texts.append(f"the latency table is stale, {stale}: its predictions may be off as a whole")
-    try:
-        with closing(device_of(config, bench=bench)) as device:
-            found = elsewhere(origin, device.facts, device.settings)
-    except DevicesError:
-        found = ""
-    if found:
+    if found := _differing(config, origin, bench):
         texts.append(
             f"the latency table is from elsewhere than {config.device}, where its figures may not hold: "
-            f"{found}"
+            f"{'; '.join(found)}"
         )
     for text in texts:
         run.log(text)
     return tuple(texts)
+
+
+def _differing(config: RunConfig, origin: Origin, bench: Path | None) -> list[str]:
+    """What differs between a table and the device of a run as it is now; nothing where it is out of reach."""
+    from devices.errors import DevicesError
+    from devices.governor import governor_now
+
+    try:
+        with closing(device_of(config, bench=bench)) as device:
+            return differing(origin, device.facts, device.settings, governor_now(device))
+    except DevicesError:
+        return []
+
+
+def _require_conditions(
+    config: RunConfig, bench: Path | None, across: Collection[str], *, asked: bool
+) -> None:
+    """Check that the device of a run is as its table was measured.
+
+    Args:
+        asked: whether it was asked for; if not, another device in its place is none of the run's.
+
+    Raises:
+        BadInput: it is not; says what differs and what to do.
+    """
+    from latency_tables.measuring.mismatch import beyond, name_of, options, refuse_unknown_names
+    from latency_tables.store import LatencyTable
+    from mnas.tables import TableRequest
+
+    assert config.table is not None
+    refuse_unknown_names(across)
+    with LatencyTable.open(config.table) as table:
+        origin, request, address = table.origin, asdict(TableRequest.of_table(table)), table.address
+    found = _differing(config, origin, bench)
+    if not asked and any(name_of(one) in ANOTHER_DEVICE for one in found):
+        return
+    if refused := beyond(found, across):
+        where = {"device": config.device, "threads": config.threads}
+        raise BadInput(
+            f"the latency table {address} was measured under other conditions than {config.device} has "
+            f"now: {'; '.join(refused)}. Measure another table, {build_command(request | where)} -o NEW, or "
+            f"search by this one in spite of that: {options(refused)}"
+        )
 
 
 def space_of(config: RunConfig) -> Space:

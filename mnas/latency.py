@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mnas.architecture import Architecture
@@ -19,11 +19,27 @@ if TYPE_CHECKING:
     from devices.plan import Plan
     from latency_tables.records import Origin
     from latency_tables.store import LatencyTable
+    from latency_tables.units import Unit
 
 #: networks of few multiply-accumulates that are measured before a target counts as out of reach
 CHEAPEST = 5
 #: restarts of the descent towards the fastest architecture, after the one from the first options
 RESTARTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """An architecture's latency.
+
+    Attributes:
+        low_ms: lower end of the 90 % interval of a prediction; None where the table cannot tell it, and for
+            what was measured.
+        high_ms: upper end.
+    """
+
+    latency_ms: float
+    low_ms: float | None = None
+    high_ms: float | None = None
 
 
 class LatencySource(Protocol):
@@ -33,8 +49,11 @@ class LatencySource(Protocol):
     def name(self) -> str:
         """What the figures are, for people."""
 
+    def predict(self, architecture: Architecture) -> Latency:
+        """Latency, above 0, with its interval."""
+
     def predict_ms(self, architecture: Architecture) -> float:
-        """Latency in milliseconds, above 0."""
+        """The latency alone."""
 
     @property
     def quick(self) -> bool:
@@ -67,13 +86,18 @@ class TableLatency:
         """It is."""
         return True
 
-    def predict_ms(self, architecture: Architecture) -> float:
+    def predict(self, architecture: Architecture) -> Latency:
         """Predicted latency.
 
         Raises:
             MissingOperators: the table has no figure for some of the operators; it names them.
         """
-        return self._predictor.predict(lower(architecture, self._dtype).graph.specs).latency_ms
+        found = self._predictor.predict(lower(architecture, self._dtype).graph.specs)
+        return Latency(found.latency_ms, found.low_ms, found.high_ms)
+
+    def predict_ms(self, architecture: Architecture) -> float:
+        """The predicted latency alone; raises as `predict`."""
+        return self.predict(architecture).latency_ms
 
 
 class DeviceLatency:
@@ -100,6 +124,10 @@ class DeviceLatency:
         """It is not."""
         return False
 
+    def predict(self, architecture: Architecture) -> Latency:
+        """Measured latency, which has no interval; raises as `predict_ms`."""
+        return Latency(self.predict_ms(architecture))
+
     def predict_ms(self, architecture: Architecture) -> float:
         """Measured latency: the median over passes of each pass's lower quartile, as latency tables have it.
 
@@ -121,14 +149,45 @@ class DeviceLatency:
         return network_ms(passes)
 
 
-def elsewhere(origin: Origin, facts: DeviceFacts, settings: Settings) -> str:
-    """How a table's device and its settings differ from others, by name; empty where they are the same.
+def elsewhere(origin: Origin, facts: DeviceFacts, settings: Settings, governor: str | None = None) -> str:
+    """How a table's device and its settings differ from others, by name; empty where they are the same."""
+    return "; ".join(differing(origin, facts, settings, governor))
+
+
+def differing(
+    origin: Origin, facts: DeviceFacts, settings: Settings, governor: str | None = None
+) -> list[str]:
+    """The same, a line for each.
 
     Cores count only where the table was made on cores asked for.
     """
     if origin.settings.cpus is None:
         settings = replace(settings, cpus=None)
-    return "; ".join(origin.differences(facts, settings))
+    return origin.differences(facts, settings, governor)
+
+
+def space_parts(table: LatencyTable) -> list[Unit]:
+    """The layers of a table's space, where its own networks do not say what it is to have; else none.
+
+    Networks that cover the space say it themselves. A table of given figures has no such networks.
+    """
+    from mnas.table_blocks import layers
+    from mnas.tables import TableRequest
+
+    if any(one.role == "cover" for one in table.networks()):
+        return []
+    try:
+        request = TableRequest.of_table(table)
+        return layers(request.space_of(), request.dtype)
+    except BadInput:  # it was not made for a space, or for one that does not say its layers
+        return []
+
+
+def missing_operators(table: LatencyTable) -> list[str]:
+    """The operators without a figure of which networks of the table's space are made, by their text form."""
+    from latency_tables.status import lacked
+
+    return lacked(table, space_parts(table))
 
 
 def require_complete(table: LatencyTable) -> None:
@@ -137,24 +196,31 @@ def require_complete(table: LatencyTable) -> None:
     Raises:
         BadInput: it does not; the message has the command that goes on with it.
     """
-    if not table.ready:
+    if not table.ready or missing_operators(table):
         raise BadInput(f"the latency table {table.address} is incomplete, {lacking(table)}")
 
 
 def lacking(table: LatencyTable) -> str:
-    """What an incomplete table lacks, and the command that goes on with it."""
-    from mnas.tables import TableRequest
+    """What an incomplete table lacks, and the command that goes on with it.
 
-    if missing := len(table.missing()):
+    Raises:
+        BadInput: it was not made for a space.
+    """
+    from mnas.tables import TableRequest, of_given_figures
+
+    if missing := len(missing_operators(table)):
         lacks = f"{missing} operators missing"
     else:
         lacks = "some networks not measured yet" if table.ready else "no anchor network measured"
     origin = table.origin
+    request = TableRequest.of_table(table)
     where = {"device": origin.facts.address, "threads": origin.settings.threads}
-    return (
-        f"{lacks}; go on with "
-        f"{build_command(asdict(TableRequest.of_table(table)) | where)} -o {shlex.quote(table.address)}"
-    )
+    if of_given_figures(table):
+        return (
+            f"{lacks}, and its figures were given, not measured here; a whole table is measured by "
+            f"{build_command(asdict(request) | where)} -o NEW"
+        )
+    return f"{lacks}; go on with {build_command(asdict(request) | where)} -o {shlex.quote(table.address)}"
 
 
 def build_command(options: Mapping[str, Any]) -> str:

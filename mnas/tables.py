@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from devices.device import Device
-from latency_tables import tflite
 from latency_tables.errors import BadTable
-from latency_tables.ops import Graph, OpSpec
+from latency_tables.ops import Graph
 from latency_tables.records import Network, Origin, Purpose
 from latency_tables.store import LatencyTable
 from mnas import recipes, spaces
@@ -114,13 +113,18 @@ def open_or_create(address: Path | str, request: TableRequest, device: Device) -
     """The table at `address`, or a new one there with the networks to measure.
 
     Raises:
-        BadTable: what is there is no table, or one made for something else; says what differs.
+        BadTable: what is there is no table, one of given figures, or one made for something else; says what
+            differs.
         BadInput: there is no such space.
     """
     if not LatencyTable.exists(address):
         networks = networks_of(request)
         return LatencyTable.create(address, Origin(asdict(request), device.facts, device.settings), networks)
     table = LatencyTable.open(address)
+    if of_given_figures(table):
+        reason = _not_built(table)
+        table.close()
+        raise BadTable(reason)
     purpose = _purpose(table)
     differences = [
         f"{name} is {wanted!r}, the table's is {purpose.get(name)!r}"
@@ -134,6 +138,23 @@ def open_or_create(address: Path | str, request: TableRequest, device: Device) -
             "Choose another name, or ask for what it was made for"
         )
     return table
+
+
+def of_given_figures(table: LatencyTable) -> bool:
+    """Whether a table was imported or transferred: it has no networks that cover its space."""
+    return bool(table.given()) and not any(one.role == "cover" for one in table.networks())
+
+
+def _not_built(table: LatencyTable) -> str:
+    """Why a table of given figures is not measured by a build, and what there is to do."""
+    given = table.given()
+    how = " and ".join(sorted({one.method for one in given}))
+    source = "" if table.given_from is None else f", from {table.given_from}"
+    return (
+        f"the latency table {table.address} has {len(given)} {how} figures{source}: a build would mix a "
+        "table of its own into it. Choose another name to measure one; `mnas table extend` adds the "
+        "operators of a model to this one, and `mnas table transfer` makes one for another device from it"
+    )
 
 
 def _purpose(table: LatencyTable) -> Purpose:
@@ -196,17 +217,6 @@ def held_out(table: LatencyTable, count: int, seed: int) -> list[tuple[str, Grap
         (f"held-out-{number:03}", _graph(space, choices, request.dtype))
         for number, choices in enumerate(drawn)
     ]
-
-
-def specs_for(table: LatencyTable, model: str) -> tuple[OpSpec, ...]:
-    """The operators of a model: see `model_for`.
-
-    Raises:
-        BadInput: it is no model's name.
-        BadModel: the file is no model, or one beyond what the reader understands.
-    """
-    found = model_for(table, model)
-    return (tflite.read(found) if isinstance(found, bytes) else found).specs
 
 
 def model_for(table: LatencyTable, model: str) -> bytes | Graph:

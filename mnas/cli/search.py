@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +13,7 @@ import typer
 from mnas.cli.app import Exit
 from mnas.cli.opening import teller
 from mnas.cli.options import Bench, Json, Quiet, Wait
-from mnas.cli.output import Display, keeping, print_json, print_line, print_table, warn
+from mnas.cli.output import Display, interval, keeping, print_json, print_line, print_table, warn
 
 if TYPE_CHECKING:
     from mnas.config import RunConfig
@@ -80,6 +80,13 @@ def search(
         float | None, typer.Option(help="Share of the training images that judges candidates.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of strategy, split and training; 0 by default.")] = None,
+    across: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="What the device may differ in from the table's, such as os_build. May be repeated.",
+        ),
+    ] = None,
     bench: Bench = None,
     wait: Wait = 0.0,
     as_json: Json = False,
@@ -88,7 +95,8 @@ def search(
     """Search a space for networks that are accurate and fast.
 
     Every result is kept as it comes. The same command, or -o alone, goes on where an ended search stopped;
-    more --trials make it longer.
+    more --trials make it longer. A table that was measured under other conditions than its device has now,
+    such as another runtime, is refused by what differs, unless --across names it.
 
     Example: mnas search --dataset digits --table digits.db --target-ms 1.5 --trials 24 -o runs/digits
     """
@@ -112,7 +120,9 @@ def search(
     training = {"steps": steps, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     again = shlex.quote(str(output))
     with (
-        _opened(output, _asked(given), _asked(training), quiet, bench) as run,
+        _opened(
+            output, _asked(given), _asked(training), quiet=quiet, bench=bench, across=across or ()
+        ) as run,
         keeping(f"go on with: mnas search -o {again}"),
     ):
         status = searched(run, quiet, bench=bench, wait_s=wait)
@@ -172,8 +182,15 @@ def document(run: RunDirectory, status: Status) -> dict[str, Any]:
 
 @contextmanager
 def _opened(
-    path: Path, given: dict[str, Any], training: dict[str, Any], quiet: bool, bench: Path | None
+    path: Path,
+    given: dict[str, Any],
+    training: dict[str, Any],
+    *,
+    quiet: bool,
+    bench: Path | None,
+    across: Sequence[str],
 ) -> Iterator[RunDirectory]:
+    from latency_tables.storage.database import shown
     from latency_tables.store import LatencyTable
     from mnas.config import differences
     from mnas.job import begin, resume, sha256
@@ -183,18 +200,19 @@ def _opened(
         run = read_run(path)
         config = resume(run.config, given, training)
         if not run.begun and differences(run.config, config):
-            config = begin(_amended(run.config, given), _amended_training(run.config, training), bench)
+            amended = _amended_training(run.config, training)
+            config = begin(_amended(run.config, given), amended, bench, across)
             with make_run(path, config, config.table) as run:
                 yield run
             return
         table = given.get("table")
         same = table is not None and table == config.table and LatencyTable.exists(table)
         if table is not None and same and not quiet and sha256(table) != config.table_sha256:
-            warn(f"{table} has changed since {path} was begun; the run goes on with its own copy")
+            warn(f"{shown(table)} has changed since {path} was begun; the run goes on with its own copy")
         with make_run(path, config) as run:
             yield run
         return
-    config = begin(given, training, bench)
+    config = begin(given, training, bench, across)
     with make_run(path, config, config.table) as run:
         yield run
 
@@ -243,12 +261,13 @@ def _headline(status: Status) -> str:
 def _show(run: RunDirectory, status: Status) -> None:
     print_table(
         f"{len(status.trained)} trained, {len(status.front)} on the front ({run.path})",
-        ("trial", "accuracy", "latency", "reward"),
+        ("trial", "accuracy", "latency", "90 %", "reward"),
         [
             (
                 f"{result.number}{' *' if result is status.best else ''}",
                 f"{result.point[0]:.2%}",
                 f"{result.point[1]:.3g} ms",
+                interval(result.low_ms, result.high_ms),
                 f"{_reward(run, result):.3f}",
             )
             for result in status.front
@@ -296,6 +315,8 @@ def _candidate(run: RunDirectory, result: Result) -> dict[str, Any]:
         "architecture": result.architecture,
         "accuracy": accuracy,
         "latency_ms": latency_ms,
+        "low_ms": result.low_ms,
+        "high_ms": result.high_ms,
         "reward": _reward(run, result),
         "training_seconds": result.seconds,
     }

@@ -27,13 +27,14 @@ def make(
     dtype: str = "float32",
     facts: DeviceFacts = FACTS,
     roles: Iterable[str] = ("cover", "anchor"),
+    governor: str | None = None,
 ) -> Path | str:
     """A table in which an operator takes a microsecond and one more per million multiplications.
 
     Only networks of the `roles` are measured.
     """
     wanted = request(dtype)
-    context = Context(facts, Settings(), "2026-01-02T03:04:05+00:00", "xnnpack", 2, 2, 0.0)
+    context = Context(facts, Settings(), "2026-01-02T03:04:05+00:00", "xnnpack", 2, 2, 0.0, governor=governor)
     with LatencyTable.create(path, Origin(asdict(wanted), facts, Settings()), networks_of(wanted)) as table:
         for network in table.networks():
             if network.role in roles:

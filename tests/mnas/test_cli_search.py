@@ -11,12 +11,15 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from devices.measurement import Context, DeviceFacts, Pass, Settings
+from devices.registry import open_device
 from latency_tables.profiles.attribute import Attribution
 from latency_tables.records import Origin
 from latency_tables.store import LatencyTable
@@ -27,6 +30,7 @@ from mnas.run import Result, make_run, read_run
 from mnas.tables import TableRequest, networks_of
 from tests.command_line import Ended, running
 from tests.mnas.documented import documented, fields
+from tests.mnas.measured_table import make
 from tests.mnas.toy import MacsLatency, ToySpace, accuracy, config, run_search
 
 FACTS = DeviceFacts("local", "x86_64", "a CPU", 2, 2**30, "an OS", "3.11", "ai_edge_litert", "2.3.0")
@@ -112,6 +116,20 @@ def test_an_unreachable_target_is_refused_at_once(run: Run, table: Path, tmp_pat
     assert "no architecture of mnasnet-small-images at 28 pixels reaches 0.001 ms" in ended.err
     assert re.search(r"the fastest takes 0\.\d+ ms", ended.err)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_table_measured_under_other_conditions_is_refused_by_name(run: Run, tmp_path: Path) -> None:
+    with closing(open_device("local")) as device:
+        facts = replace(device.facts, runtime_version="0.0.1")
+    table = make(tmp_path / "old.db", facts=facts)
+    options = (*NEW, "--table", str(table), "--target-ms", "1", "-o", str(tmp_path / "run"), "-q")
+    ended = run(*options)
+    assert (ended.code, ended.out) == (2, "")
+    assert "the table's is '0.0.1'" in ended.err
+    assert "in spite of that: --across runtime_version" in " ".join(ended.err.split())
+    assert not (tmp_path / "run").exists()
+    ended = run(*options, "--across", "weather")
+    assert (ended.code, "'weather' is nothing in which devices differ" in ended.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,20 @@ def test_building_goes_on_where_it_was_ended(run: Run, table: Path) -> None:
     assert "measured just now" in again.out
 
 
+def test_a_table_of_given_figures_is_not_built_into(run: Run, table: Path, tmp_path: Path) -> None:
+    file, given = tmp_path / "t.csv", tmp_path / "given.db"
+    assert run("export", str(table), "-o", str(file)).code == 0
+    assert run("import", str(file), "-o", str(given), "-q").code == 0
+    before = given.read_bytes()
+    ended = run("build", *OPTIONS, "-o", str(given), "-q")
+    assert (ended.code, ended.out) == (2, "")
+    said = " ".join(ended.err.split())
+    assert re.search(
+        r"has \d+ imported figures, from the file t.csv: .*another name.*`mnas table extend`", said
+    )
+    assert given.read_bytes() == before
+
+
 def command(*options: str) -> list[str]:
     return [sys.executable, "-m", "mnas", "table", "build", *OPTIONS, *options]
 

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from devices.runners.litert import LitertDevice
 from latency_tables.store import LatencyTable
 from tests.command_line import Ended, running
 from tests.latency_tables import toy_table
@@ -88,6 +91,46 @@ def test_a_stale_table(run: Run, table: Path) -> None:
     assert (ended.code, ended.out) == (4, "")
     assert "is stale, the reference takes 9 % longer" in ended.err
     assert f"mnas table anchor {table} -d local" in ended.err
+
+
+@pytest.mark.parametrize(("governor", "code"), [("powersave", 4), ("performance", 0), (None, 0)])
+def test_the_governor_of_a_device_is_asked_for(
+    run: Run, table: Path, monkeypatch: pytest.MonkeyPatch, governor: str | None, code: int
+) -> None:
+    with sqlite3.connect(table) as connection:
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('governor', 'performance')")
+    monkeypatch.setattr(LitertDevice, "governor_now", lambda _: governor)
+    ended = run("status", str(table), "-d", "local", "--json")
+    assert ended.code == code
+    document = json.loads(ended.out)
+    assert (document["governor"], document["device_governor"]) == ("performance", governor)
+    differs = ["governor is 'powersave', the table's is 'performance'"] if code else []
+    assert document["differences"] == differs
+    shown = run("status", str(table), "-d", "local")
+    now = governor or "unknown until it measures"
+    assert f"performance; the device's is {now}" in " ".join(shown.out.split())
+
+
+def test_a_table_of_given_figures_is_judged_by_its_space(run: Run, tmp_path: Path) -> None:
+    whole, file, given = make(tmp_path / "whole.db"), tmp_path / "t.csv", tmp_path / "given.db"
+    assert run("export", str(whole), "-o", str(file)).code == 0
+    assert run("import", str(file), "-o", str(given), "-q").code == 0
+    ended = run("status", str(given), "--json")
+    assert ended.code == 0, ended.err
+    document = json.loads(ended.out)
+    assert (document["complete"], document["missing_operators"]) == (True, [])
+    assert document["operators"] == json.loads(run("status", str(whole), "--json").out)["operators"]
+    assert document["given_from"] == "the file t.csv"
+    assert "all given, none measured here" in " ".join(run("status", str(given)).out.split())
+    *rest, last = file.read_text().splitlines()
+    file.write_text("\n".join(rest))
+    lacking = tmp_path / "lacking.db"
+    assert run("import", str(file), "-o", str(lacking), "-q").code in (0, 4)
+    ended = run("status", str(lacking), "--json")
+    assert ended.code == 4
+    (missing,) = json.loads(ended.out)["missing_operators"]
+    assert missing in last
+    assert "1 operators missing, and its figures were given" in " ".join(ended.err.split())
 
 
 def test_a_device_that_is_not_the_tables(run: Run, tmp_path: Path) -> None:

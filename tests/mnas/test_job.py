@@ -11,6 +11,8 @@ import pytest
 from devices.errors import BadSettings
 from devices.measurement import DeviceFacts, Settings
 from devices.registry import open_device
+from devices.runners.litert import LitertDevice
+from latency_tables.errors import BadTable
 from latency_tables.store import LatencyTable
 from mnas import job
 from mnas.errors import BadInput, Infeasible
@@ -110,6 +112,43 @@ def test_a_table_from_elsewhere_is_pointed_out_by_what_differs(tmp_path: Path, h
     assert f"runtime_version is '{here.runtime_version}', the table's is '0.0.1'" in text
     assert "memory" not in text
     assert text in run.log_file.read_text()
+
+
+def test_a_table_of_this_machine_as_it_was_is_refused_by_what_differs(
+    tmp_path: Path, here: DeviceFacts
+) -> None:
+    table = measured_table.make(tmp_path / "old.db", facts=replace(here, runtime_version="0.0.1"))
+    said = f"runtime_version is '{here.runtime_version}', the table's is '0.0.1'"
+    with pytest.raises(BadInput, match=f"{said}.* mnas table build .*--across runtime_version$"):
+        begun(table)
+    with pytest.raises(BadInput, match=said):
+        begun(table, device="local")
+    given = {**GIVEN, "table": str(table)}
+    with pytest.raises(BadInput, match=said):
+        job.begin(given, {}, across=["os_build"])
+    config = job.begin(given, {}, across=["os_build", "runtime_version"])
+    with make_run(tmp_path / "run", config, table) as run:
+        assert said in "".join(job.table_warnings(run))
+    with pytest.raises(BadTable, match="'weather' is nothing in which devices differ"):
+        job.begin(given, {}, across=["weather"])
+
+
+def test_a_table_of_another_machine_is_refused_where_this_one_is_asked_for(tmp_path: Path) -> None:
+    table = measured_table.make(tmp_path / "other.db", facts=replace(FACTS, cpu_model="Another CPU"))
+    with pytest.raises(BadInput, match=r"the table's is 'Another CPU'.*--across cpu_model"):
+        begun(table, device="local")
+    assert begun(table).device == "local"
+
+
+def test_another_governor_is_refused_where_the_device_tells_it(
+    tmp_path: Path, here: DeviceFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = measured_table.make(tmp_path / "t.db", facts=here, governor="performance")
+    monkeypatch.setattr(LitertDevice, "governor_now", lambda _: None)
+    assert begun(table).device == "local"
+    monkeypatch.setattr(LitertDevice, "governor_now", lambda _: "powersave")
+    with pytest.raises(BadInput, match=r"governor is 'powersave', the table's is 'performance'"):
+        begun(table)
 
 
 def test_a_stale_table_is_pointed_out(tmp_path: Path, table: Path) -> None:

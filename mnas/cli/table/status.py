@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,13 +14,21 @@ from mnas.cli.app import Exit
 from mnas.cli.opening import opened
 from mnas.cli.options import Bench, Json, Wait
 from mnas.cli.output import print_json, print_table, warn
-from mnas.cli.table.documents import calibration_document, calibration_text, failure_documents
+from mnas.cli.table.documents import (
+    calibration_document,
+    calibration_text,
+    failure_documents,
+    with_password_told,
+)
 from mnas.cli.table.group import TableFile, Top, group
 from mnas.errors import BadInput
 
 if TYPE_CHECKING:
     from latency_tables.status import Status
     from latency_tables.store import LatencyTable
+
+#: methods whose figures are of passes in the table
+MEASURED = {"in context", "alone"}
 
 
 @group.command()
@@ -39,21 +47,26 @@ def status(
 ) -> int:
     """How a table stands: coverage, precision, age, doubts, and what to do about it.
 
+    A table of given figures, imported or transferred, is judged by the operators of its space. What the
+    governor of -d's cores is, some devices tell only when they measure; then that is said.
     Exit code 4 says that it is incomplete, stale, or not of the device as it is now.
 
     Example: mnas table status mnasnet-224.db -d local
     """
+    from devices.governor import governor_now
     from latency_tables.status import status_of
     from latency_tables.store import LatencyTable
+    from mnas.latency import space_parts
 
     with LatencyTable.open(str(table)) as given:
-        found = status_of(given)
-        differences = None
+        found = status_of(given, space_parts(given))
+        differences, governor = None, None
         if device is not None:
             settings = given.origin.settings
             with opened(device, settings=settings, bench=bench, wait_s=wait, quiet=quiet) as there:
-                differences = given.origin.differences(there.facts, settings)
-        document = status_document(given, found, differences)
+                governor = governor_now(there)
+                differences = given.origin.differences(there.facts, settings, governor)
+        document = status_document(given, found, differences, governor)
         wrong = _wrong(given, found, differences or ())
     if as_json:
         print_json(document)
@@ -62,7 +75,7 @@ def status(
     for failure in found.failures:
         warn(f"{failure.network}: {failure.message}")
     for text in wrong:
-        warn(text)
+        warn(with_password_told(text))
     return Exit.FAILURES if wrong else Exit.DONE
 
 
@@ -95,7 +108,7 @@ def _show(document: dict[str, Any], found: Status, top: int) -> None:
             ("complete", "yes" if document["complete"] else "no"),
             ("stale", document["stale"] or "no"),
             ("operators", f"{document['operators']}, {len(document['missing_operators'])} without a figure"),
-            ("measured", ", ".join(f"{count} {name}" for name, count in methods.items()) or "nothing yet"),
+            ("figures", _figures(methods, document["given_from"])),
             (
                 "networks",
                 f"{document['networks']}, each in at least {document['complete_passes']} passes; "
@@ -111,6 +124,7 @@ def _show(document: dict[str, Any], found: Status, top: int) -> None:
                 f"{_percent(document['between_network_percent'])} between networks, likewise",
             ),
             ("calibration", calibration_text(found.calibration)),
+            ("governor", _governor(document)),
             ("passes from", document["measured_from"] or "-"),
             ("to", document["measured_until"] or "-"),
             ("anchored", _ago(document["anchored_at"], document["anchored_days_ago"])),
@@ -132,6 +146,23 @@ def _show(document: dict[str, Any], found: Status, top: int) -> None:
         warn(f"{one['network']}, pass {one['pass_index']}: {one['reason']}")
 
 
+def _figures(methods: Mapping[str, int], given_from: str | None) -> str:
+    if not methods:
+        return "nothing yet"
+    text = ", ".join(f"{count} {name}" for name, count in methods.items())
+    source = "" if given_from is None else f", from {given_from}"
+    return text + source if methods.keys() & MEASURED else f"{text}{source}: all given, none measured here"
+
+
+def _governor(document: Mapping[str, Any]) -> str:
+    """The table's, and that of a device that is asked."""
+    text = document["governor"] or "unknown"
+    if document["differences"] is None:
+        return text
+    now = document["device_governor"]
+    return f"{text}; the device's is {now}" if now else f"{text}; the device's is unknown until it measures"
+
+
 def _by_share(percent: float | None) -> str:
     return "unknown after one pass" if percent is None else f"{percent:.2f} % on average, by share of time"
 
@@ -145,14 +176,24 @@ def _ago(time: str | None, days: float | None) -> str:
 
 
 def status_document(
-    table: LatencyTable, found: Status, differences: Sequence[str] | None = None
+    table: LatencyTable,
+    found: Status,
+    differences: Sequence[str] | None = None,
+    governor: str | None = None,
 ) -> dict[str, Any]:
-    """The fields that `docs/json.md` lists under `mnas table status`."""
+    """The fields that `docs/json.md` lists under `mnas table status`.
+
+    Args:
+        differences: of a device that was asked; None: none was.
+        governor: its governor; None if unknown.
+    """
     return {
         "table": table.address,
         "complete": found.complete,
         "stale": found.stale,
         "differences": None if differences is None else list(differences),
+        "governor": table.origin.governor,
+        "device_governor": governor,
         "device": table.origin.facts.address,
         "created_at": table.created_at,
         "measured_from": found.measured_from,
@@ -161,6 +202,7 @@ def status_document(
         "anchored_days_ago": _days_ago(found.anchored_at),
         "operators": found.operators,
         "units_by_method": {method.replace(" ", "_"): count for method, count in found.methods.items()},
+        "given_from": found.given_from,
         "missing_operators": list(found.missing),
         "networks": found.networks,
         "unmeasured_networks": found.unmeasured,
