@@ -172,10 +172,11 @@ class _Loop:
             return replace(first, number=number, choices=choices, seconds=0.0, repeats=first.number)
         blank = Result(number, choices, text, None, None, "failed", 0.0)
         try:
-            latency_ms = self.latency.predict_ms(architecture)
+            latency = self.latency.predict(architecture)
         except (ModelRejected, WorkerCrashed, DeadlineExceeded) as error:
             return self._failed(blank, error)
-        blank = replace(blank, latency_ms=latency_ms)
+        latency_ms = latency.latency_ms
+        blank = replace(blank, latency_ms=latency_ms, low_ms=latency.low_ms, high_ms=latency.high_ms)
         cap_ms = self.run.config.cap_ms
         if cap_ms is not None and latency_ms > cap_ms:
             message = f"{latency_ms:.4g} ms is above the cap of {cap_ms:g} ms"

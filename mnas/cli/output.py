@@ -52,6 +52,11 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     print_rich(table)
 
 
+def interval(low_ms: float | None, high_ms: float | None) -> str:
+    """A predicted latency's 90 % interval as a cell of a table; `-` where there is none."""
+    return "-" if low_ms is None or high_ms is None else f"{low_ms:.2g}-{high_ms:.2g}"
+
+
 def print_rich(item: RenderableType) -> None:
     """Print what `rich` renders on standard output."""
     with _results():

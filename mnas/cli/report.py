@@ -10,7 +10,7 @@ import typer
 
 from mnas.cli.app import Exit
 from mnas.cli.options import Json, Quiet
-from mnas.cli.output import print_json, print_line, print_table, warn
+from mnas.cli.output import interval, print_json, print_line, print_table, warn
 
 if TYPE_CHECKING:
     from mnas.reports.comparison import Bar, Comparison
@@ -80,12 +80,13 @@ def _show_candidates(summary: Summary) -> None:
     front = [candidate for candidate in by_latency(summary.candidates) if candidate.on_front]
     print_table(
         f"Front of {len(summary.candidates)} trained candidates, {summary.run.config.dtype}",
-        ("trial", "validation accuracy", "ms", ""),
+        ("trial", "validation accuracy", "ms", "90 %", ""),
         [
             (
                 candidate.result.number,
                 f"{candidate.result.point[0]:.2%}",
                 f"{candidate.result.point[1]:.3g}",
+                interval(candidate.result.low_ms, candidate.result.high_ms),
                 _marks(candidate, summary),
             )
             for candidate in front
@@ -100,7 +101,7 @@ def _show_networks(summary: Summary) -> None:
     }
     print_table(
         f"Test accuracy of the .tflite files in %, latency measured on {', '.join(sorted(measured))} in ms",
-        ("network", "type", "accuracy", "range", "ms", "pred.", "vs base"),
+        ("network", "type", "accuracy", "range", "ms", "pred.", "90 %", "vs base"),
         [
             (
                 one.final.name,
@@ -109,6 +110,7 @@ def _show_networks(summary: Summary) -> None:
                 _range(one.accuracy, len(one.final.accuracies)),
                 "-" if one.latency_ms is None else f"{one.latency_ms.middle:.3g}",
                 "-" if one.final.model.predicted_ms is None else f"{one.final.model.predicted_ms:.2g}",
+                interval(one.final.model.predicted_low_ms, one.final.model.predicted_high_ms),
                 _difference(compared.get((one.final.name, one.final.dtype))),
             )
             for one in summary.networks

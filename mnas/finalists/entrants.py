@@ -9,6 +9,7 @@ from mnas.architecture import Architecture
 from mnas.errors import BadInput
 from mnas.finalists.choose import choose
 from mnas.finalists.ledger import Role
+from mnas.latency import Latency
 from mnas.recipes import recipe
 from mnas.run import RunDirectory
 
@@ -20,7 +21,7 @@ class Entrant:
     Attributes:
         trial: number of the search's result; None for a baseline, like what follows.
         search_accuracy: what the search saw, share 0 to 1.
-        search_latency_ms: what the search took its latency for.
+        search_latency: what the search took its latency for.
     """
 
     name: str
@@ -28,7 +29,7 @@ class Entrant:
     architecture: Architecture
     trial: int | None = None
     search_accuracy: float | None = None
-    search_latency_ms: float | None = None
+    search_latency: Latency | None = None
 
 
 def entrants(run: RunDirectory, finalists: int, baselines: Sequence[str]) -> tuple[Entrant, ...]:
@@ -44,7 +45,7 @@ def entrants(run: RunDirectory, finalists: int, baselines: Sequence[str]) -> tup
             Architecture.parse(result.architecture),
             result.number,
             result.accuracy,
-            result.latency_ms,
+            Latency(result.point[1], result.low_ms, result.high_ms),
         )
         for result in choose(run.trained(), finalists, run.config.target_ms).finalists
     ]

@@ -21,6 +21,7 @@ from mnas.data import Images, model_input
 from mnas.finalists.entrants import Entrant
 from mnas.finalists.ledger import Quantisation, StoredModel, Trained
 from mnas.jsonl import write_whole
+from mnas.latency import Latency, TableLatency
 from mnas.run import RunDirectory
 from mnas.training_plan import TrainingPlan
 
@@ -32,8 +33,8 @@ PACKAGES = ("tensorflow", "keras", "ai-edge-litert", "numpy")
 class Predictor(Protocol):
     """Says the latency of a network without measuring it."""
 
-    def __call__(self, architecture: Architecture, dtype: str) -> float | None:
-        """Latency in milliseconds; None where it cannot tell."""
+    def __call__(self, architecture: Architecture, dtype: str) -> Latency | None:
+        """Latency with its interval; None where it cannot tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,11 @@ def train_and_export(
     for dtype, content in contents.items():
         file = file_name(entrant.name, dtype, seed if seed != run.config.seed else None)
         write_whole(run.models / file, content)
-        searched = dtype == run.config.dtype and entrant.search_latency_ms is not None
-        predicted = entrant.search_latency_ms if searched else predict(entrant.architecture, dtype)
+        searched = entrant.search_latency if dtype == run.config.dtype else None
+        predicted = searched or predict(entrant.architecture, dtype)
         sha256 = hashlib.sha256(content).hexdigest()
-        models.append(StoredModel(dtype, file, sha256, len(content), predicted, *quantisation(content)))
+        model = StoredModel(dtype, file, sha256, len(content), None, *quantisation(content))
+        models.append(model.predicted(predicted))
     return Trained(
         entrant.name,
         entrant.role,
@@ -154,13 +156,12 @@ def table_predictions(file: Path, run: RunDirectory) -> Iterator[Predictor]:
     They are medians over passes of each pass's lower quartile, a little less than medians of all runs.
     """
     from latency_tables.store import LatencyTable
-    from mnas.latency import TableLatency
 
     with LatencyTable.open(file) as table:
 
-        def by_table(architecture: Architecture, dtype: str) -> float | None:
+        def by_table(architecture: Architecture, dtype: str) -> Latency | None:
             try:
-                return TableLatency(table, dtype).predict_ms(architecture)
+                return TableLatency(table, dtype).predict(architecture)
             except MissingOperators as error:
                 run.log(f"the table {file} lacks {len(error.keys)} {dtype} operators of {architecture}")
                 return None

@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from devices.errors import BadSettings
 from devices.measurement import Measurement, Pass
 from devices.records import from_plain, to_plain
 from mnas.errors import BadRun
 from mnas.jsonl import append_jsonl, read_jsonl
+from mnas.latency import Latency
 from mnas.run import RunDirectory
 
 Role = Literal["finalist", "baseline"]
@@ -36,6 +37,9 @@ class StoredModel:
         file: its name in the run's folder of models.
         predicted_ms: what the search's source of latencies says of it, a lower quartile over a burst of runs
             where `Measurement.median_ms` is a median; None where that cannot tell.
+        predicted_low_ms: lower end of the 90 % interval of `predicted_ms`; None if unknown, or measured while
+            searching.
+        predicted_high_ms: upper end.
         source: of its input; None in float32.
         target: of its logits; None in float32.
     """
@@ -47,6 +51,19 @@ class StoredModel:
     predicted_ms: float | None
     source: Quantisation | None = None
     target: Quantisation | None = None
+    predicted_low_ms: float | None = None
+    predicted_high_ms: float | None = None
+
+    def predicted(self, latency: Latency | None) -> Self:
+        """The same model with this prediction; None is none."""
+        if latency is None:
+            return replace(self, predicted_ms=None, predicted_low_ms=None, predicted_high_ms=None)
+        return replace(
+            self,
+            predicted_ms=latency.latency_ms,
+            predicted_low_ms=latency.low_ms,
+            predicted_high_ms=latency.high_ms,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +152,7 @@ class Records:
     Attributes:
         settings: how finalists are trained, as first asked for; None if there are none yet.
         accuracies: test accuracy by the file's SHA-256.
-        predictions: latency in milliseconds by the file's SHA-256, from a table besides the run's own.
+        predictions: latency by the file's SHA-256, from a table besides the run's own.
         test_images: how many images the test split has; None before it was read.
     """
 
@@ -144,7 +161,7 @@ class Records:
     troubles: tuple[Trouble, ...] = ()
     sessions: tuple[Session, ...] = ()
     accuracies: Mapping[str, float] = field(default_factory=dict)
-    predictions: Mapping[str, float] = field(default_factory=dict)
+    predictions: Mapping[str, Latency] = field(default_factory=dict)
     test_images: int | None = None
 
     @property
@@ -183,7 +200,7 @@ class Records:
         """The model with the latency that another table gives it, where the run's own source gave none."""
         if model.predicted_ms is not None:
             return model
-        return replace(model, predicted_ms=self.predictions.get(model.sha256))
+        return model.predicted(self.predictions.get(model.sha256))
 
     def _measurement(self, model: StoredModel) -> Measurement | None:
         passes = [one for one in (self.session.passes if self.session else ()) if one.sha256 == model.sha256]
@@ -231,9 +248,11 @@ class Ledger:
         """A file's accuracy on the test split."""
         self._add("tested", {"sha256": sha256, "accuracy": accuracy, "images": images})
 
-    def add_prediction(self, sha256: str, predicted_ms: float, table: str) -> None:
+    def add_prediction(self, sha256: str, predicted: Latency, table: str) -> None:
         """A file's latency by a table besides the run's own; it replaces an earlier one."""
-        self._add("predicted", {"sha256": sha256, "predicted_ms": predicted_ms, "table": table})
+        interval = {"low_ms": predicted.low_ms, "high_ms": predicted.high_ms}
+        record = {"sha256": sha256, "predicted_ms": predicted.latency_ms, **interval, "table": table}
+        self._add("predicted", record)
 
     def _add(self, kind: str, record: Mapping[str, Any]) -> None:
         append_jsonl(self.path, {"record": kind, **record})
@@ -271,8 +290,8 @@ def _join(records: Records, line: Mapping[str, Any]) -> Records:
         accuracies = {**records.accuracies, values["sha256"]: float(values["accuracy"])}
         return replace(records, accuracies=accuracies, test_images=int(values["images"]))
     if kind == "predicted":
-        predictions = {**records.predictions, values["sha256"]: float(values["predicted_ms"])}
-        return replace(records, predictions=predictions)
+        predicted = Latency(float(values["predicted_ms"]), values.get("low_ms"), values.get("high_ms"))
+        return replace(records, predictions={**records.predictions, values["sha256"]: predicted})
     *earlier, session = records.sessions
     if session.number != values.pop("number"):
         raise ValueError("it belongs to no session")

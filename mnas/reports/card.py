@@ -76,6 +76,8 @@ def card(
         "training": None if training is None else dict(training),
         "latency": measured["latency"],
         "predicted_ms": model.predicted_ms,
+        "predicted_low_ms": model.predicted_low_ms,
+        "predicted_high_ms": model.predicted_high_ms,
         "prediction_error_percent": measured["prediction_error_percent"],
         "versions": {**final.versions, **_runtime(one)},
         "example": example(architecture, model.source, file, card_file).splitlines(),

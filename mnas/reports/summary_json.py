@@ -78,6 +78,8 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
         "trial": candidate.result.number,
         "accuracy": accuracy,
         "latency_ms": latency_ms,
+        "low_ms": candidate.result.low_ms,
+        "high_ms": candidate.result.high_ms,
         "on_front": candidate.on_front,
         "architecture": candidate.result.architecture,
     }
@@ -103,6 +105,8 @@ def network_json(one: Network) -> dict[str, Any]:
         "search_accuracy": final.search_accuracy,
         "latency": None if final.measurement is None else _latency(one, final.measurement),
         "predicted_ms": final.model.predicted_ms,
+        "predicted_low_ms": final.model.predicted_low_ms,
+        "predicted_high_ms": final.model.predicted_high_ms,
         "prediction_error_percent": None if one.predicted_error is None else 100 * one.predicted_error,
         "model_file": final.model.file,
         "model_bytes": final.model.model_bytes,

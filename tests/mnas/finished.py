@@ -106,8 +106,8 @@ def train(run: RunDirectory, one: Entrant, seed: int) -> Trained:
         file = file_name(one.name, dtype, seed or None)
         (run.models / file).write_bytes(content)
         sha256 = hashlib.sha256(content).hexdigest()
-        predicted = one.search_latency_ms if dtype == "float32" else None
-        models.append(StoredModel(dtype, file, sha256, len(content), predicted, *quantisation(content)))
+        model = StoredModel(dtype, file, sha256, len(content), None, *quantisation(content))
+        models.append(model.predicted(one.search_latency if dtype == "float32" else None))
     return Trained(
         one.name,
         one.role,

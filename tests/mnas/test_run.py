@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -331,6 +331,13 @@ def test_a_damaged_line_within_results_is_named(tmp_path: Path, line: str) -> No
         run.record(RESULT)
         with pytest.raises(BadRun, match=r"results\.jsonl"):
             run.results()
+
+
+def test_results_of_before_intervals_were_kept_are_read(tmp_path: Path) -> None:
+    with make_run(tmp_path, CONFIG) as run:
+        record = {name: value for name, value in asdict(RESULT).items() if name not in {"low_ms", "high_ms"}}
+        append_jsonl(run.results_file, record)
+        assert run.results() == [RESULT]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from controllers.registry import create
 from devices.errors import DeadlineExceeded, RuntimeMissing
 from mnas.architecture import Architecture
 from mnas.errors import BadRun, Infeasible, TrainingFailed
-from mnas.latency import fastest
+from mnas.latency import Latency, fastest
 from mnas.pareto import non_dominated
 from mnas.run import make_run
 from mnas.search import Status, search
@@ -216,6 +216,23 @@ def test_an_architecture_seen_before_keeps_its_result(tmp_path: Path) -> None:
                 origin.architecture,
             )
     assert status.count("trained") == len(status.trained) == len({r.architecture for r in status.trained})
+
+
+class Interval(MacsLatency):
+    """A table that says how far off it may be."""
+
+    def predict(self, architecture: Architecture) -> Latency:
+        latency_ms = self.predict_ms(architecture)
+        return Latency(latency_ms, 0.9 * latency_ms, 1.2 * latency_ms)
+
+
+def test_the_interval_of_a_prediction_is_recorded(tmp_path: Path) -> None:
+    with make_run(tmp_path / "x", config(cap_ms=1.6)) as run:
+        search(ToySpace(), accuracy, Interval(), create("random", 0), run)
+        results = run.results()
+    assert {result.state for result in results} == {"trained", "infeasible"}
+    for result in results:
+        assert (result.low_ms, result.high_ms) == (0.9 * result.latency_ms, 1.2 * result.latency_ms)
 
 
 class Measured(MacsLatency):

@@ -20,6 +20,7 @@ from controllers import registry
 from controllers.registry import create
 from mnas.architecture import Architecture
 from mnas.errors import TrainingFailed
+from mnas.latency import Latency
 from mnas.lower import lower
 from mnas.run import RunConfig, RunDirectory, make_run
 from mnas.search import Status, search
@@ -57,6 +58,9 @@ class MacsLatency:
 
     name = "a millisecond per million multiply-accumulates"
     quick = True
+
+    def predict(self, architecture: Architecture) -> Latency:
+        return Latency(self.predict_ms(architecture))
 
     def predict_ms(self, architecture: Architecture) -> float:
         return lower(architecture).macs / 1e6

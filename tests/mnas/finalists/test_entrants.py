@@ -7,6 +7,7 @@ import pytest
 from mnas import recipes, spaces
 from mnas.errors import BadInput
 from mnas.finalists.entrants import baseline, entrants
+from mnas.latency import Latency
 from mnas.lower import lower
 from tests.mnas import finished
 
@@ -56,7 +57,7 @@ def test_finalists_come_before_baselines(tmp_path: Path) -> None:
     assert [one.role for one in found] == ["finalist"] * 3 + ["baseline"]
     assert [one.name for one in found] == ["trial-0", "trial-3", "trial-6", "mobilenetv2-0.5"]
     assert found[1].search_accuracy == 0.88
-    assert found[1].search_latency_ms == 0.90
+    assert found[1].search_latency == Latency(0.90)
     assert str(found[1].architecture) == str(finished.architecture(3))
 
 

@@ -279,8 +279,12 @@ def test_int8_is_predicted_by_a_table_of_its_own(tmp_path: Path) -> None:
         float32, int8 = Ledger(run.finalists).read().finals()
         assert float32.model.predicted_ms == 0.01
         with LatencyTable.open(table) as opened:
-            expected = TableLatency(opened, "int8").predict_ms(Architecture.parse(architecture))
-        assert int8.model.predicted_ms == expected
+            expected = TableLatency(opened, "int8").predict(Architecture.parse(architecture))
+        assert int8.model.predicted_ms == expected.latency_ms
+        assert (int8.model.predicted_low_ms, int8.model.predicted_high_ms) == (
+            expected.low_ms,
+            expected.high_ms,
+        )
         kinds = [line["record"] for line in read_jsonl(run.finalists)]
         assert kinds.count("predicted") == 1
 

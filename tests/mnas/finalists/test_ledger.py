@@ -48,6 +48,22 @@ def test_measured_is_the_first_seeds_file_with_all_passes(run: RunDirectory) -> 
     assert final.measurement.context.facts == finished.FACTS
 
 
+def test_predictions_of_before_intervals_were_kept_are_read(run: RunDirectory, tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in run.finalists.read_text().splitlines()]
+    models = [model for line in lines if line["record"] == "trained" for model in line["models"]]
+    for model in models:
+        del model["predicted_low_ms"], model["predicted_high_ms"]
+    int8 = next(model for model in models if model["dtype"] == "int8")
+    lines.append({"record": "predicted", "sha256": int8["sha256"], "predicted_ms": 0.5, "table": "int8.db"})
+    path = tmp_path / "finalists.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    found = Ledger(path).read().finals()
+    assert found[1].model.sha256 == int8["sha256"]
+    for final in found[:2]:
+        assert final.model.predicted_ms is not None
+        assert (final.model.predicted_low_ms, final.model.predicted_high_ms) == (None, None)
+
+
 def test_what_is_written_reads_back(run: RunDirectory, tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "finalists.jsonl")
     records = Ledger(run.finalists).read()

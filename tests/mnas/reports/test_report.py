@@ -13,6 +13,7 @@ from PIL import Image
 
 from mnas.finalists.entrants import entrants
 from mnas.finalists.ledger import Ledger, Trouble
+from mnas.latency import Latency
 from mnas.reports.report import COLUMNS, to_chart, to_csv, write_report
 from mnas.reports.summary import summarise
 from mnas.reports.summary_json import to_json
@@ -224,11 +225,35 @@ def test_what_the_table_cannot_predict_is_said(tmp_path: Path) -> None:
     note = "the table is float32; int8 latencies are measured only: mnas finalize --int8-table"
     assert note in " ".join(summarise(run).notes)
     final = Ledger(run.finalists).read().finals()[1]
-    Ledger(run.finalists).add_prediction(final.model.sha256, 0.5, "int8.db")
+    Ledger(run.finalists).add_prediction(final.model.sha256, Latency(0.5, 0.4, 0.625), "int8.db")
     summary = summarise(run)
     assert note not in " ".join(summary.notes)
-    assert to_json(summary)["finalists"][1]["predicted_ms"] == 0.5
-    assert next(row for row in rows(run) if row["dtype"] == "int8")["predicted_ms"] == "0.5"
+    names = ("predicted_ms", "predicted_low_ms", "predicted_high_ms")
+    assert [to_json(summary)["finalists"][1][name] for name in names] == [0.5, 0.4, 0.625]
+    row = next(row for row in rows(run) if row["dtype"] == "int8")
+    assert [row[name] for name in names] == ["0.5", "0.4", "0.625"]
+
+
+def test_a_candidates_prediction_has_its_interval_everywhere(tmp_path: Path) -> None:
+    run = by_table(tmp_path / "run", measured_table.make(tmp_path / "table.db"))
+    plain = to_json(summarise(run))  # of a search before intervals were kept
+    assert {one["low_ms"] for one in plain["search"]["candidates"]} == {None}
+    assert plain["finalists"][0]["predicted_low_ms"] is None
+    results = [replace(one, low_ms=0.25, high_ms=4.0) for one in run.results()]
+    run.results_file.unlink()
+    for result in results:
+        run.record(result)
+    run.finalists.unlink()
+    Ledger(run.finalists).add_trained(finished.train(run, entrants(run, 1, ())[0], 0))
+    document = to_json(summarise(run))
+    assert {(one["low_ms"], one["high_ms"]) for one in document["search"]["candidates"]} == {(0.25, 4.0)}
+    final = document["finalists"][0]
+    assert (final["predicted_low_ms"], final["predicted_high_ms"]) == (0.25, 4.0)
+    shown = rows(run)
+    assert {(row["predicted_low_ms"], row["predicted_high_ms"]) for row in shown if row["predicted_ms"]} == {
+        ("0.25", "4.0")
+    }
+    assert all(row["predicted_ms"] == row["latency_ms"] for row in shown if row["kind"] == "trial")
 
 
 def test_a_damaged_table_is_no_obstacle_to_a_report(tmp_path: Path) -> None:
