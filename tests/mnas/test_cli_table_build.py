@@ -62,7 +62,7 @@ def test_a_table_of_given_figures_is_not_built_into(run: Run, table: Path, tmp_p
     assert (ended.code, ended.out) == (2, "")
     said = " ".join(ended.err.split())
     assert re.search(
-        r"has \d+ imported figures, from the file t.csv: .*another name.*`mnas table extend`", said
+        r"has \d+ imported figures, from the file t.csv.*another name.*`mnas table extend`", said
     )
     assert given.read_bytes() == before
 

@@ -120,7 +120,7 @@ def test_a_table_of_given_figures_is_judged_by_its_space(run: Run, tmp_path: Pat
     document = json.loads(ended.out)
     assert (document["complete"], document["missing_operators"]) == (True, [])
     assert document["operators"] == json.loads(run("status", str(whole), "--json").out)["operators"]
-    assert document["given_from"] == "the file t.csv"
+    assert document["given_from"].startswith("the file t.csv")
     assert "all given, none measured here" in " ".join(run("status", str(given)).out.split())
     *rest, last = file.read_text().splitlines()
     file.write_text("\n".join(rest))
