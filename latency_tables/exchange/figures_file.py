@@ -8,8 +8,10 @@ back predicts as the first one did.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -252,5 +254,6 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = "No such file or directory" if isinstance(error, FileNotFoundError) else error.strerror
-        raise BadTable(f"{path}: {reason or error}") from error
+        # pyarrow's own texts name the draft
+        code = errno.ENOENT if isinstance(error, FileNotFoundError) else error.errno
+        raise BadTable(f"{path}: {os.strerror(code) if code else error}") from error

@@ -11,6 +11,10 @@ import pytest
 import yaml
 
 from latency_tables.exchange.block_keys import MNASNET, key_of
+from latency_tables.exchange.importing import import_table
+from latency_tables.fitting.calibration import Calibration
+from latency_tables.fitting.context import Sizes
+from latency_tables.records import Given
 from latency_tables.store import LatencyTable
 from mnas.lower import lower
 from mnas.spaces import create
@@ -105,6 +109,13 @@ def test_public_tables_can_be_used(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("f.csv", "-o", "t.db", "--dtype", "int8"), "--dtype without --space"),
+        (("f.csv", "-o", "t.db", "--resolution", "96", "--width", "3"), "--resolution, --width without"),
+        (("f.yaml", "-o", "t.db", "--classes", "10", "--channels", "1"), "--channels, --classes without"),
+        (("f.csv", "-o", "t.db", "--unit", "ms"), "--unit would: leave it out"),
+        (("twice.yaml", "-o", "t.db"), "twice, in lines 1 and 2"),
+        (("huge.yaml", "-o", "t.db"), "mean of"),
+        (("huge.csv", "-o", "t.db"), "row 1 of huge.csv: observations is"),
         (("t.xls", "-o", "t.db"), "not '.xls'"),
         (("no.csv", "-o", "t.db"), "No such file"),
         (("no.yaml", "-o", "t.db"), "No such file"),
@@ -120,10 +131,58 @@ def test_what_cannot_be_imported_is_refused(
     monkeypatch.chdir(tmp_path)
     Path("f.yaml").write_text("Logits-input:4x4x8-output:10: {mean: 0.5}\n")
     Path("f.csv").write_text("operator,latency_ms\nrelu/float32/1x8/1x8,1\n")
+    Path("twice.yaml").write_text("Logits-input:4x4x8-output:10: {mean: 0.5}\n" * 2)
+    Path("huge.yaml").write_text(f"Logits-input:4x4x8-output:10: {{mean: 1{'0' * 400}}}\n")
+    Path("huge.csv").write_text("operator,latency_ms,observations\nrelu/float32/1x8/1x8,1,1e300\n")
     ended = run("import", *arguments)
     assert (ended.code, ended.out) == (2, "")
     assert message in ended.err.replace("\n", " ")
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["f.csv", "f.yaml"]
+    left = sorted(one.name for one in tmp_path.iterdir())
+    assert left == ["f.csv", "f.yaml", "huge.csv", "huge.yaml", "twice.yaml"]
+
+
+@pytest.mark.parametrize(
+    "options", [("--device", "pixel"), ("--dtype", "int8"), ("--resolution", "96"), ("--classes", "3")]
+)
+def test_what_a_file_says_itself_is_not_said_again(
+    run: Run, whole: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    file = tmp_path / "t.csv"
+    assert run("export", whole, "-o", file).code == 0
+    ended = run("import", file, "-o", tmp_path / "new.db", *options)
+    assert (ended.code, ended.out) == (2, "")
+    assert f"leave {options[0]} out" in ended.err.replace("\n", " ")
+    assert not (tmp_path / "new.db").exists()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".yaml"])
+def test_figures_of_a_stale_table_are_stale(run: Run, whole: Path, tmp_path: Path, suffix: str) -> None:
+    table, file, new = tmp_path / "t.db", tmp_path / f"f{suffix}", tmp_path / "new.db"
+    table.write_bytes(whole.read_bytes())
+    with LatencyTable.open(table) as opened:
+        opened.mark_stale("9 % slower")
+        begun = opened.created_at
+    assert "the table is stale, 9 % slower" in run("export", table, "-o", file).err
+    ended = run("import", file, "-o", new, "--json")
+    assert "the figures are stale: 9 % slower" in ended.err
+    assert json.loads(ended.out)["stale"] == "9 % slower"
+    shown = json.loads(run("show", new, "--json").out)
+    assert shown["stale"] == "9 % slower"
+    assert shown["given_from"] == f"the file f{suffix}, of a table begun {begun}"
+
+
+def test_the_constant_of_a_calibration_is_not_lost_in_silence(run: Run, whole: Path, tmp_path: Path) -> None:
+    table, file = tmp_path / "t.db", tmp_path / "t.yaml"
+    with LatencyTable.open(whole) as opened:
+        figures = [
+            Given(one.unit, one.latency_ms, None, None, "imported") for one in opened.figures().values()
+        ]
+        affine = Calibration("affine", 1.1, intercept_ms=0.25), Sizes()
+        import_table(str(table), opened.origin, figures, affine)
+    ended = run("export", table, "-o", file, "--json")
+    assert json.loads(ended.out)["lost_ms"] == 0.25
+    assert "adds 0.25 ms to every network, which is in no row" in ended.err
+    assert json.loads(run("export", whole, "-o", file, "--json").out)["lost_ms"] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -132,6 +191,8 @@ def test_what_cannot_be_imported_is_refused(
         (("-o", "t.xls"), "'.xls'"),
         (("-o", "a/t.csv"), "No such file"),
         (("-o", "t.yaml", "--blocks", "moon"), "allowed: "),
+        (("-o", "t.csv", "--blocks", "moon"), "--blocks moon is for .yaml files"),
+        (("-o", "/dev/null/t.yaml"), "/dev/null/t.yaml: Not a directory"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(

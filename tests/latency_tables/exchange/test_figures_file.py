@@ -55,6 +55,16 @@ def test_a_round_trip_predicts_the_same(built: Path, tmp_path: Path, suffix: str
     assert sorted(one.name for one in tmp_path.iterdir()) == sorted(["new.db", path.name])
 
 
+@pytest.mark.parametrize("folder", ["t.db", "no", "/sys"])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_file_that_cannot_be_written_is_named_not_its_draft(built: Path, folder: str, suffix: str) -> None:
+    path = built.parent / folder / f"figures{suffix}"
+    with LatencyTable.open(built) as table, pytest.raises(BadTable) as caught:
+        figures_file.write(table, path)
+    reasons = ("Not a directory", "No such file or directory", "Permission denied", "Read-only file system")
+    assert str(caught.value) in [f"{path}: {reason}" for reason in reasons]
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_growth_with_size_blocks_and_intervals_survive(tmp_path: Path, suffix: str) -> None:
     figures = [
