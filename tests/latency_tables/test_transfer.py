@@ -105,6 +105,30 @@ def test_a_sample_is_predicted_without_anything_of_its_own(profile: bool) -> Non
     assert odd.low_percent <= odd.mape_percent <= odd.high_percent
 
 
+def test_how_far_ratios_differ_is_told_without_what_is_left_out() -> None:
+    """The operators of a sample take anything: no prediction of it may know that."""
+    usual = measured(5)
+    factors = dict(
+        zip(map(str, SPECS), np.random.default_rng(1).choice((0.3, 1.0, 3.0), len(SPECS)), strict=True)
+    )
+    odd = replace(
+        usual,
+        observations=[
+            replace(one, mean_ms=one.mean_ms * float(factors[one.operator]))
+            if one.network == "sample-1"
+            else one
+            for one in usual.observations
+        ],
+    )
+    before, after = transfer(SOURCE, usual, "t"), transfer(SOURCE, odd, "t")
+    assert after.spreads != before.spreads
+    predicted = [
+        [one.predicted_ms for one in found.residuals if one.network == "sample-1"]
+        for found in (before, after)
+    ]
+    assert predicted[0] == predicted[1]
+
+
 def test_a_spoilt_sample_spoils_no_table() -> None:
     samples = measured(12, odd="sample-3", slower=1.5)
     assert np.median(errors_percent(samples, transfer(SOURCE, samples, "t").figures)) < 8

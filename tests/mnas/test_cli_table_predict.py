@@ -100,6 +100,30 @@ def test_a_stale_table_warns_and_predicts(run: Run, table: Path) -> None:
     assert run("predict", table, architecture(), "--quiet").err == ""
 
 
+def test_a_stale_table_without_anchors_is_not_sent_to_be_anchored(run: Run, tmp_path: Path) -> None:
+    path = imported(tmp_path / "given.db", *set(map(str, SPECS)))
+    with LatencyTable.open(path) as opened:
+        opened.mark_stale("9 % slower")
+    ended = run("predict", path, architecture())
+    assert ended.code == 0
+    assert "is stale, 9 % slower; it has no anchors to calibrate it again by: import" in " ".join(
+        ended.err.split()
+    )
+
+
+def test_a_model_of_another_type_is_told_apart_from_one_with_rare_operators(run: Run, tmp_path: Path) -> None:
+    path = imported(tmp_path / "given.db", *set(map(str, SPECS)))
+    model = tmp_path / "int8.tflite"
+    model.write_bytes(tflite.write(lower(Architecture.parse(architecture()), "int8").graph))
+    hint = "the table is of float32 operators"
+    ended = run("predict", path, model)
+    assert ended.code == 4
+    assert f"{hint}, {len(set(SPECS))} of these are of int8: build a table of that type" in " ".join(
+        ended.err.split()
+    )
+    assert hint not in run("predict", path, other()).err
+
+
 def test_without_anchors_no_interval_is_made_up(run: Run, tmp_path: Path) -> None:
     path = imported(tmp_path / "given.db", *set(map(str, SPECS)), std_ms=0.1)
     ended = run("predict", path, architecture(), "--json")

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from latency_tables.exchange.importing import import_table, unknown_origin
+from latency_tables.records import Given
 from tests.command_line import Ended, running
 from tests.mnas.tables import agrees
 
@@ -24,3 +26,13 @@ def test_showing_a_table(run: Run, table: Path) -> None:
     ended = run("show", str(table), "--top", "3")
     assert ended.code == 0
     assert "The 3 slowest operators" in ended.out
+
+
+def test_what_nobody_counted_is_unknown(run: Run, tmp_path: Path) -> None:
+    unit = "relu/float32/1x8/1x8"
+    figures = [Given(unit, 2.0, None, None, "imported")]
+    import_table(str(tmp_path / "t.db"), unknown_origin({}), figures, given_from="the file f.csv")
+    (one,) = json.loads(run("show", tmp_path / "t.db", "--json").out)["operators"]
+    assert (one["observations"], one["std_error_percent"]) == (None, None)
+    row = next(line for line in run("show", tmp_path / "t.db").out.splitlines() if unit in line)
+    assert row.count("unknown") == 2

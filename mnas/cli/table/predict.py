@@ -48,6 +48,7 @@ def predict(
     from latency_tables.store import LatencyTable
 
     with LatencyTable.open(table) as given:
+        anchored = any(one.role == "anchor" for one in given.networks())
         graphs = [_graph(given, model) for model in models]
         predictor, known = given.predictor(), resources(given)
         device, stale = given.origin.facts.address, given.stale
@@ -69,13 +70,14 @@ def predict(
     at, there = shlex.quote(given.address), shlex.quote(device)
     if stale is not None and not quiet:
         again = with_password_told(f"calibrate it again: mnas table anchor {at} -d {there}")
-        warn(f"{given.address} is stale, {stale}; {again}")
+        given_anew = "it has no anchors to calibrate it again by: import or transfer newer figures"
+        warn(f"{given.address} is stale, {stale}; {again if anchored else given_anew}")
     if predictor.calibration.lack_of_fit is None and not quiet:
         warn(f"{given.address} has too few anchor networks to tell how far its predictions are off")
     lacking = [one for one in found if one["missing_operators"]]
     for one in lacking:
         remedy = f"mnas table extend {at} {shlex.quote(one['model'])} -d {there}"
-        _warn_of_missing(one, top, with_password_told(remedy))
+        _warn_of_missing(one, top, with_password_told(remedy), _of_other_type(one, predictor))
     return Exit.FAILURES if lacking else Exit.DONE
 
 
@@ -180,12 +182,28 @@ def _cell(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3f}"
 
 
-def _warn_of_missing(found: dict[str, Any], top: int, remedy: str) -> None:
+def _of_other_type(found: dict[str, Any], predictor: Predictor) -> str:
+    """What to know of a model most of whose missing operators are of types that the table has none of."""
+    from latency_tables.units import parse_unit
+
+    known = {spec.dtype for unit in predictor.figures for spec in parse_unit(unit)}
+    missing = [parse_unit(key)[0].dtype for key in found["missing_operators"]]
+    other = [dtype for dtype in missing if dtype not in known]
+    if not known or len(other) <= len(missing) / 2:
+        return ""
+    return (
+        f"the table is of {' and '.join(sorted(known))} operators, {len(other)} of these are of "
+        f"{' and '.join(sorted(set(other)))}: build a table of that type (mnas table build --dtype), or make "
+        "one from this (mnas table transfer --dtype ... --across dtype)\n"
+    )
+
+
+def _warn_of_missing(found: dict[str, Any], top: int, remedy: str, of_other_type: str) -> None:
     missing = found["missing_operators"]
     shown = missing[: max(top, 1)]
     more = f"\n  and {len(missing) - len(shown)} more (--top, --json)" if len(missing) > len(shown) else ""
     listed = "".join(f"\n  {key}" for key in shown)
     warn(
         f"{found['model']} has no latency, the table lacks {len(missing)} of its operators:{listed}{more}\n"
-        f"add them: {remedy}"
+        f"{of_other_type}add them: {remedy}"
     )
