@@ -12,7 +12,7 @@ from latency_tables.errors import BadTable, TablesError
 from latency_tables.storage import lock
 from latency_tables.storage.copying import copy
 from latency_tables.storage.database import Database, is_url
-from latency_tables.storage.files import COMPANIONS
+from latency_tables.storage.files import COMPANIONS, real_path
 from latency_tables.store import LatencyTable
 
 #: what a file is called until it is whole
@@ -46,7 +46,7 @@ def whole(output: str) -> Iterator[str]:
 @contextmanager
 def named_at_the_end(output: str) -> Iterator[str]:
     """The same for one who holds the right to build a table at the path `output`."""
-    place = f"{Path(output).resolve()}{PARTIAL}"
+    place = f"{real_path(output)}{PARTIAL}"
     with _naming(place, output):
         remove(place)
         try:
@@ -68,7 +68,7 @@ def remove(place: str) -> None:
 
 
 def _give_name(place: str, output: str) -> None:
-    real = Path(output).resolve()
+    real = real_path(output)
     try:
         os.link(place, real)
     except FileExistsError:

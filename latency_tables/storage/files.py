@@ -32,7 +32,7 @@ def connect(path: Path, timeout_s: float) -> sqlite3.Connection:
     Raises:
         sqlite3.Error: it cannot be opened.
     """
-    real = path.resolve()
+    real = real_path(path)
     uri = f"{real.as_uri()}?mode=rw"
     if not (os.access(real.parent, os.W_OK) and os.access(real, os.W_OK)):
         uri = f"{real.as_uri()}?mode=ro"
@@ -51,10 +51,15 @@ def connect(path: Path, timeout_s: float) -> sqlite3.Connection:
     return connection
 
 
+def real_path(path: Path | str) -> Path:
+    """The absolute path that symbolic links lead to; a circle of them is left as it is."""
+    return Path(os.path.realpath(path))
+
+
 def make(path: Path) -> None:
     """Make an empty file if nothing is there; that it cannot be made shows when it is opened."""
     with suppress(OSError):
-        os.close(os.open(path.resolve(), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+        os.close(os.open(real_path(path), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
 
 
 def refuse_others(path: Path) -> None:
@@ -77,7 +82,7 @@ def refuse_others(path: Path) -> None:
 
 def refuse_moved(path: Path) -> None:
     """Raise BadTable if a file was held at a path, and another is there now, or none."""
-    names, now = {path.absolute(), path.resolve()}, identity(path)
+    names, now = {path.absolute(), real_path(path)}, identity(path)
     if any(now != known and not names.isdisjoint(held_at) for *held_at, known in _held):
         what = "another file is in its place" if now else "it is not there any more"
         raise BadTable(
@@ -105,7 +110,7 @@ def held(path: Path, connection: sqlite3.Connection) -> Iterator[None]:
     known = identity(path)
     if known is None:
         raise BadTable(f"there is no latency table {path}: make one with `mnas table build`")
-    real = path.resolve()
+    real = real_path(path)
     entry = (path.absolute(), real, known)
     _held.append(entry)
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from devices.lock import held
 from latency_tables.errors import BadTable
 from latency_tables.storage.database import Database, is_url
+from latency_tables.storage.files import real_path
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def builder(address: str) -> Iterator[None]:
         BadTable: another process holds it; says which.
     """
     if not is_url(address):
-        with exclusive(Path(f"{Path(address).resolve()}.lock"), address):
+        with exclusive(Path(f"{real_path(address)}.lock"), address):
             yield
         return
     database = Database(address)

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from latency_tables.errors import BadTable
+from latency_tables.exchange.importing import import_table
+from latency_tables.exchange.merge import merge
 from latency_tables.storage import lock
 from latency_tables.store import LatencyTable
 from tests.latency_tables.toy_table import NETWORKS, ORIGIN, burst, fill, times
@@ -64,6 +66,19 @@ class TestLinks:
             fill(made)
         assert link.is_symlink()
         assert passes(path) == 3
+
+    def test_a_circle_of_links_is_no_table(self, path: Path) -> None:
+        path.symlink_to("other.db")
+        path.with_name("other.db").symlink_to("t.db")
+        for act in (
+            lambda: LatencyTable.open(path),
+            lambda: LatencyTable.create(path, ORIGIN, NETWORKS),
+            lambda: merge([str(path), str(path)], str(path.with_name("new.db"))),
+            lambda: import_table(str(path), ORIGIN, []),
+        ):
+            with pytest.raises(BadTable, match=r"t\.db"):
+                act()
+        assert sorted(one.name for one in path.parent.iterdir()) == ["other.db", "t.db"]
 
     def test_the_log_of_a_file_is_read_with_it(self) -> None:
         """From a folder that may not be written, where the log cannot be told by the link's own name."""
