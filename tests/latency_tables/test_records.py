@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from devices.measurement import Cluster, DeviceFacts, Settings
-from latency_tables.errors import BadTable
-from latency_tables.records import Origin, origin_from_meta, origin_to_meta
+from latency_tables.errors import BadOpSpec, BadTable
+from latency_tables.records import Origin, graph_from_json, graph_to_json, origin_from_meta, origin_to_meta
+from tests.latency_tables.toy_table import SPECS, chain
 
 OLD = DeviceFacts("pi", "aarch64", "Cortex-A72", 4, 2**32, "Debian 12", "3.11.2", "ai-edge-litert", "2.3.0")
 NEW = replace(
@@ -91,3 +92,16 @@ def test_a_governor_counts_where_both_know_it() -> None:
     assert known.differences(NEW, SETTINGS, "powersave") == [
         "governor is 'powersave', the table's is 'performance'"
     ]
+
+
+def test_an_operator_is_read_once_however_many_networks_have_it() -> None:
+    text = graph_to_json(chain(*SPECS, *SPECS))
+    first, second = graph_from_json(text), graph_from_json(text)
+    assert first == second == chain(*SPECS, *SPECS)
+    assert first.specs[0] is first.specs[3] is second.specs[0]
+
+
+def test_a_block_is_no_operator_of_a_network() -> None:
+    text = graph_to_json(chain(SPECS[0])).replace(str(SPECS[0]), " & ".join(map(str, SPECS[:2])))
+    with pytest.raises(BadOpSpec, match="is no operator"):
+        graph_from_json(text)
