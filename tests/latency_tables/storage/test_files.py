@@ -12,11 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from devices.measurement import Settings
+from latency_tables.build import build
 from latency_tables.errors import BadTable
 from latency_tables.exchange.importing import import_table
 from latency_tables.exchange.merge import merge
+from latency_tables.records import Origin
 from latency_tables.storage import lock
 from latency_tables.store import LatencyTable
+from tests.latency_tables import desk
 from tests.latency_tables.toy_table import NETWORKS, ORIGIN, burst, fill, times
 
 ROOT = Path(__file__).parents[3]
@@ -181,3 +185,29 @@ def test_a_lock_is_named_by_what_was_given(tmp_path: Path, monkeypatch: pytest.M
         lock.builder("./t.db"),
     ):
         pass
+
+
+@pytest.mark.parametrize("way", ["removed", "replaced"])
+def test_a_build_ends_when_its_file_is_not_there_any_more(tmp_path: Path, way: str) -> None:
+    """The whole way: the job, its device and the error that the user sees."""
+    path, other = tmp_path / "t.db", tmp_path / "other.db"
+    LatencyTable.create(other, Origin({}, desk.FACTS, Settings()), []).close()
+    before = other.read_bytes()
+
+    def away(_: str) -> None:
+        if path.stat().st_ino == made_as and len(device.seen) == 5:
+            if way == "removed":
+                path.unlink()
+            else:
+                other.rename(path)
+
+    device = desk.Desk(before=away)
+    with LatencyTable.create(path, Origin({}, desk.FACTS, Settings()), desk.NETWORKS) as table:
+        made_as = path.stat().st_ino
+        with pytest.raises(BadTable, match=r"t\.db was removed or replaced while it was at work on"):
+            build(table, device)
+    if way == "replaced":
+        assert path.read_bytes() == before
+        assert passes(path) == 0
+    else:
+        assert [one.name for one in tmp_path.iterdir()] == ["other.db"]
