@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 
 from latency_tables.fitting.grouped import Floats
 from latency_tables.fitting.statistics import Estimate
 from latency_tables.records import Given, Method
+from latency_tables.units import kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +96,24 @@ def given_figure(one: Given) -> Figure:
     return Figure(
         one.unit, one.latency_ms, one.std_ms, None, one.method, one.count, 0, 0, None, None, one.exponent
     )
+
+
+def standard_errors_ms(figures: Mapping[str, Figure]) -> dict[str, float]:
+    """By unit, the standard error that intervals count.
+
+    One that is unknown, of a single pass or given without, is as large as is usual in its kind: the median
+    relative error of the units of the kind that have one, else of all units. Where no unit has one, all are
+    0: then the anchors' errors have them in the lack of fit, from which nothing is taken out.
+    """
+    known: dict[str, list[float]] = {}
+    for unit, one in figures.items():
+        if one.std_error_ms is not None and one.latency_ms > 0:
+            known.setdefault(kind_of(unit), []).append(one.std_error_ms / one.latency_ms)
+    usual = {kind: median(errors) for kind, errors in known.items()}
+    anywhere = median([error for errors in known.values() for error in errors] or [0.0])
+    return {
+        unit: usual.get(kind_of(unit), anywhere) * one.latency_ms
+        if one.std_error_ms is None
+        else one.std_error_ms
+        for unit, one in figures.items()
+    }

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency_tables.errors import MissingOperators
-from latency_tables.figures import Figure
-from latency_tables.fitting.calibration import PASSES, Anchors, Calibration, calibrate
+from latency_tables.figures import Figure, standard_errors_ms
+from latency_tables.fitting.calibration import PASSES, AnchorSum, Calibration, calibrate, together
 from latency_tables.fitting.context import SAME_SIZE, Sizes
 from latency_tables.ops import OpSpec
 from latency_tables.units import Units
@@ -53,9 +53,9 @@ class _Term:
     exponent: float
 
     @classmethod
-    def of(cls, figure: Figure) -> Self:
+    def of(cls, figure: Figure, std_error_ms: float) -> Self:
         ms = figure.latency_ms
-        return cls(ms, (figure.std_error_ms or 0.0) ** 2, ms * figure.exponent, figure.exponent)
+        return cls(ms, std_error_ms**2, ms * figure.exponent, figure.exponent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,28 +66,22 @@ class Predictor:
         figures: by unit, before the calibration.
         table: its address, for messages.
         sizes: of the networks that the figures were measured in.
+        anchors: by name, what the table's anchors are predicted by, and would be had they not been measured.
     """
 
     figures: Mapping[str, Figure]
     calibration: Calibration
     table: str
     sizes: Sizes = SAME_SIZE
+    anchors: Mapping[str, AnchorSum] = field(default_factory=dict)
     _units: Units = field(init=False, repr=False, compare=False)
     _terms: dict[str, _Term] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        terms = {text: _Term.of(one) for text, one in self.figures.items()}
+        errors = standard_errors_ms(self.figures)
+        terms = {text: _Term.of(one, errors[text]) for text, one in self.figures.items()}
         object.__setattr__(self, "_units", Units(self.figures))  # frozen for all but its making
         object.__setattr__(self, "_terms", terms)
-
-    @classmethod
-    def known(cls, latencies_ms: Mapping[str, float], scale: float, table: str) -> Self:
-        """A predictor of units whose latencies are given as they are, without any error."""
-        figures = {
-            unit: Figure(unit, ms, None, None, "imported", 0, 0, 0, None, None)
-            for unit, ms in latencies_ms.items()
-        }
-        return cls(figures, Calibration("scale", scale), table)
 
     @property
     def scale(self) -> float:
@@ -116,7 +110,9 @@ class Predictor:
         return self._term(unit).growth_ms
 
     def variance_ms2(self, unit: str) -> float:
-        """The squared standard error of `unit_ms`. A unit that occurs c times adds c^2 times this.
+        """The squared standard error of `unit_ms` (`figures.standard_errors_ms`).
+
+        A unit that occurs c times adds c^2 times this.
 
         Raises:
             MissingOperators: the table has no figure for it.
@@ -156,14 +152,6 @@ class Predictor:
             self.calibration.scale,
             self._shares(units, float(self.sizes.logs(sums)[0]), latency - self.calibration.intercept_ms),
         )
-
-    def sum_variance_ms2(self, specs: Sequence[OpSpec]) -> float:
-        """The variance of a network's plain sum, by the standard errors of its units.
-
-        Raises:
-            MissingOperators: the table has no figure for some of its operators; it names them.
-        """
-        return self._add_up(Counter(self.units_of(specs)))[1]
 
     def finish(
         self,
@@ -211,27 +199,37 @@ class Predictor:
 
     def reanchored(
         self,
-        sums_ms: Sequence[float],
-        measured_ms: Sequence[float],
+        networks: Mapping[str, Sequence[OpSpec]],
+        measured_ms: Mapping[str, float],
         pass_error: float | None = None,
         passes: float = PASSES,
     ) -> Predictor:
         """The same figures, calibrated by anchors measured at another time.
 
+        By the very passes of the table's anchors it is the calibration that the table has.
+
         Args:
-            sums_ms: `Prediction.sum_ms` of each anchor, by this predictor.
-            measured_ms: its `network_ms` then.
+            networks: by name, the operators of the anchors in execution order. A name of `anchors` stands for
+                that one; of other networks the error is told from the figures as they are.
+            measured_ms: by the same names, their `network_ms` then.
             pass_error: relative standard deviation of one pass of a network around others of it
                 (`latency_tables.fitting.intervals.pass_error`); None: as it was before.
             passes: behind each of `measured_ms`.
 
         Raises:
             BadTable: there are no anchors.
+            MissingOperators: the table cannot predict one of them.
         """
-        before = self.calibration
-        error = before.pass_error if pass_error is None else pass_error
-        anchors = Anchors(sums_ms, measured_ms, pass_error=error, passes=passes)
+        error = self.calibration.pass_error if pass_error is None else pass_error
+        sums = [self.anchors.get(name) or self._anchor_sum(specs) for name, specs in networks.items()]
+        anchors = together(sums, [measured_ms[name] for name in networks], error, passes)
         return replace(self, calibration=calibrate(anchors))
+
+    def _anchor_sum(self, specs: Sequence[OpSpec]) -> AnchorSum:
+        """Of a network that the figures know nothing of."""
+        total, variance, growth = self._add_up(Counter(self.units_of(specs)))
+        in_context = float(self.sizes.in_context(np.array([total]), np.array([growth]))[0])
+        return AnchorSum(in_context, in_context, variance)
 
     def _split(self, specs: Sequence[OpSpec]) -> list[tuple[str, int]]:
         units, missing = self._units.split(specs)

@@ -44,12 +44,6 @@ class Prior:
     kind_errors: Floats
     own_errors: Floats
 
-    @classmethod
-    def of_profile(cls, profiled_ms: Floats, kinds: Sequence[str]) -> Prior:
-        """Of units that the profile has, all of them."""
-        errors = np.full(len(profiled_ms), PROFILE_ERROR)
-        return cls(profiled_ms, kinds, np.ones(len(profiled_ms), bool), errors, errors)
-
 
 @dataclass(frozen=True, slots=True)
 class Corrected:
@@ -57,7 +51,8 @@ class Corrected:
 
     Attributes:
         latencies_ms: by unit.
-        left_out_ms: by network, the sum of its units' figures had its own latency not been known.
+        left_out_ms: by network, the sum of its units' figures had its own latency not been known; the factor
+            is not in it either.
     """
 
     latencies_ms: Floats
@@ -137,6 +132,8 @@ def _posterior(expected: Floats, common: Floats, own: Floats, counts: Floats, wa
     of_factor = FACTOR_SPREAD * sums
     inverse = np.linalg.inv(covariance + np.outer(of_factor, of_factor))
     weights = inverse @ off
-    # the factor's own part is the calibration's business
+    # the factor's own part is the calibration's business: of figures, and of sums as had each not been known
     latencies = expected + common @ (of_networks.T @ weights) + own * (counts.T @ weights)
-    return Corrected(latencies, sums + off - weights / np.diag(inverse))
+    surprises = weights / np.diag(inverse)
+    factors = FACTOR_SPREAD * (of_factor @ weights - (of_factor @ inverse) * surprises)
+    return Corrected(latencies, sums + off - surprises - factors * sums)

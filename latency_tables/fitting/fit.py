@@ -9,8 +9,8 @@ from typing import Self
 import numpy as np
 
 from latency_tables.errors import BadTable
-from latency_tables.figures import Figure, alone_figure, given_figure, in_context
-from latency_tables.fitting.calibration import UNCALIBRATED, Anchors, Calibration, calibrate
+from latency_tables.figures import Figure, alone_figure, given_figure, in_context, standard_errors_ms
+from latency_tables.fitting.calibration import UNCALIBRATED, AnchorSum, Calibration, calibrate, together
 from latency_tables.fitting.context import SAME_SIZE, Sizes
 from latency_tables.fitting.corrections import PROFILE_ERROR, Prior, correct
 from latency_tables.fitting.fallback import Alone, from_alone
@@ -62,7 +62,16 @@ def fit(measured: Measured, table: str) -> Predictor:
     known = _Known.of(measured)
     fitted = _choose(known)
     if (anchors := known.anchors(measured)) is not None:
-        return Predictor(fitted.figures, calibrate(fitted.sums(anchors)), table, fitted.sizes)
+        sums = fitted.sums(anchors.places)
+        calibration = calibrate(
+            together(
+                list(sums.values()),
+                [float(np.median(one)) for one in anchors.passes_ms],
+                pass_error(anchors.passes_ms),
+                float(np.mean([len(one) for one in anchors.passes_ms])),
+            )
+        )
+        return Predictor(fitted.figures, calibration, table, fitted.sizes, sums)
     if fitted.figures and not any(one.role == "anchor" for one in measured.networks):
         calibration, sizes = measured.imported or (UNCALIBRATED, fitted.sizes)
         return Predictor(fitted.figures, calibration, table, sizes)
@@ -219,10 +228,11 @@ class _Fitted:
         logs = np.log(latencies / np.maximum(self.left_out_ms[there], 1e-6 * latencies))
         return np.clip(logs - np.median(logs), -np.log(2), np.log(2)) if len(logs) else logs
 
-    def sums(self, anchors: _Anchors) -> Anchors:
-        """What the calibration needs."""
+    def sums(self, places: list[int]) -> dict[str, AnchorSum]:
+        """By name, of the whole networks of these places."""
         figures = list(self.figures.values())
-        counts = self.known.counts[anchors.places]
+        counts = self.known.counts[places]
+        networks = [self.known.whole[one] for one in places]
         ms = np.array([one.latency_ms for one in figures])
         sums, growths = counts @ ms, counts @ (ms * np.array([one.exponent for one in figures]))
         factors = self.sizes.factors(sums, growths)
@@ -233,24 +243,32 @@ class _Fitted:
                 for unit, count in zip(self.known.names, row.tolist(), strict=True)
                 if count and unit in found.units
             )
-            for network, row in zip([self.known.whole[one] for one in anchors.places], counts, strict=True)
+            for network, row in zip(networks, counts, strict=True)
         ]
-        return Anchors(
-            (sums * factors).tolist(),
-            [float(np.median(one)) for one in anchors.passes_ms],
-            (self.left_out_ms[anchors.places] + np.array(changes) * factors).tolist(),
-            (counts**2 @ np.array([(one.std_error_ms or 0.0) ** 2 for one in figures])).tolist(),
-            pass_error(anchors.passes_ms),
-            float(np.mean([len(one) for one in anchors.passes_ms])),
-        )
+        left_out = self.left_out_ms[places] + np.array(changes) * factors
+        variances = counts**2 @ np.array(list(standard_errors_ms(self.figures).values())) ** 2
+        rows = np.c_[sums * factors, left_out, variances].tolist()
+        return {one.name: AnchorSum(*row) for one, row in zip(networks, rows, strict=True)}
 
 
 def _choose(known: _Known) -> _Fitted:
-    """Figures that depend on the size of the network, where whole networks say so.
+    """Figures that depend on the size of the network, and that whole networks correct, where those say so.
 
     Each network is predicted without its own latency; the mean absolute error must be less with sizes. Their
-    exponents are from the profile, not from these latencies, so that less is enough.
+    exponents are from the profile, not from these latencies, so that less is enough. Corrections are the
+    mean of what is known before and what networks say, so that with few networks they are small; they are
+    left out where the error is more with them, and by more than its own standard error.
     """
+    found = _with_sizes(known)
+    plain = _figures(known, found.sizes, corrected=False)
+    losses = np.abs(found.errors()) - np.abs(plain.errors())
+    if len(losses) < LEAST_NETWORKS:
+        return found
+    return plain if np.mean(losses) > np.std(losses) / len(losses) ** 0.5 else found
+
+
+def _with_sizes(known: _Known) -> _Fitted:
+    """With sizes or without, either way corrected."""
     with_sizes = _figures(known, known.sizes)
     if not any(one.exponent for one in with_sizes.figures.values()) or not known.profile.units:
         return with_sizes
@@ -259,7 +277,7 @@ def _choose(known: _Known) -> _Fitted:
     return with_sizes if len(gains) >= LEAST_NETWORKS and np.mean(gains) > 0 else without
 
 
-def _figures(known: _Known, sizes: Sizes) -> _Fitted:
+def _figures(known: _Known, sizes: Sizes, *, corrected: bool = True) -> _Fitted:
     names, alone, found = known.names, known.alone, known.profile.units
     exponents = _exponents(known) if sizes.typical_ms is not None else np.zeros(len(names))
     before_ms = {unit: one.latency_ms for unit, one in known.given.items()} | alone.times_ms
@@ -277,12 +295,12 @@ def _figures(known: _Known, sizes: Sizes) -> _Fitted:
     sums = known.counts @ prior.latencies_ms
     growths = known.counts @ (prior.latencies_ms * exponents)
     context = sizes.factors(sums, growths)
-    there = np.isfinite(known.latencies_ms)
-    corrected = correct(prior, known.counts[there], known.latencies_ms[there] / context[there])
-    left_out = known.counts @ corrected.latencies_ms
-    left_out[there] = corrected.left_out_ms
+    there = np.isfinite(known.latencies_ms) & corrected
+    found_ms = correct(prior, known.counts[there], known.latencies_ms[there] / context[there])
+    left_out = known.counts @ found_ms.latencies_ms
+    left_out[there] = found_ms.left_out_ms
     figures = {}
-    for name, exponent, ms in zip(names, exponents.tolist(), corrected.latencies_ms.tolist(), strict=True):
+    for name, exponent, ms in zip(names, exponents.tolist(), found_ms.latencies_ms.tolist(), strict=True):
         if name in found:
             figures[name] = in_context(name, found[name], ms, exponent)
         elif name in known.alone_ms:

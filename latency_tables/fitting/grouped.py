@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+#: share of the values at either end that a trimmed mean leaves out; of three or more at least one
+TRIMMED = 0.1
+
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
@@ -34,6 +37,24 @@ def quantiles(groups: Codes, values: Floats, count: int, share: float) -> Floats
 def medians(groups: Codes, values: Floats, count: int) -> Floats:
     """The median of the values of each group 0 ... count - 1; 0 for a group without any."""
     return quantiles(groups, values, count, 0.5)
+
+
+def trimmed_means(groups: Codes, values: Floats, count: int) -> Floats:
+    """The mean of each group 0 ... count - 1 without its ends (`TRIMMED`); 0 for a group without values."""
+    order = np.lexsort((values, groups))
+    sizes = np.bincount(groups, minlength=count)
+    ordered = groups[order]
+    rank = np.arange(len(order)) - (np.cumsum(sizes) - sizes)[ordered]
+    cut = trimmed(sizes)[ordered]
+    inside = (rank >= cut) & (rank < sizes[ordered] - cut)
+    sums = np.bincount(ordered[inside], values[order][inside], count)
+    return np.asarray(sums / np.maximum(sizes - 2 * trimmed(sizes), 1))
+
+
+def trimmed(sizes: Codes) -> Codes:
+    """How many values a trimmed mean of so many leaves out at either end."""
+    most = np.maximum((sizes - 1) // 2, 0)
+    return np.asarray(np.minimum(np.ceil(TRIMMED * sizes).astype(np.int64), most))
 
 
 def deviations(groups: Codes, values: Floats, count: int) -> Floats:

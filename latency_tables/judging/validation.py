@@ -229,8 +229,8 @@ def judge(
 def _reanchored(predictor: Predictor, anchors: Sequence[Subject]) -> Predictor:
     instances = [passes for one in anchors for passes in one.passes_ms]
     return predictor.reanchored(
-        [predictor.predict(one.graph.specs).sum_ms for one in anchors],
-        [one.measured_ms for one in anchors],
+        {one.name: one.graph.specs for one in anchors},
+        {one.name: one.measured_ms for one in anchors},
         # of passes of one instance: by how much instances differ is no noise of a pass, but lack of fit
         pass_error([np.array(passes) for passes in instances]) or None,
         passes=mean(len(passes) for passes in instances) * 2,

@@ -25,6 +25,7 @@ from mnas.latency import (
 )
 from mnas.lower import lower, lower_block, lower_classifier
 from mnas.spaces import StagedSpace
+from tests.latency_tables.given_predictor import known
 from tests.mnas.toy import MacsLatency, ToySpace
 
 SMALL = Architecture.parse("in_16x16x3,cv_r1_k3_s2_c8,ir_r2_k3_s1_e3_c8,fc_10")
@@ -37,7 +38,7 @@ class OneTable:
 
     def __init__(self, *architectures: Architecture) -> None:
         specs = {spec for architecture in architectures for spec in lower(architecture).graph.specs}
-        self._predictor = Predictor.known({str(spec): price(spec, "") for spec in specs}, 1.25, self.address)
+        self._predictor = known({str(spec): price(spec, "") for spec in specs}, 1.25, self.address)
 
     def predictor(self) -> Predictor:
         return self._predictor

@@ -15,7 +15,7 @@ from latency_tables.fitting.calibration import (
     fit_scale,
     median_error,
 )
-from latency_tables.fitting.intervals import lack_of_fit, pass_error, trimmed_mean
+from latency_tables.fitting.intervals import lack_of_fit, pass_error, spread, trimmed_mean
 
 
 def world(
@@ -134,8 +134,24 @@ def test_a_trimmed_mean_leaves_a_fifth_out_at_either_end() -> None:
 
 def test_known_variance_is_no_lack_of_fit_but_never_all() -> None:
     residuals = np.array([0.03, -0.03, 0.03, -0.03])
-    assert lack_of_fit(residuals, np.full(4, 0.0005)) == pytest.approx((0.0009 - 0.0005) ** 0.5)
-    assert lack_of_fit(residuals, np.ones(4)) == pytest.approx(0.015)
+    seen = spread(residuals)
+    assert lack_of_fit(residuals, np.full(4, 0.0005)) == pytest.approx((seen**2 - 0.0005) ** 0.5)
+    assert lack_of_fit(residuals, np.ones(4)) == pytest.approx(seen / 2)
+
+
+def test_the_spread_is_the_standard_deviation_and_no_single_value_makes_it() -> None:
+    values = np.random.default_rng(0).normal(0, 0.02, 20_000)
+    assert spread(values) == pytest.approx(0.02, rel=0.02)
+    disturbed = np.append(values[:29], 0.2)
+    assert spread(disturbed) < 0.7 * np.std(disturbed)
+
+
+def test_errors_of_left_out_anchors_make_the_interval() -> None:
+    """Sums that know their own latency say nothing of how far other networks are off."""
+    sums, measured = world(20, 4)
+    honest = calibrate(Anchors(measured, measured, left_out_ms=sums))
+    assert honest.lack_of_fit == pytest.approx(calibrate(Anchors(sums, measured)).lack_of_fit)
+    assert calibrate(Anchors(measured, measured)).lack_of_fit < 1e-9
 
 
 def test_pass_error_is_what_passes_of_a_network_differ_by_apart_from_the_machine() -> None:

@@ -12,8 +12,10 @@ import pytest
 from latency_tables.errors import BadTable
 from latency_tables.fitting.calibration import UNCALIBRATED, Calibration
 from latency_tables.fitting.context import SAME_SIZE, Sizes
+from latency_tables.fitting.corrections import OMITTED_MS
 from latency_tables.fitting.fit import Measured, figures_of, fit
-from latency_tables.fitting.statistics import Observation
+from latency_tables.fitting.intervals import pass_error
+from latency_tables.fitting.statistics import Observation, estimates, pass_ms
 from latency_tables.ops import Graph, Node, OpSpec
 from latency_tables.records import Given, Network
 
@@ -216,6 +218,45 @@ def test_anchors_measured_again_bring_the_calibration() -> None:
     before, after = fit(measured, "t"), fit(replace(measured, anchors_ms=slower), "t")
     assert after.scale == pytest.approx(1.1 * before.scale)
     assert after.figures == before.figures
+
+
+def test_anchors_measured_again_as_they_were_bring_the_calibration_that_was() -> None:
+    """What a validation judges is what is shipped: left-out sums and operators' errors count in both."""
+    device = Device(noise=0.02)
+    nets = networks(device)
+    measured = device.measure(nets)
+    before = fit(measured, "t")
+    anchors = {one.name: one.graph.specs for one in nets if one.role == "anchor"}
+    passes = [pass_ms(measured.anchors_ms[name]) for name in anchors]
+    found = {name: float(np.median(one)) for name, one in zip(anchors, passes, strict=True)}
+    again = before.reanchored(anchors, found, pass_error(passes), passes=3)
+    assert again == before
+    unknown = {f"other-{name}": specs for name, specs in anchors.items()}
+    in_sample = before.reanchored(
+        unknown, {f"other-{name}": ms for name, ms in found.items()}, pass_error(passes), passes=3
+    )
+    assert in_sample.scale == pytest.approx(before.scale)
+    assert in_sample.calibration.left_out_percent < before.calibration.left_out_percent
+
+
+def test_corrections_by_whole_networks_count_unless_networks_left_out_say_otherwise() -> None:
+    device = Device()
+    drawn = [specs for specs in device.draw(20) for _ in range(2)]
+    nets = [Network(f"{n}", graph(specs), "anchor" if n < 20 else "cover") for n, specs in enumerate(drawn)]
+    measured = device.measure(nets)
+    profiled = {unit: one.typical_ms for unit, one in estimates(measured.observations).items()}
+    bare = pytest.approx({unit: ms + OMITTED_MS for unit, ms in profiled.items()}, abs=1e-9)
+
+    def figures_ms(found: Measured) -> dict[str, float]:
+        return {unit: one.latency_ms for unit, one in figures_of(found).items()}
+
+    assert figures_ms(measured) != bare
+    # of two equal networks one is fast, one slow: either is predicted wrongly by the other
+    contradicting = {
+        name: [tuple(ms * 1.08 ** (-1) ** int(name) for ms in one) for one in passes]
+        for name, passes in measured.samples_ms.items()
+    }
+    assert figures_ms(replace(measured, samples_ms=contradicting)) == bare
 
 
 def test_operators_that_the_profile_gives_no_time_have_some() -> None:

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latency_tables.fitting.grouped import deviations, medians, quantiles, runs, weighted_medians
+from latency_tables.fitting.grouped import (
+    deviations,
+    medians,
+    quantiles,
+    runs,
+    trimmed_means,
+    weighted_medians,
+)
 
 ROWS = st.lists(st.tuples(st.integers(0, 4), st.floats(-1e3, 1e3)), min_size=1, max_size=40)
 
@@ -35,6 +42,19 @@ def test_medians_and_deviations_are_those_of_each_group(rows: list[tuple[int, fl
             assert spread[group] == pytest.approx(np.std(mine, ddof=1), abs=1e-9)
         else:
             assert np.isnan(spread[group])
+
+
+@given(ROWS)
+def test_trimmed_means_leave_a_tenth_out_at_either_end_and_one_at_least(
+    rows: list[tuple[int, float]],
+) -> None:
+    groups, values = arrays(rows)
+    found = trimmed_means(groups, values, 5)
+    for group in range(5):
+        mine = np.sort(values[groups == group])
+        cut = 0 if len(mine) < 3 else int(np.ceil(len(mine) / 10))
+        expected = np.mean(mine[cut : len(mine) - cut]) if len(mine) else 0.0
+        assert found[group] == pytest.approx(expected, abs=1e-9)
 
 
 @given(ROWS)

@@ -11,10 +11,10 @@ from devices.measurement import Context, Pass, Settings
 from latency_tables.fitting.footprint import live_bytes, parameter_bytes
 from latency_tables.fitting.resources import LEAST_NETWORKS, fit_energy, fit_memory, resources
 from latency_tables.ops import Graph, Node, OpSpec
-from latency_tables.predict import Predictor
 from latency_tables.profiles.attribute import Attribution
 from latency_tables.records import Network, Origin
 from latency_tables.store import LatencyTable
+from tests.latency_tables.given_predictor import known
 from tests.latency_tables.profiles.test_attribute import network
 from tests.latency_tables.test_build import FACTS
 from tests.latency_tables.test_phone_tables import draw
@@ -154,5 +154,5 @@ def test_kinds_that_were_never_seen_draw_what_is_common() -> None:
     found = fit_energy(drawn_times(20), [4.0 * sum(one.values()) for one in drawn_times(20)])
     assert found is not None
     spec = OpSpec("tanh", "float32", ((1, 8),), (1, 8))
-    prediction = Predictor.known({str(spec): 2.0}, 1.0, "t").predict([spec])
+    prediction = known({str(spec): 2.0}, 1.0, "t").predict([spec])
     assert found.predict([spec], prediction) == pytest.approx(8.0)

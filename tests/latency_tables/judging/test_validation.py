@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from devices.measurement import Failure
 from latency_tables.errors import BadTable
 from latency_tables.figures import Figure
-from latency_tables.fitting.calibration import UNCALIBRATED
+from latency_tables.fitting.calibration import UNCALIBRATED, AnchorSum
 from latency_tables.judging.validation import Circumstances, Rival, Subject, judge
 from latency_tables.ops import Graph
 from latency_tables.predict import Predictor
@@ -56,8 +58,26 @@ def measured(found: list[Graph], factor: float = 1.0, noise: float = 0.01, seed:
 
 def anchored(found: dict[str, Figure], anchors: list[Subject]) -> Predictor:
     raw = Predictor(found, UNCALIBRATED, "t.db")
-    sums = [raw.predict(one.graph.specs).sum_ms for one in anchors]
-    return raw.reanchored(sums, [one.measured_ms for one in anchors], passes=2)
+    return raw.reanchored(
+        {one.name: one.graph.specs for one in anchors},
+        {one.name: one.measured_ms for one in anchors},
+        passes=2,
+    )
+
+
+def test_intervals_that_are_judged_are_made_of_left_out_errors_as_the_tables_are() -> None:
+    anchors = measured(graphs(20, 1))
+    table = anchored(figures(), anchors)
+    assert judge(table, measured(graphs(50, 2)), anchors, AT).intervals.width_percent < 6
+    off = np.random.default_rng(0).normal(1, 0.05, 20)
+    sums = [table.predict(one.graph.specs).sum_ms for one in anchors]
+    left_out = {
+        one.name: AnchorSum(sum_ms, sum_ms * float(factor), 0.0)
+        for one, sum_ms, factor in zip(anchors, sums, off, strict=True)
+    }
+    found = judge(replace(table, anchors=left_out), measured(graphs(50, 2)), anchors, AT)
+    assert found.intervals.width_percent > 10
+    assert found.reanchored == judge(table, measured(graphs(50, 2)), anchors, AT).reanchored
 
 
 def test_intervals_hold_about_what_they_promise_and_are_not_much_wider_than_they_must_be():
