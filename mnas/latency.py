@@ -171,14 +171,14 @@ def space_parts(table: LatencyTable) -> list[Unit]:
 
     Networks that cover the space say it themselves. A table of given figures has no such networks.
     """
-    from mnas.table_blocks import layers
+    from mnas.spaces.layers import Layers
     from mnas.tables import TableRequest
 
     if any(one.role == "cover" for one in table.networks()):
         return []
     try:
         request = TableRequest.of_table(table)
-        return layers(request.space_of(), request.dtype)
+        return Layers(request.space_of(), request.dtype).every()
     except BadInput:  # it was not made for a space, or for one that does not say its layers
         return []
 
@@ -208,7 +208,7 @@ def lacking(table: LatencyTable) -> str:
     """
     from mnas.tables import TableRequest, of_given_figures
 
-    if missing := len(missing_operators(table)):
+    if missing := len({*missing_operators(table), *table.missing_alone()}):
         lacks = f"{missing} operators missing"
     else:
         lacks = "some networks not measured yet" if table.ready else "no anchor network measured"

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from devices.device import Device
+from devices.errors import BadSettings
+from devices.records import from_plain
 from latency_tables.errors import BadTable
 from latency_tables.ops import Graph
 from latency_tables.records import Network, Origin, Purpose
@@ -90,13 +92,18 @@ class TableRequest:
         """The request that a table was made for.
 
         Raises:
-            BadInput: the table was not made for a space.
+            BadInput: the table was not made for a space, or says of it what cannot be.
         """
         purpose = _purpose(table)
         names = [field.name for field in fields(cls)]
         if set(purpose) != set(names):
             raise BadInput(f"the latency table {table.address} was not made for a search space")
-        return cls(**{name: purpose[name] for name in names})  # type: ignore[arg-type]  # as it was written
+        try:
+            return from_plain(cls, purpose)
+        except BadSettings as error:
+            raise BadInput(
+                f"the latency table {table.address} does not say what it was made for: {error}"
+            ) from error
 
     def space_of(self) -> Space:
         """The space."""
@@ -228,18 +235,25 @@ def model_for(table: LatencyTable, model: str) -> bytes | Graph:
         model: the path of an existing file, a recipe's name, or an architecture's text.
 
     Raises:
-        BadInput: it is none of these.
+        BadInput: it is none of these, or a recipe or an architecture and the table is of no space.
     """
     path = Path(model)
     if _is_file(path):
         return path.read_bytes()
     if path.suffix == ".tflite" or "/" in model:
         raise BadInput(f"there is no file {model}")
-    request = TableRequest.of_table(table)
-    if model.lstrip().startswith("in_"):
-        architecture = Architecture.parse(model)
-    else:
-        architecture = recipes.recipe(model).at(
+    given = model.lstrip().startswith("in_")
+    architecture = Architecture.parse(model) if given else recipes.recipe(model)
+    try:
+        request = TableRequest.of_table(table)
+    except BadInput as error:
+        what = "element type" if given else "image size, classes and element type"
+        raise BadInput(
+            f"{error}, so the {what} to take {'an architecture' if given else model} with are not known. "
+            "Give a .tflite file; or, where the figures are from a file, import it with --space"
+        ) from error
+    if not given:
+        architecture = architecture.at(
             request.resolution, request.resolution, channels=request.channels, classes=request.classes
         )
     return lower(architecture, request.dtype).graph

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby, product
 
 from latency_tables.ops import Graph, OpSpec, Shape
+from latency_tables.units import Unit
 from mnas.errors import BadInput
 from mnas.lower import Segment, lower_block, lower_classifier
 from mnas.spaces.base import Space, StagedSpace
@@ -55,6 +56,26 @@ class Layers:
             "what its layers are is not known"
         )
 
+    def every(self) -> list[Unit]:
+        """Every different layer of the space's networks: stem, layers of stages, head, classifier."""
+        frame = self._space.frame
+        stem, head = frame.blocks
+        first = lower_block(stem, (1, frame.height, frame.width, frame.channels), self._dtype)
+        found: dict[Unit, None] = dict.fromkeys(_cut(first))
+        shapes: list[Shape] = [first.output]
+        for stage in range(len(self._space.stages)):
+            onward: dict[Shape, None] = {}
+            for shape in shapes:
+                for segment in self._blocks(stage, shape).values():
+                    found.update(dict.fromkeys(_cut(segment)))
+                    onward[segment.output] = None
+            shapes = list(onward)
+        for shape in shapes:
+            last = lower_block(head, shape, self._dtype)
+            found.update(dict.fromkeys(_cut(last)))
+            found[_specs(lower_classifier(last.output, frame.classes, self._dtype))] = None
+        return list(found)
+
     def _ways(self, specs: Sequence[OpSpec], stage: int, shape: Shape) -> list[list[Segment]]:
         """Every way in which operators may begin with the stages from `stage` on."""
         if stage == len(self._space.stages):
@@ -86,6 +107,11 @@ def _specs(segment: Segment) -> tuple[OpSpec, ...]:
 def _sizes(segment: Segment) -> list[int]:
     """The number of operators of each layer: `layer0_expand` and `layer0_project` are of one."""
     return [len(list(layer)) for _, layer in groupby(segment.names, lambda name: name.partition("_")[0])]
+
+
+def _cut(segment: Segment) -> list[Unit]:
+    specs = _specs(segment)
+    return [specs[nodes.start : nodes.stop] for nodes in _ranges(_sizes(segment))]
 
 
 def _ranges(sizes: Sequence[int]) -> list[range]:

@@ -18,7 +18,7 @@ from latency_tables.records import Given
 from latency_tables.store import LatencyTable
 from mnas.lower import lower
 from mnas.spaces import create
-from mnas.table_blocks import layers
+from mnas.spaces.layers import Layers
 from tests.command_line import Ended, running
 from tests.mnas.measured_table import WIDTH, make
 from tests.mnas.tables import agrees
@@ -66,7 +66,7 @@ def test_layers_leave_as_others_read_them_and_come_back(run: Run, whole: Path, t
     rows = yaml.safe_load(file.read_text())
     assert len(rows) == document["rows"]
     space = create("mnasnet-small-images", resolution=28, width=WIDTH, channels=1, classes=10)
-    every = layers(space, "float32")
+    every = Layers(space).every()
     assert len(every) == document["rows"] + len(document["left_out"])
     assert document["rows"] == sum(key_of(unit, MNASNET) is not None for unit in every)
 

@@ -12,6 +12,7 @@ import pytest
 
 from devices.measurement import Settings
 from latency_tables import tflite
+from latency_tables.exchange.importing import import_table, unknown_origin
 from latency_tables.records import Given, Origin
 from latency_tables.store import LatencyTable
 from latency_tables.units import print_unit
@@ -136,6 +137,35 @@ def test_without_anchors_no_interval_is_made_up(run: Run, tmp_path: Path) -> Non
     assert one["operators"][0]["std_error_ms"] == pytest.approx(0.1 * one["operators"][0]["count"])
     assert "90 %:" not in run("predict", path, architecture()).out
     assert "unknown" in run("predict", path, architecture(), architecture()).out
+
+
+def test_a_table_of_no_space_says_what_it_lacks_for_a_recipe(run: Run, tmp_path: Path) -> None:
+    figures = [Given(str(spec), 2.0, None, None, "imported") for spec in dict.fromkeys(SPECS)]
+    import_table(str(tmp_path / "t.db"), unknown_origin({}), figures)
+    for model, lacking in (
+        ("mobilenetv2", "image size, classes and element type"),
+        (architecture(), "element type"),
+    ):
+        ended = run("predict", tmp_path / "t.db", model)
+        assert (ended.code, ended.out) == (2, "")
+        said = " ".join(ended.err.split())
+        assert f"was not made for a search space, so the {lacking} to take" in said
+        assert "Give a .tflite file; or, where the figures are from a file, import it with --space" in said
+    assert "known are mobilenetv1" in run("predict", tmp_path / "t.db", "mobilenetv99").err
+    file = tmp_path / "m.tflite"
+    file.write_bytes(tflite.write(lower(Architecture.parse(architecture())).graph))
+    assert run("predict", tmp_path / "t.db", file).code == 0
+
+
+@pytest.mark.parametrize(("name", "value"), [("resolution", "x"), ("space", 7), ("classes", None)])
+def test_a_table_of_an_impossible_space_is_refused(
+    run: Run, tmp_path: Path, name: str, value: object
+) -> None:
+    figures = [Given(str(spec), 2.0, None, None, "imported") for spec in dict.fromkeys(SPECS)]
+    import_table(str(tmp_path / "t.db"), unknown_origin({**asdict(REQUEST), name: value}), figures)
+    ended = run("predict", tmp_path / "t.db", architecture())
+    assert (ended.code, ended.out) == (2, "")
+    assert "does not say what it was made for" in " ".join(ended.err.split())
 
 
 def test_operators_that_have_one_figure_together_are_one_row(run: Run, tmp_path: Path) -> None:

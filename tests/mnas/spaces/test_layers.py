@@ -41,6 +41,18 @@ def test_a_layer_has_one_input_and_one_output(layers: Layers) -> None:
             assert (len(cut.inputs), cut.outputs) == (1, (len(nodes) - 1,))
 
 
+def test_every_layer_of_a_network_is_one_of_the_space(layers: Layers) -> None:
+    every = layers.every()
+    assert len(set(every)) == len(every)
+    rng = random.Random(2)
+    seen = set()
+    for _ in range(200):
+        graph = lower(SMALL.decode(spaces.sample(SMALL, rng))).graph
+        seen |= {graph.specs[nodes.start : nodes.stop] for nodes in layers(graph)}
+    assert seen <= set(every)
+    assert len(seen) > 0.5 * len(every)
+
+
 def test_networks_of_other_spaces_have_no_layers(layers: Layers) -> None:
     other = spaces.create("mnasnet-small-images", resolution=32, width=0.1, classes=10)
     graph = lower(other.decode((0,) * len(other.choices))).graph
