@@ -12,6 +12,7 @@ from latency_tables import tflite
 from latency_tables.build import PLAN, measure_alone
 from latency_tables.measuring.mismatch import refuse_other_device
 from latency_tables.measuring.session import Progress, Session
+from latency_tables.profiles.partitions import executed
 from latency_tables.records import Network, StoredFailure
 from latency_tables.store import LatencyTable
 from latency_tables.units import Units
@@ -78,7 +79,7 @@ def extend(
         DeviceTrouble: the device is in trouble; what was measured is kept.
         KeyboardInterrupt: it was interrupted; likewise.
     """
-    graph = tflite.read(content)
+    graph = executed(tflite.read(content), table.origin.settings.delegate)
     network = Network(name, graph, "model")
     with table.building():
         refuse_other_device(table, device)

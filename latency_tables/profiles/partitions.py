@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from latency_tables.ops import Graph
+from latency_tables.profiles.labels import LABELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,25 @@ def subsets(graph: Graph, left: Set[int]) -> tuple[Subset, ...]:
 def of_kinds(graph: Graph, kinds: Set[str]) -> frozenset[int]:
     """The nodes of these kinds."""
     return frozenset(index for index, node in enumerate(graph.nodes) if node.spec.kind in kinds)
+
+
+def executed(graph: Graph, delegate: str) -> Graph:
+    """The network as it runs: without the operators that XNNPACK leaves out, as nothing needs their results.
+
+    The runtime's own kernels leave nothing out, so an operator of a kind that XNNPACK is not known to run
+    stays, with all that it needs. What other delegates leave out is not known: they count as leaving nothing.
+    """
+    if delegate != "xnnpack":
+        return graph
+    every = range(len(graph.nodes))
+    own = {index for index in every if graph.nodes[index].spec.kind not in LABELS}
+    kept = leading_to(graph, own | set(graph.outputs), every)
+    numbers = {index: number for number, index in enumerate(kept)}
+    nodes = tuple(
+        replace(node, sources=tuple(numbers.get(source, source) for source in node.sources))
+        for node in (graph.nodes[index] for index in kept)
+    )
+    return replace(graph, nodes=nodes, outputs=tuple(numbers[index] for index in graph.outputs))
 
 
 def leading_to(graph: Graph, outputs: Set[int], among: Collection[int]) -> tuple[int, ...]:

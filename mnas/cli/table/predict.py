@@ -84,13 +84,15 @@ def predict(
 def _graph(table: LatencyTable, model: str) -> Graph:
     from latency_tables import tflite
     from latency_tables.errors import BadModel
+    from latency_tables.profiles.partitions import executed
     from mnas.tables import model_for
 
     try:
         found = model_for(table, model)
-        return tflite.read(found) if isinstance(found, bytes) else found
+        graph = tflite.read(found) if isinstance(found, bytes) else found
     except BadModel as error:  # only a file can be one
         raise BadModel(f"{model}: {error}") from error
+    return executed(graph, table.origin.settings.delegate)
 
 
 def _model(model: str, graph: Graph, predictor: Predictor, known: Resources) -> dict[str, Any]:
