@@ -17,6 +17,7 @@ from latency_tables.measuring.refine import measure_doubted_again, measure_more
 from latency_tables.measuring.session import Progress, Session
 from latency_tables.records import StoredFailure
 from latency_tables.store import LatencyTable
+from latency_tables.units import blocks_of
 
 __all__ = ["PLAN", "Adaptive", "BuildReport", "Progress", "build", "refuse_other_device"]
 
@@ -37,6 +38,7 @@ class BuildReport:
         missing: operators without a figure: no network with them could be measured, nor they alone.
         reasons: why an operator that is missing cannot be measured alone, where something is known.
         alone: operators that have a figure because they were measured alone.
+        blocks: of each unit of several operators that has its figure as one, how many they are.
         refused: networks whose profile could not be had in this call, and why: they were measured whole.
         profiler: why the device has no profiler at all; None where it has one.
         unsettled: units whose standard error is larger than was asked for, after all passes.
@@ -54,6 +56,7 @@ class BuildReport:
     seconds: float
     reasons: Mapping[str, str] = field(default_factory=dict)
     alone: tuple[str, ...] = ()
+    blocks: tuple[int, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
     profiler: str | None = None
     unsettled: tuple[str, ...] = ()
@@ -77,8 +80,9 @@ def build(
     Anchor networks are measured among the others, so that what drifts in between drifts for both. A network
     that fails is left out until the others are done and then tried once more; if it fails again it is noted,
     and the next call tries again. When many have failed and none was measured the job ends. A network whose
-    profile cannot be had is measured whole. Operators that are without a figure then are measured alone;
-    where the device has no profiler, all of them. A pass that the device itself doubts is measured again,
+    profile cannot be had is measured whole, and its profile asked for once more in a later pass; the next
+    call asks again. Operators that are without a figure then are measured alone; where the device has no
+    profiler, all of them, and the networks whole. A pass that the device itself doubts is measured again,
     once.
 
     A call that finds the device more than 5 % faster or slower than the table's passes, or the table stale,
@@ -103,9 +107,12 @@ def build(
         session = Session(table, device, plan, budget_s=budget_s, on_progress=on_progress, stop=stop)
         planned = [name for name, one in session.networks.items() if one.role in {"cover", "anchor"}]
         sweep(session, planned, "networks")
-        if session.profiler is not None:
+        whole = session.profiler is not None  # figures first, then what makes them better
+        if whole:
             sweep(session, [one for one in planned if session.networks[one].role == "anchor"], "networks")
         reasons = measure_alone(session, table.missing_alone())
+        if whole:
+            sweep(session, planned, "networks")
         measure_doubted_again(session)
         left = measure_more(session, adaptive) if adaptive else ()
         session.close()
@@ -137,10 +144,14 @@ def sweep(session: Session, names: Sequence[str], step: str) -> None:
     profile = step != "alone" and session.profiler is None
     there = session.table.measured()
     lacking = [(name, index) for name in names for index in range(passes) if (name, index) not in there]
-    session.expect(len(names) * passes - len(lacking), len(lacking), step)
+    done = len(names) * passes - len(lacking)
+    if profile:
+        complete = [name for name in names if all((name, index) in there for index in range(passes))]
+        lacking += [(name, session.next_index(name)) for name in _unprofiled(session, complete)]
+    session.expect(done, len(lacking), step)
     for _ in range(TRIES):
         failed: set[str] = set()
-        for index in range(passes):
+        for index in sorted({index for _, index in lacking}):
             left = [name for name, at in lacking if at == index and (name, at) not in session.keys]
             visits = {name: index for name in left if name not in failed}
             failed |= session.measure(visits, index, step, profile=profile)
@@ -148,6 +159,22 @@ def sweep(session: Session, names: Sequence[str], step: str) -> None:
                 undone = [one for one in lacking if one not in session.keys and one[0] not in failed]
                 session.cut_short |= session.is_over() and bool(undone)
                 return
+
+
+def _unprofiled(session: Session, names: Sequence[str]) -> list[str]:
+    """Networks that cover operators, of which no pass told them, though others' did: to be asked once more.
+
+    Not more often than a plan has passes: it may be that it never can.
+    """
+    told = {one.network for one in session.table.observations()}
+    return [
+        name
+        for name in names
+        if told
+        and name not in told
+        and session.networks[name].role == "cover"
+        and session.next_index(name) < 2 * session.plan.passes
+    ]
 
 
 def _report(
@@ -166,6 +193,7 @@ def _report(
         seconds=session.seconds,
         reasons={unit: reason for unit, reason in reasons.items() if unit in missing},
         alone=tuple(unit for unit, one in figures.items() if one.method == "alone"),
+        blocks=tuple(blocks_of(figures)),
         refused=dict(session.refused),
         profiler=session.profiler,
         unsettled=tuple(left),

@@ -27,6 +27,8 @@ Purpose = Mapping[str, str | int | float | None]
 INCIDENTAL_FACTS = frozenset({"memory_bytes", "python_version"})
 #: facts of the operating system, of which one counts: scheduler, drivers and a phone's delegates come with it
 SYSTEM_FACTS = frozenset({"os_build", "operating_system"})
+#: facts that tell how a device is reached
+REACHED_BY = frozenset({"address"})
 #: facts that older tables lack and not every device tells: what a table does not know is no difference
 LATER_FACTS = frozenset({"runtime_sha256", "abi", "soc", "clusters"})
 
@@ -62,11 +64,14 @@ class Origin:
     def differences(self, facts: DeviceFacts, settings: Settings, governor: str | None = None) -> list[str]:
         """What keeps measurements under these conditions from joining the table, one line for each.
 
-        The operating system is told by its build, by its name and kernel where either side has no build.
+        The operating system is told by its build, by its name and kernel where either side has no build. By
+        which name or cable a device is reached is no difference where its identity is known and the same.
         """
         found = []
+        same = self.facts.identity is not None and self.facts.identity == facts.identity
+        ignored = INCIDENTAL_FACTS | SYSTEM_FACTS | (REACHED_BY if same else frozenset())
         for mine, other, skipped in (
-            (self.facts, facts, INCIDENTAL_FACTS | SYSTEM_FACTS),
+            (self.facts, facts, ignored),
             (self.settings, settings, frozenset()),
         ):
             for field in fields(mine):

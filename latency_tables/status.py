@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import get_args
 
 from latency_tables.figures import Figure
 from latency_tables.fitting.calibration import Calibration
-from latency_tables.measuring.precision import Adaptive, unsettled, weighted_standard_error_percent
+from latency_tables.fitting.joining import time_of
+from latency_tables.measuring.drift import anchored_since
+from latency_tables.measuring.precision import (
+    Adaptive,
+    known_share_percent,
+    unsettled,
+    weighted_standard_error_percent,
+)
 from latency_tables.records import Burst, Method, StoredFailure
 from latency_tables.shares import shares_of_time
 from latency_tables.store import LatencyTable
-from latency_tables.units import Unit, Units
+from latency_tables.units import Unit, Units, blocks_of
 
 #: standard error in percent beyond which an operator counts as imprecise
 PRECISION_PERCENT = Adaptive().precision_percent
@@ -45,14 +51,17 @@ class Status:
     Attributes:
         operators: different operators of its networks, and of the parts of networks that it is to have.
         methods: by method, units that have their figure that way.
+        blocks: of each unit of several operators that has its figure as one, how many they are.
         missing: operators without a figure.
+        missing_alone: operators of its own networks without a figure of their own, those of blocks included.
         networks: networks to measure.
         unmeasured: cover and anchor networks without a pass.
         complete_passes: passes in which each cover and anchor network was measured.
         measured_passes: passes over single networks that are stored.
         given_from: where the figures that were not measured here are from, in words; None if nobody said.
         weighted_std_error_percent: mean standard error of the figures, each weighted by its share of the time
-            of networks; None while a figure is known from one pass only.
+            of networks, over those whose error is known; None while none is, as after one pass only.
+        known_share_percent: of which share of the time of networks that is; None where there are no networks.
         between_pass_percent: mean spread between passes, by share of time; None if unknown.
         between_network_percent: likewise between networks.
         imprecise: units whose standard error is over `PRECISION_PERCENT`, and over what the profiler's clock
@@ -68,13 +77,16 @@ class Status:
 
     operators: int
     methods: Mapping[Method, int]
+    blocks: tuple[int, ...]
     missing: tuple[str, ...]
+    missing_alone: tuple[str, ...]
     networks: int
     unmeasured: int
     complete_passes: int
     measured_passes: int
     given_from: str | None
     weighted_std_error_percent: float | None
+    known_share_percent: float | None
     between_pass_percent: float | None
     between_network_percent: float | None
     imprecise: tuple[Imprecise, ...]
@@ -89,7 +101,8 @@ class Status:
     @property
     def complete(self) -> bool:
         """Whether the table can predict every network of its space, and each of its own was measured."""
-        return not self.missing and not self.unmeasured and self.calibration is not None
+        figures = not self.missing and not self.missing_alone
+        return figures and not self.unmeasured and self.calibration is not None
 
 
 def status_of(table: LatencyTable, parts: Sequence[Unit] = ()) -> Status:
@@ -109,11 +122,11 @@ def status_of(table: LatencyTable, parts: Sequence[Unit] = ()) -> Status:
     shares = shares_of_time(figures, networks)
     times = sorted(one.started_at for one in bursts)
     anchors = {one.name for one in networks if one.role == "anchor"}
-    since = datetime.fromisoformat(table.reanchored_at) if table.reanchored_at else None
+    since = anchored_since(table)
     anchored = [
         one.started_at
         for one in bursts
-        if one.network in anchors and (since is None or datetime.fromisoformat(one.started_at) >= since)
+        if one.network in anchors and (since is None or time_of(one.started_at) >= since)
     ]
     planned = [one.name for one in networks if one.role in ("cover", "anchor")]
     return Status(
@@ -121,13 +134,16 @@ def status_of(table: LatencyTable, parts: Sequence[Unit] = ()) -> Status:
         methods={
             method: sum(one.method == method for one in figures.values()) for method in get_args(Method)
         },
+        blocks=tuple(blocks_of(figures)),
         missing=tuple(lacked(table, parts)),
+        missing_alone=tuple(table.missing_alone()),
         networks=len(networks),
         unmeasured=sum(not counts[name] for name in planned),
         complete_passes=min((counts[name] for name in planned), default=0),
         measured_passes=len(bursts),
         given_from=table.given_from,
         weighted_std_error_percent=weighted_standard_error_percent(table, shares) if figures else None,
+        known_share_percent=known_share_percent(figures, shares),
         between_pass_percent=_mean((shares[one.unit], one.between_pass_percent) for one in figures.values()),
         between_network_percent=_mean(
             (shares[one.unit], one.between_network_percent) for one in figures.values()

@@ -20,7 +20,7 @@ from latency_tables.fitting.context import Sizes
 from latency_tables.fitting.fit import Measured, figures_of, fit
 from latency_tables.fitting.imported import calibration_from_plain, calibration_to_plain
 from latency_tables.fitting.joining import join
-from latency_tables.fitting.statistics import Estimate, Observation, estimates
+from latency_tables.fitting.statistics import Observation
 from latency_tables.ops import OpSpec
 from latency_tables.predict import Prediction, Predictor
 from latency_tables.profiles.attribute import Attribution
@@ -304,10 +304,6 @@ class LatencyTable:
     def observations(self) -> list[Observation]:
         """Every operator time in the table."""
         return self._read(rows.observations)
-
-    def estimates(self) -> dict[str, Estimate]:
-        """What the profile says of each measured unit, by its text form, its passes joined at one speed."""
-        return estimates(self.contents().observations)
 
     def figures(self) -> dict[str, Figure]:
         """What the table has for each unit, by its text form, before the calibration; needs no anchors."""

@@ -40,6 +40,11 @@ def is_block(text: str) -> bool:
     return JOINT in text
 
 
+def blocks_of(texts: Iterable[str]) -> list[int]:
+    """How many operators each block among these units has, in rising order."""
+    return sorted(text.count(JOINT) + 1 for text in texts if is_block(text))
+
+
 def kind_of(text: str) -> str:
     """The kind of a unit by its text form: the operator's; a block's are joined by ` & `."""
     return JOINT.join(part.partition("/")[0] for part in text.split(JOINT))

@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from statistics import median
 
 from devices.device import Device
 from devices.measurement import Failure, Pass
 from devices.plan import Plan
 from latency_tables.errors import BadTable
+from latency_tables.fitting.joining import time_of
 from latency_tables.fitting.statistics import pass_ms
 from latency_tables.judging.compared import Alone, Blocks, unmeasured_rivals
 from latency_tables.judging.interleaved import Group, InMemory, Kept, Measured, Progress, measure
 from latency_tables.judging.validation import Circumstances, Rival, Subject, Validation, judge, speed_percent
 from latency_tables.measuring import bursts
 from latency_tables.measuring.bursts import Job
-from latency_tables.measuring.drift import DRIFT_PERCENT, READINGS, anchored_since, drift
+from latency_tables.measuring.drift import READINGS, anchored_since, drift, verdict
 from latency_tables.measuring.mismatch import (
     beyond,
     governor_differences,
-    name_of,
     options,
     refuse_unknown_names,
 )
@@ -68,8 +67,8 @@ def validate(
 
     The anchors are measured again because devices are faster on one day than on another. So the figures say
     both how the table predicts as it is, and how it does once calibrated by the anchors of this run. If they
-    have drifted by more than `DRIFT_PERCENT` since the table was last anchored, it is marked stale: by passes
-    after that only, and not where the device differs from the table's, which is a reason of its own.
+    have drifted by more than `drift.DRIFT_PERCENT` since the table was last anchored, it is marked stale: by
+    passes after that only, and not where the device differs from the table's, which is a reason of its own.
 
     Args:
         networks: names and networks that the table has not measured.
@@ -115,7 +114,7 @@ def validate(
         _circumstances(table, plan, measured, crossed),
         rivals,
     )
-    if _explained(table, device, crossed):  # it is not the table's device that would have drifted
+    if crossed:  # it may be why the device is faster or slower: nobody knows whether it has drifted
         return found
     drifted = _drift(table, predictor, anchors, measured)
     return replace(found, circumstances=replace(found.circumstances, drift=drifted))
@@ -180,16 +179,6 @@ def _governors(table: LatencyTable, measured: Measured) -> tuple[str, ...]:
     return tuple(line for name in sorted(filter(None, names)) for line in governor_differences(table, name))
 
 
-def _explained(table: LatencyTable, device: Device, crossed: Sequence[str]) -> bool:
-    """Whether a difference that is allowed may be why the device is faster or slower than the table's.
-
-    Another name for what is known to be the same device is none.
-    """
-    mine = table.origin.facts.identity
-    same = mine is not None and mine == device.facts.identity
-    return any(not (same and name_of(one) == "address") for one in crossed)
-
-
 def _drift(
     table: LatencyTable, predictor: Predictor, anchors: Sequence[Network], measured: Measured
 ) -> str | None:
@@ -197,17 +186,15 @@ def _drift(
     fresh = _since(table, measured)
     subjects = _subjects([(one.name, one.graph) for one in anchors], fresh)
     passes = sum(len(one.passes_ms[0]) for one in subjects)
-    percent, what = speed_percent(predictor, subjects), "its anchors take"
+    percent = speed_percent(predictor, subjects)
+    reason = verdict("its anchors take", percent)
     if percent is None or passes < READINGS:
         readings = [one.reference_ms for each in fresh.passes.values() for one in each if one.reference_ms]
         percent = drift(table, median(readings)) if len(readings) >= READINGS else None
-        what = "the reference model takes"
-    if percent is None or abs(percent) <= DRIFT_PERCENT:
-        return None
-    longer = f"{abs(percent):.1f} % {'longer' if percent > 0 else 'less long'}"
-    reason = f"{what} {longer} than when the table was last anchored"
-    with suppress(BadTable):  # one that may only be read is validated, too
-        table.mark_stale(reason)
+        reason = verdict("the reference model takes", percent)
+    if reason is not None:
+        with suppress(BadTable):  # one that may only be read is validated, too
+            table.mark_stale(reason)
     return reason
 
 
@@ -217,7 +204,7 @@ def _since(table: LatencyTable, measured: Measured) -> Measured:
     if since is None:
         return measured
     fresh = {
-        name: tuple(one for one in passes if datetime.fromisoformat(one.context.started_at) >= since)
+        name: tuple(one for one in passes if time_of(one.context.started_at) >= since)
         for name, passes in measured.passes.items()
     }
     return replace(measured, passes={name: passes for name, passes in fresh.items() if passes})

@@ -68,12 +68,12 @@ def join(
     keys = {_key(one) for one in kept}
     seen = [one for one in observations if (one.network, one.pass_index) in keys]
     found = speeds(kept, seen)
-    begin = _time(since) if since else None
+    begin = time_of(since) if since else None
     counted = trusted(
         [
             one
             for one in bursts
-            if one.network in anchors and (begin is None or _time(one.started_at) >= begin)
+            if one.network in anchors and (begin is None or time_of(one.started_at) >= begin)
         ]
     )
     level = np.exp(np.mean([np.log(found[_key(one)]) for one in counted if _key(one) in found] or [0.0]))
@@ -225,7 +225,7 @@ def _ask_reference(logs: NDArray[np.float64], blocks: NDArray[np.int64], bursts:
 
 def _blocks(bursts: Sequence[Burst]) -> NDArray[np.int64]:
     """The number of each pass's block: consecutive ones without a long pause, about `BLOCK` of them."""
-    times = [_time(one.started_at) for one in bursts]
+    times = [time_of(one.started_at) for one in bursts]
     order = sorted(range(len(bursts)), key=lambda place: (times[place], _key(bursts[place])))
     gaps = [(times[after] - times[before]).total_seconds() for before, after in pairwise(order)]
     longest = max(PAUSE_S, PAUSE_FACTOR * float(np.median(gaps))) if gaps else PAUSE_S
@@ -248,6 +248,11 @@ def _key(burst: Burst) -> PassKey:
     return burst.network, burst.pass_index
 
 
-def _time(text: str) -> datetime:
+def time_of(text: str) -> datetime:
+    """A time as it is stored; in UTC where it does not say.
+
+    Raises:
+        ValueError: it is none.
+    """
     found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=UTC)

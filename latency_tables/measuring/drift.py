@@ -11,7 +11,7 @@ from datetime import datetime
 
 import numpy as np
 
-from latency_tables.fitting.joining import PassKey, speeds, trusted
+from latency_tables.fitting.joining import PassKey, speeds, time_of, trusted
 from latency_tables.records import Burst
 from latency_tables.store import LatencyTable
 
@@ -44,14 +44,16 @@ def canary_ms(table: LatencyTable, without: Collection[PassKey] = ()) -> float |
     return float(np.median(found)) if found else None
 
 
-def mark_if_drifted(table: LatencyTable, now_ms: float) -> str | None:
-    """Mark a table stale whose reference model is off by more than `DRIFT_PERCENT`; the reason, or None."""
-    percent = drift(table, now_ms)
+def verdict(what: str, percent: float | None) -> str | None:
+    """Why a table is stale by how much longer something takes, `what` with its verb; None if it is not."""
     if percent is None or abs(percent) <= DRIFT_PERCENT:
         return None
-    reason = f"the reference model takes {_words(percent)} than when the table was last anchored"
-    table.mark_stale(reason)
-    return reason
+    return f"{what} {words(percent)} than when the table was last anchored"
+
+
+def words(percent: float) -> str:
+    """How much longer, or less long."""
+    return f"{abs(percent):.1f} % {'longer' if percent > 0 else 'less long'}"
 
 
 class Drift:
@@ -83,8 +85,8 @@ class Drift:
                 self._judge(self.percent, "networks take")
 
     def _judge(self, percent: float, what: str) -> None:
-        if abs(percent) > DRIFT_PERCENT:
-            self.reason = f"{what} {_words(percent)} than when the table was last anchored"
+        self.reason = verdict(what, percent)
+        if self.reason is not None:
             self._table.mark_stale(self.reason)
 
 
@@ -111,25 +113,19 @@ def network_drift(table: LatencyTable, keys: Collection[PassKey]) -> float | Non
 def anchored_since(table: LatencyTable) -> datetime | None:
     """From when on the passes of anchors count for the calibration; None where there are none."""
     if table.reanchored_at is not None:
-        return datetime.fromisoformat(table.reanchored_at)
+        return time_of(table.reanchored_at)
     anchors = {one.name for one in table.networks() if one.role == "anchor"}
-    times = [datetime.fromisoformat(one.started_at) for one in table.bursts() if one.network in anchors]
-    return min(times, default=None)
+    return min((time_of(one.started_at) for one in table.bursts() if one.network in anchors), default=None)
 
 
 def _counted(table: LatencyTable, without: Collection[PassKey]) -> Sequence[Burst]:
     """The anchors' passes since the last anchoring; all passes where there are none."""
     anchors = {one.name for one in table.networks() if one.role == "anchor"}
-    since = table.reanchored_at
-    begin = datetime.fromisoformat(since) if since else None
+    begin = anchored_since(table)
     bursts = [one for one in trusted(table.bursts()) if (one.network, one.pass_index) not in without]
     counted = [
         one
         for one in bursts
-        if one.network in anchors and (begin is None or datetime.fromisoformat(one.started_at) >= begin)
+        if one.network in anchors and (begin is None or time_of(one.started_at) >= begin)
     ]
     return counted or bursts
-
-
-def _words(percent: float) -> str:
-    return f"{abs(percent):.1f} % {'longer' if percent > 0 else 'less long'}"

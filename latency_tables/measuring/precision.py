@@ -22,7 +22,9 @@ class Adaptive:
 
     Attributes:
         precision_percent: an operator is settled once the standard error of its figure, by the differences
-            between passes, is at most so many percent of it, or at most `FLOOR_MS`.
+            between passes, is at most so many percent of it, or at most `FLOOR_MS`. One whose passes spread
+            by more than so many percent has to be known twice as well: what few passes say of its error is
+            an estimate itself.
         max_passes: the most passes over a network.
     """
 
@@ -38,8 +40,13 @@ class Adaptive:
             raise BadSettings(f"max_passes is {self.max_passes}; it must be 1 or more")
 
 
-def unsettled(figures: Mapping[str, Figure], precision_percent: float) -> dict[str, float]:
+def unsettled(
+    figures: Mapping[str, Figure], precision_percent: float, *, spread: bool = False
+) -> dict[str, float]:
     """How many times too large each unit's standard error is, of those where it is too large.
+
+    Args:
+        spread: a unit whose passes spread by more than the precision has half of it as its goal.
 
     Of the error that more passes make smaller: given figures are not in it, and of operators measured alone
     the error of their kind's ratio is not. A unit that was seen in one pass only counts as `MOST` times.
@@ -49,7 +56,9 @@ def unsettled(figures: Mapping[str, Figure], precision_percent: float) -> dict[s
         if one.method not in {"in context", "alone"}:
             continue
         error_ms = _between_passes_ms(one)
-        goal_ms = max(precision_percent / 100 * one.latency_ms, FLOOR_MS)
+        doubtful = spread and (one.between_pass_percent or 0.0) > precision_percent
+        percent = precision_percent / 2 if doubtful else precision_percent
+        goal_ms = max(percent / 100 * one.latency_ms, FLOOR_MS)
         if error_ms is None:
             found[unit] = MOST
         elif error_ms > goal_ms:
@@ -104,7 +113,8 @@ def weighted_standard_error_percent(
             networks of the space.
 
     Returns:
-        None while no figure's standard error is known, as after a single pass.
+        None while no figure's standard error is known, as after a single pass. Figures of which it is not
+        known count for nothing (`known_share_percent`), nor do those that are in none of the networks.
     """
     figures = table.figures()
     if shares is None:
@@ -116,3 +126,14 @@ def weighted_standard_error_percent(
     ]
     total = sum(share for share, _ in known)
     return 100 * sum(share * error for share, error in known) / total if total else None
+
+
+def known_share_percent(figures: Mapping[str, Figure], shares: Mapping[str, float]) -> float | None:
+    """Of which share of the time of networks the standard error is known; None where nothing has a share.
+
+    Args:
+        shares: by unit, its share of the time, with all units of the networks in them.
+    """
+    total = sum(shares.values())
+    known = sum(share for unit, share in shares.items() if figures[unit].std_error_ms is not None)
+    return 100 * known / total if total else None

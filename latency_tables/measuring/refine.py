@@ -41,7 +41,7 @@ def measure_more(session: Session, adaptive: Adaptive) -> tuple[str, ...]:
     order = _ORDERS
     while True:
         figures = session.table.figures()
-        wants = unsettled(figures, adaptive.precision_percent)
+        wants = unsettled(figures, adaptive.precision_percent, spread=True)
         networks = {
             name: units
             for name, units in _told_by(session, figures).items()
@@ -51,7 +51,7 @@ def measure_more(session: Session, adaptive: Adaptive) -> tuple[str, ...]:
         if session.is_over() or not chosen:
             if chosen:
                 session.cut_short = True
-            return tuple(wants)
+            return tuple(unsettled(figures, adaptive.precision_percent))
         passes = {unit: figures[unit].passes * (min(ratio, MOST) ** 2 - 1) for unit, ratio in wants.items()}
         session.expect(
             0,

@@ -6,9 +6,9 @@ Chooses nothing: what is to be measured is said by `build`, `extend` and `anchor
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from time import monotonic
 
 from devices.device import Device
@@ -17,7 +17,7 @@ from devices.measurement import Failure, Pass
 from devices.plan import Plan
 from devices.streaming import drain
 from latency_tables.errors import BadTable
-from latency_tables.fitting.joining import PassKey
+from latency_tables.fitting.joining import PassKey, time_of
 from latency_tables.measuring import bursts
 from latency_tables.measuring.drift import Drift
 from latency_tables.measuring.mismatch import refuse_other_governor
@@ -29,6 +29,8 @@ from latency_tables.store import LatencyTable
 REFUSALS = 6
 #: failures, nothing having been measured, after which no more networks are tried: it is not the networks
 FAILURES = 20
+#: times that a network's profile is asked for, once it was refused, before it is measured whole for good
+ASKED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class Session:
         self.plan = plan
         self.measured = 0
         self.refused: dict[str, str] = {}
+        self._refusals: Counter[str] = Counter()
         self.profiler: str | None = None
         self.cut_short = False
         self.keys: set[PassKey] = set()
@@ -180,7 +183,7 @@ class Session:
         failed: set[str] = set()
         left = dict(visits)
         if profile and self.profiler is None:
-            asked = {name: index for name, index in visits.items() if name not in self.refused}
+            asked = {name: index for name, index in visits.items() if self._refusals[name] < ASKED}
             failed |= self._run(asked, order, step, contents or {}, profile=True)
             left = {
                 name: index
@@ -253,6 +256,7 @@ class Session:
             try:
                 attributions = attribute_network(self.networks[name].graph, result.operators or ())
                 self._profiles += 1
+                self.refused.pop(name, None)
             except BadTable as error:
                 said = self._refuse(name, str(error))
         self.table.add(name, index, result, attributions)
@@ -262,13 +266,14 @@ class Session:
         self._next[name] = max(self._next.get(name, 0), index + 1)
         role = self.networks[name].role
         started = result.context.started_at
-        self.earliest[role] = min(self.earliest.get(role, started), started, key=datetime.fromisoformat)
+        self.earliest[role] = min(self.earliest.get(role, started), started, key=time_of)
         self._drift.saw(result.reference_ms)
         return said
 
     def _refuse(self, name: str, reason: str) -> str:
         """Note that a network's profile cannot be had; so many in a row, and the device has no profiler."""
         self.refused[name] = reason
+        self._refusals[name] += 1
         if not self._profiles and len(self.refused) >= REFUSALS:
             self.profiler = reason
         return f"{reason}; it is measured whole"

@@ -21,6 +21,7 @@ from latency_tables.measuring import session
 from latency_tables.measuring.alone import alone
 from latency_tables.ops import Graph, Node, OpSpec
 from latency_tables.records import Network, Origin
+from latency_tables.status import status_of
 from latency_tables.storage.lock import exclusive
 from latency_tables.store import LatencyTable
 from tests.latency_tables import desk
@@ -189,7 +190,9 @@ def test_a_device_without_a_profiler_has_its_operators_measured_alone(table):
     report = build(table, Blind(), replace(PLAN, passes=2))
     assert (report.profiler, report.missing, report.failures) == ("no profiler here", (), ())
     names = {name for name, _ in table.measured()}
-    assert names == {"anchor-0"} | {alone(OpSpec.parse(key)).name for key in table.operators()}
+    assert names == {one.name for one in table.networks()}
+    assert names >= {alone(OpSpec.parse(key)).name for key in table.operators()}
+    assert status_of(table).complete
     assert build(table, Blind(), replace(PLAN, passes=2)).measured == 0
 
 

@@ -67,16 +67,16 @@ def anchor(
 
 
 def _show(document: dict[str, Any]) -> None:
+    from latency_tables.measuring.drift import words
+
     change = document["change_percent"]
-    words = "unknown"
-    if change is not None:
-        words = f"{abs(change):.1f} % {'longer' if change > 0 else 'less long'} than when last anchored"
+    told = "unknown" if change is None else f"{words(change)} than when last anchored"
     rows = [
         ("anchors", str(document["anchors"])),
         ("measured just now", f"{document['measured_passes']} in {document['seconds']:.1f} s"),
         ("scale before", _figure(document["scale_before"])),
         ("scale now", _figure(document["scale"])),
-        ("networks take", words),
+        ("networks take", told),
     ]
     print_table(f"Latency table {document['table']}", ("what", "figure"), rows, texts=2)
 

@@ -15,7 +15,12 @@ from mnas.cli.log import Log, ends, logged
 from mnas.cli.opening import opened
 from mnas.cli.options import Bench, Budget, Json, LogFile, Quiet, Threads, Wait
 from mnas.cli.output import Display, keeping, print_json, print_table, warn
-from mnas.cli.table.documents import calibration_document, calibration_text, failure_documents
+from mnas.cli.table.documents import (
+    blocks_text,
+    calibration_document,
+    calibration_text,
+    failure_documents,
+)
 from mnas.cli.table.group import group
 from mnas.cli.table.working import shows
 from mnas.errors import BadInput
@@ -61,7 +66,8 @@ def build(
     max_passes: Annotated[
         int,
         typer.Option(
-            help="Most times a network is measured for the sake of --precision; --passes if that is more."
+            min=1,
+            help="Most times a network is measured for the sake of --precision; --passes if that is more.",
         ),
     ] = 10,
     precision: Annotated[
@@ -70,9 +76,11 @@ def build(
     ] = 2.0,
     budget: Budget = None,
     cover_times: Annotated[
-        int, typer.Option(help="Networks in which every operator is to occur, at least.")
+        int, typer.Option(min=1, max=20, help="Networks in which every operator is to occur, at least.")
     ] = 2,
-    anchors: Annotated[int, typer.Option(help="Random networks that bring the calibration.")] = 30,
+    anchors: Annotated[
+        int, typer.Option(min=1, max=1000, help="Random networks that bring the calibration.")
+    ] = 30,
     seed: Annotated[int, typer.Option(help="Of the anchors and of the order of measurement.")] = 0,
     bench: Bench = None,
     wait: Wait = 0.0,
@@ -93,6 +101,8 @@ def build(
 
     names = list(dict.fromkeys(device or ["local"]))
     with logged(log) as note:
+        if not output.strip():
+            raise BadInput("-o is empty: name the table's file, a URL, or a folder such as . for several")
         folder = folder_of(output, len(names))
         effort = Effort(
             replace(PLAN, passes=passes, seed=seed), Adaptive(precision, max(passes, max_passes)), budget
@@ -164,6 +174,7 @@ def _show(result: Built) -> None:
     over = "; the budget is over" if report.budget_over else ""
     rows = [
         ("operators measured", f"{report.operators - len(report.missing)} of {report.operators}{alone}"),
+        ("fused", blocks_text(report.blocks)),
         ("networks", f"{report.networks}, at least {report.passes} passes planned over each"),
         ("measured just now", f"{report.measured} in {report.seconds:.1f} s{over}"),
         ("standard error", "unknown" if error is None else f"{error:.2f} % on average, by share of time"),
@@ -231,6 +242,7 @@ def build_document(result: Built) -> dict[str, Any]:
         "measured_passes": report.measured,
         "operators": report.operators,
         "operators_alone": len(report.alone),
+        "blocks": list(report.blocks),
         "missing_operators": list(report.missing),
         "imprecise_operators": list(report.unsettled),
         "weighted_std_error_percent": result.weighted_std_error_percent,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,6 +39,15 @@ def calibration_text(calibration: Calibration | None) -> str:
 def with_password_told(text: str) -> str:
     """A text with a command in it; that a URL's password was left out is said, so that the command works."""
     return f"{text} (for *** put the password)" if ":***@" in text or "password=***" in text else text
+
+
+def blocks_text(blocks: Sequence[int]) -> str:
+    """How many figures are of several operators at once, on one line."""
+    if not blocks:
+        return "none: each figure is of one operator"
+    count = "1 figure is of a block" if len(blocks) == 1 else f"{len(blocks)} figures are of blocks"
+    sizes = f"{blocks[0]}" if blocks[0] == blocks[-1] else f"{blocks[0]} to {blocks[-1]}"
+    return f"{count} of {sizes} operators"
 
 
 def resources_document(known: Resources) -> dict[str, Any]:

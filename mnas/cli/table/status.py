@@ -15,6 +15,7 @@ from mnas.cli.opening import opened
 from mnas.cli.options import Bench, Json, Wait
 from mnas.cli.output import print_json, print_table, warn
 from mnas.cli.table.documents import (
+    blocks_text,
     calibration_document,
     calibration_text,
     failure_documents,
@@ -88,7 +89,7 @@ def _wrong(table: LatencyTable, found: Status, differences: Sequence[str]) -> li
         try:
             what = lacking(table)
         except BadInput:  # it was not made for a space, so there is no command that goes on
-            what = f"{len(found.missing)} operators missing"
+            what = f"{len({*found.missing, *found.missing_alone})} operators missing"
         wrong.append(f"{table.address} is incomplete, {what}")
     if found.stale is not None:
         address, device = shlex.quote(table.address), shlex.quote(table.origin.facts.address)
@@ -109,6 +110,7 @@ def _show(document: dict[str, Any], found: Status, top: int) -> None:
             ("stale", document["stale"] or "no"),
             ("operators", f"{document['operators']}, {len(document['missing_operators'])} without a figure"),
             ("figures", _figures(methods, document["given_from"])),
+            ("fused", blocks_text(document["blocks"])),
             (
                 "networks",
                 f"{document['networks']}, each in at least {document['complete_passes']} passes; "
@@ -116,7 +118,7 @@ def _show(document: dict[str, Any], found: Status, top: int) -> None:
             ),
             (
                 "standard error",
-                _by_share(document["weighted_std_error_percent"]),
+                _by_share(document["weighted_std_error_percent"], document["known_share_percent"]),
             ),
             (
                 "spread",
@@ -163,8 +165,11 @@ def _governor(document: Mapping[str, Any]) -> str:
     return f"{text}; the device's is {now}" if now else f"{text}; the device's is unknown until it measures"
 
 
-def _by_share(percent: float | None) -> str:
-    return "unknown after one pass" if percent is None else f"{percent:.2f} % on average, by share of time"
+def _by_share(percent: float | None, known_percent: float | None) -> str:
+    if percent is None:
+        return "unknown after one pass"
+    text = f"{percent:.2f} % on average, by share of time"
+    return text if known_percent is None else f"{text}, known of {known_percent:.0f} % of it"
 
 
 def _percent(value: float | None) -> str:
@@ -203,12 +208,15 @@ def status_document(
         "operators": found.operators,
         "units_by_method": {method.replace(" ", "_"): count for method, count in found.methods.items()},
         "given_from": found.given_from,
+        "blocks": list(found.blocks),
         "missing_operators": list(found.missing),
+        "missing_alone": list(found.missing_alone),
         "networks": found.networks,
         "unmeasured_networks": found.unmeasured,
         "complete_passes": found.complete_passes,
         "measured_passes": found.measured_passes,
         "weighted_std_error_percent": found.weighted_std_error_percent,
+        "known_share_percent": found.known_share_percent,
         "between_pass_percent": found.between_pass_percent,
         "between_network_percent": found.between_network_percent,
         "imprecise": [asdict(one) for one in found.imprecise],

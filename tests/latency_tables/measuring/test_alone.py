@@ -16,6 +16,7 @@ from latency_tables.measuring.alone import PAIRS, alone, fallbacks, pairs
 from latency_tables.measuring.session import FAILURES, REFUSALS
 from latency_tables.ops import OpSpec
 from latency_tables.records import Network, Origin
+from latency_tables.status import status_of
 from latency_tables.store import LatencyTable
 from tests.latency_tables.desk import FACTS, NETWORKS, Desk, chain, logistic
 
@@ -70,11 +71,11 @@ def test_a_device_without_a_profiler_measures_anchors_whole_and_the_rest_alone(t
     report = build(table, device, PLAN_2)
     assert report.profiler == "desk: no profiler here"
     assert (report.missing, report.failures) == ((), ())
-    assert set(device.seen) == ANCHORS | names_alone(table)
+    assert set(device.seen) == {one.name for one in NETWORKS} | names_alone(table)
     assert len(names_alone(table)) == len(table.operators())
     assert not any(device.profiled)
     assert build(table, device, PLAN_2).measured == 0
-    assert table.ready
+    assert status_of(table).complete
 
 
 def test_so_does_one_that_refuses_every_profile_and_it_is_not_asked_for_all(table: LatencyTable) -> None:
@@ -83,7 +84,9 @@ def test_so_does_one_that_refuses_every_profile_and_it_is_not_asked_for_all(tabl
     assert sum(device.profiled) == REFUSALS
     assert report.profiler == "the profiler failed its self-test"
     assert (report.missing, report.failures) == ((), ())
-    assert {name for name, _ in table.measured()} == ANCHORS | names_alone(table) | report.refused.keys()
+    assert {name for name, _ in table.measured()} == {one.name for one in NETWORKS} | names_alone(table)
+    assert status_of(table).complete
+    assert build(table, device, PLAN_2).measured == 0
 
 
 @pytest.mark.parametrize("fault", ["refuses", "jumbles"])
@@ -136,3 +139,27 @@ def test_an_imprecise_operator_alone_is_measured_again_alone(table: LatencyTable
     assert counts[alone(logistic(500)).name] == 6
     assert min(counts.values()) == 3
     assert not any(device.profiled)
+
+
+def test_a_profile_that_was_refused_once_is_asked_for_again(table: LatencyTable) -> None:
+    once = Desk(refuses=["cover-0"])
+
+    def heal(name: str) -> None:
+        if once.seen.count("cover-0") >= 2:  # refused, then measured whole
+            once.refuses = []
+
+    once.before = heal
+    report = build(table, once, replace(PLAN, passes=3))
+    assert report.refused == {}
+    assert {one.pass_index for one in table.observations() if one.network == "cover-0"} == {1, 2}
+
+
+def test_the_next_call_asks_for_a_profile_that_was_refused(table: LatencyTable) -> None:
+    plan = replace(PLAN, passes=2)
+    assert build(table, Desk(refuses=["cover-0"]), plan).refused.keys() == {"cover-0"}
+    assert not any(one.network == "cover-0" for one in table.observations())
+    device = Desk()
+    assert build(table, device, plan).measured == 1
+    assert device.seen == ["cover-0"]
+    assert any(one.network == "cover-0" for one in table.observations())
+    assert build(table, Desk(), plan).measured == 0

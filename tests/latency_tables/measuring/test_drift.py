@@ -14,7 +14,7 @@ from devices.measurement import Settings
 from latency_tables.anchoring import anchor
 from latency_tables.build import PLAN, Progress, build
 from latency_tables.errors import BadTable
-from latency_tables.measuring.drift import canary_ms, drift, mark_if_drifted
+from latency_tables.measuring.drift import canary_ms, drift, verdict
 from latency_tables.records import Origin
 from latency_tables.store import LatencyTable
 from tests.latency_tables.desk import FACTOR, FACTS, NETWORKS, Desk, chain, true_ms
@@ -182,13 +182,11 @@ def test_a_job_told_to_stop_keeps_what_the_device_holds(table: LatencyTable) -> 
 def test_the_canary_tells_how_much_longer_it_takes(table: LatencyTable) -> None:
     assert canary_ms(table) is None
     assert drift(table, 0.2) is None
-    assert mark_if_drifted(table, 0.2) is None
     build(table, Desk(), PLAN_3)
     assert canary_ms(table) == pytest.approx(0.2)
     assert drift(table, 0.21) == pytest.approx(5.0)
-    assert mark_if_drifted(table, 0.209) is None
-    assert table.stale is None
-    reason = mark_if_drifted(table, 0.22)
-    assert reason is not None
-    assert "10.0 % longer" in reason
-    assert table.stale == reason
+
+
+def test_five_percent_are_no_drift() -> None:
+    assert verdict("it takes", 5.0) is verdict("it takes", None) is None
+    assert verdict("it takes", -5.1) == "it takes 5.1 % less long than when the table was last anchored"
