@@ -26,6 +26,7 @@ from devices.errors import (
     RuntimeMissing,
 )
 from devices.facts import MachineFacts
+from devices.governor import governor_now
 from devices.local import LocalTransport
 from devices.measurement import Failure, ModelFile, Pass, Settings, gather
 from devices.plan import Plan
@@ -330,6 +331,18 @@ def board() -> Iterator[Board]:
     transport = Board()
     yield transport
     transport.close()
+
+
+def test_the_governor_of_the_workers_cores_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = {"0": "powersave\n", "1": "performance\n"}
+    device = LitertDevice("local", LocalTransport(), Settings(1, (0,)))
+    monkeypatch.setattr(device, "_read", lambda path: names.get(path.partition("/cpu/cpu")[2][:1], ""))
+    assert governor_now(device) == "powersave"
+    names["0"] = "no such file or directory"
+    assert governor_now(device) is None
+    device.close()
 
 
 def test_staged_models_go_in_one_push_and_stay(

@@ -84,6 +84,17 @@ def test_a_system_is_told_by_its_build_and_else_by_its_name() -> None:
         ]
 
 
+def test_a_device_that_is_known_may_be_reached_by_another_name() -> None:
+    known = replace(NEW, identity="0123")
+    elsewhere = replace(known, address="adb://192.0.2.7:5555")
+    assert Origin({}, known, SETTINGS).differences(elsewhere, SETTINGS) == []
+    (said,) = Origin({}, known, SETTINGS).differences(replace(known, identity="4567"), SETTINGS)
+    assert said.startswith("identity is '4567'")
+    nobody = replace(NEW, identity=None)
+    (said,) = Origin({}, nobody, SETTINGS).differences(replace(nobody, address="adb://X"), SETTINGS)
+    assert said.startswith("address is 'adb://X'")
+
+
 def test_a_governor_counts_where_both_know_it() -> None:
     known, unknown = Origin({}, NEW, SETTINGS, "performance"), Origin({}, NEW, SETTINGS)
     assert origin_from_meta(origin_to_meta(known), "t.db") == known

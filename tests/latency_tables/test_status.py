@@ -84,6 +84,7 @@ def test_an_operator_of_a_block_is_missing_where_it_stands_without_it(tmp_path: 
     with LatencyTable.create(tmp_path / "g.db", ORIGIN, []) as table:
         table.add_given([Given(f"{SPECS[0]} & {SPECS[1]}", 1.0, None, None, "imported")])
         assert status_of(table, [(SPECS[0], SPECS[1])]).missing == ()
+        assert status_of(table).blocks == (2,)
         assert status_of(table, [(SPECS[0], SPECS[1]), (SPECS[1],)]).missing == (str(SPECS[1]),)
 
 
@@ -100,6 +101,7 @@ def test_a_noisy_operator_is_imprecise_and_a_quiet_one_is_not(tmp_path: Path) ->
     assert worst.share_percent > 10
     assert found.weighted_std_error_percent is not None
     assert 0 < found.weighted_std_error_percent < worst.std_error_percent
+    assert (found.known_share_percent, found.blocks, found.missing_alone) == (pytest.approx(100), (), ())
 
 
 def figure(index: int, latency_ms: float) -> Figure:

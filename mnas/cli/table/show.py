@@ -94,6 +94,7 @@ def _cell(value: object) -> str:
 def show_document(table: LatencyTable) -> dict[str, Any]:
     """The fields that `docs/json.md` lists under `mnas table show`; the slowest operators come first."""
     from latency_tables.fitting.resources import resources
+    from latency_tables.units import blocks_of
 
     predictor = table.predictor() if table.ready else None
     networks = table.networks()
@@ -112,11 +113,12 @@ def show_document(table: LatencyTable) -> dict[str, Any]:
         "given_from": table.given_from,
         "cover_networks": sum(one.role == "cover" for one in networks),
         "anchor_networks": sum(one.role == "anchor" for one in networks),
-        "operators_alone": sum(one.role == "alone" for one in networks),
+        "networks_alone": sum(one.role == "alone" for one in networks),
         "models": [one.name for one in networks if one.role == "model"],
         "complete_passes": min((counts[name] for name in planned), default=0),
         "calibration": calibration_document(predictor.calibration if predictor else None),
         **resources_document(resources(table)),
+        "blocks": blocks_of(one.unit for one in figures),
         "missing_operators": table.missing(),
         "threads": table.origin.settings.threads,
         "delegate": table.origin.settings.delegate,

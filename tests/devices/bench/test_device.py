@@ -15,8 +15,10 @@ from devices.bench.canary import canary_model
 from devices.bench.device import BenchDevice, Limits
 from devices.bench.holder import host_holder
 from devices.bench.lease import Lease, holder
+from devices.bench.wanted import Wanted
 from devices.errors import DeviceBusy, DeviceTrouble, LeaseLost, LinkLost, TooHot
-from devices.facts import DeviceState
+from devices.facts import DeviceState, Policy
+from devices.governor import governor_now
 from devices.local import LocalTransport
 from devices.measurement import ModelFile, Pass
 from devices.plan import Plan
@@ -177,6 +179,31 @@ def test_a_hot_device_is_not_measured(work: str, models: list[ModelFile]) -> Non
     with pytest.raises(TooHot, match=r"71\.5"):
         next(device.stream(models, PLAN))
     assert "below 40" in said[0]
+    device.close()
+
+
+@pytest.mark.parametrize(
+    ("cpus", "governors", "said"),
+    [
+        ((4, 5), ("powersave", "performance"), "performance"),
+        ((0, 4), ("powersave", "performance"), "performance, powersave"),
+        (None, ("powersave", "performance"), None),  # nobody knows on which it will be
+        (None, ("schedutil", "schedutil"), "schedutil"),
+        (None, (None, None), None),
+        ((6,), ("powersave", "performance"), None),
+    ],
+)
+def test_its_governor_is_told_before_anything_is_measured(
+    work: str, cpus: tuple[int, ...] | None, governors: tuple[str | None, str | None], said: str | None
+) -> None:
+    little, big = governors
+    policies = tuple(
+        Policy(f"cpufreq/policy{first}", (first, first + 1), governor=name)
+        for first, name in ((0, little), (4, big))
+    )
+    device, _ = benched(work, wanted=Wanted(stay_awake=False, cpus=cpus))
+    device._watch._look = lambda: DeviceState(policies=policies)
+    assert governor_now(device) == said
     device.close()
 
 
