@@ -137,10 +137,12 @@ class Ratios:
             some = np.sort(np.random.default_rng(0).choice(count, ENOUGH, replace=False))
             seen = Seen(seen.weights[some], seen.logs[some], seen.variances[some])
         best = Spreads()
+        likely: dict[Spreads, float] = {}
         for _ in range(_ROUNDS):
             for name, tried in TRIED.items():
                 options = [replace(best, **{name: value}) for value in tried]
-                best = max(options, key=lambda one: self._log_likelihood(seen, one))
+                likely |= {one: self._log_likelihood(seen, one) for one in options if one not in likely}
+                best = max(options, key=likely.__getitem__)
         return best
 
     def posterior(self, seen: Seen, spreads: Spreads) -> tuple[Floats, Floats]:
@@ -203,12 +205,14 @@ class Ratios:
         return logs, self.posterior(linearised(logs), spreads)[1]
 
     def _log_likelihood(self, seen: Seen, spreads: Spreads) -> float:
+        from scipy.linalg import solve_triangular
+
         if seen.of_units:
             own = self.covariance(spreads, seen.weights.argmax(axis=1))
         else:
             _, own = _through(seen, self.covariance(spreads))
         factor = np.linalg.cholesky(own + np.diag(seen.variances))
-        whitened = np.linalg.solve(factor, seen.logs)
+        whitened = solve_triangular(factor, seen.logs, lower=True, check_finite=False)
         return float(-0.5 * whitened @ whitened - np.sum(np.log(np.diag(factor))))
 
 
