@@ -35,7 +35,8 @@ class BuildReport:
         passes: over each network, by the plan.
         measured: passes of networks that this call measured; the others were in the table already.
         operators: different operators of the table's networks.
-        missing: operators without a figure: no network with them could be measured, nor they alone.
+        missing: operators without a figure of their own, those only known in blocks included: no network with
+            them could be measured, nor they alone.
         reasons: why an operator that is missing cannot be measured alone, where something is known.
         alone: operators that have a figure because they were measured alone.
         blocks: of each unit of several operators that has its figure as one, how many they are.
@@ -181,7 +182,7 @@ def _report(
     session: Session, reasons: Mapping[str, str], left: Sequence[str], *, anchored: bool
 ) -> BuildReport:
     table = session.table
-    missing = table.missing()
+    missing = table.missing_alone()
     figures = table.figures() if table.measured() else {}
     return BuildReport(
         networks=len(table.networks()),
