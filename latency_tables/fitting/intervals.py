@@ -32,9 +32,10 @@ def trimmed_mean(values: NDArray[np.float64]) -> float:
 def spread(residuals: NDArray[np.float64]) -> float:
     """The standard deviation of values around 0, by their mean absolute value.
 
-    Of 20 or 30 anchors, one that the moment disturbed would widen every interval if squares were taken: by
-    those, intervals of tables that were measured held 96 of 100 held-out networks, by absolute values 93; of
-    normal values the two agree, and absolute values know the spread from n as well as squares do from 0.88 n.
+    Of 20 or 30 anchors, one that the moment disturbed would widen every interval if squares were taken. By
+    those, intervals of validated tables held 97 of 100 held-out networks, by absolute values 94 (of 270); by
+    the median of absolute values, which heavy tails escape, 88. Of normal values all agree, and absolute ones
+    know the spread from n as well as squares do from 0.88 n.
     """
     return OVER_MEAN * float(np.mean(np.abs(residuals)))
 
