@@ -29,8 +29,9 @@ $(STAMP): requirements.txt setup.py
 demo: $(STAMP)
 	$(BIN)/mnas demo
 
+# two at a time: most tests wait for devices. What is measured in them takes turns by itself
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-arm64: $(STAMP)
 	nice -n 19 tests/devices/arm64/make_root build/arm64/root

@@ -65,6 +65,7 @@ setup(
             "pyarrow>=18",
             "pytest>=8.3",
             "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",
             "ruff>=0.9",
             "types-paramiko",
             "types-psutil",

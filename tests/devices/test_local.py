@@ -3,20 +3,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from devices.local import LocalTransport
+from tests.devices.processes import running
 from tests.devices.transport_contract import TransportContract
 
 
 class TestLocalTransport(TransportContract):
     @pytest.fixture
     def transport(self) -> Iterator[LocalTransport]:
+        before = running()
         transport = LocalTransport()
         yield transport
         transport.close()
-        assert not psutil.Process().children(recursive=True)
+        assert running() <= before
 
     @pytest.fixture
     def directory(self, tmp_path: Path) -> str:

@@ -14,15 +14,17 @@ from hypothesis import strategies as st
 
 from devices.errors import BadSettings, DeadlineExceeded, DevicesError, UnreadableOutput, WorkerCrashed
 from devices.runners.program_loop import CoreState, ProgramLoop, _core
+from tests.devices.processes import running
 from tests.devices.shells import Through, android
 
 
 @pytest.fixture(params=["here", "android"])
 def transport(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Through]:
+    before = running()
     found = Through([]) if request.param == "here" else android(tmp_path / "tools")
     yield found
     found.close()
-    assert not psutil.Process().children(recursive=True)
+    assert running() <= before
 
 
 @pytest.fixture
@@ -126,8 +128,10 @@ def test_a_program_that_hangs_is_ended_with_all_it_started(loop: ProgramLoop, tm
 
 
 def test_a_shell_that_is_killed(transport: Through, tmp_path: Path) -> None:
+    before = running()
     loop = ProgramLoop(transport, str(tmp_path), None)
-    psutil.Process().children()[0].kill()
+    (own,) = (one for one in running() - before if one.ppid() == os.getpid())
+    own.kill()
     with pytest.raises(WorkerCrashed, match=r"signal 9 \(SIGKILL\)"):
         loop.wait(5.0)
 

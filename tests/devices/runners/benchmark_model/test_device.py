@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-import psutil
 import pytest
 
 from devices.adb import direct_tcp
@@ -27,6 +26,7 @@ from devices.survey import survey
 from devices.transport import Transport
 from tests.devices.emulator.hosts import wait_until
 from tests.devices.phones import emulated_phone, make_key
+from tests.devices.processes import running
 from tests.devices.shells import Through
 
 CONSOLES = Path(__file__).with_name("consoles")
@@ -302,7 +302,7 @@ def test_a_stream_left_early_leaves_nothing_running(
 def local(tmp_path: Path) -> Iterator[Callable[..., BenchmarkModelDevice]]:
     """A device whose program is a script of the test's: `$graph` is the model's path."""
     transport = Through([])
-    before = psutil.Process().children(recursive=True)
+    before = running()
 
     def make(
         script: str, flags: str = "graph num_runs use_xnnpack result_file_path", helping: str = ""
@@ -318,7 +318,7 @@ for a; do case $a in --help) {helping} echo '{offered}'; exit 1;; --graph=*) gra
 
     yield make
     transport.close()
-    assert psutil.Process().children(recursive=True) == before
+    assert running() <= before
 
 
 #: what the tool prints of a model that it runs in no microsecond, but for once
