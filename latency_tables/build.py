@@ -22,7 +22,7 @@ from latency_tables.units import blocks_of
 __all__ = ["PLAN", "Adaptive", "BuildReport", "Progress", "build", "refuse_other_device"]
 
 #: how a table's networks are measured unless its builder says otherwise
-PLAN = Plan(passes=3, warmup_runs=2, min_runs=8, min_time_s=0.05, per_operator=True, deadline_s=120.0)
+PLAN = Plan(passes=3, warmup_runs=2, min_runs=6, min_time_s=0.04, per_operator=True, deadline_s=120.0)
 #: times a network that failed is tried in one call
 TRIES = 2
 
