@@ -44,7 +44,10 @@ class Caller:
         """Raises: OSError: it is gone."""
         handle = os.pidfd_open(pid)
         here = Path(f"/proc/{pid}")
-        _, program, *words = map(os.fsdecode, here.joinpath("cmdline").read_bytes().split(b"\0")[:-1])
+        line = here.joinpath("cmdline").read_bytes()
+        if not line:  # ended, and not yet waited for
+            raise ProcessLookupError(f"process {pid} is gone")
+        _, program, *words = map(os.fsdecode, line.split(b"\0")[:-1])
         pairs = here.joinpath("environ").read_bytes().split(b"\0")
         environment = dict(each.split("=", 1) for each in map(os.fsdecode, pairs) if "=" in each)
         return cls(pid, program, tuple(words), environment, handle)
