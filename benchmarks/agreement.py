@@ -29,9 +29,9 @@ from pathlib import Path
 from statistics import median
 
 import psutil
-from common import BAD_INPUT, Verdict, at_least, bootstrap_median, cores, finish, options, say
+from common import Verdict, at_least, bootstrap_median, cores, finish, options, say, start
 
-from devices.errors import DevicesError, DeviceTrouble
+from devices.errors import DeviceTrouble
 from devices.measurement import Failure, ModelFile, Settings
 from devices.plan import Plan
 from devices.registry import open_device
@@ -249,8 +249,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except DevicesError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
+    start(main)

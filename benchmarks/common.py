@@ -12,6 +12,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from devices.errors import DevicesError
+from latency_tables.errors import TablesError
+from mnas.errors import MnasError
+
 MET, MISSED, BAD_INPUT = 0, 1, 2
 
 
@@ -68,6 +72,24 @@ def cores(text: str) -> tuple[int, ...]:
             f"{text!r} names no cores that can be used here; those are {', '.join(map(str, sorted(usable)))}"
         )
     return found
+
+
+def one_core(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    """Keep this process on the core that `--cpu` names, on the last one if it names none; which it is."""
+    core, *others = arguments.cpu or (max(os.sched_getaffinity(0)),)
+    if others:
+        parser.error("--cpu takes one core")
+    os.sched_setaffinity(0, {core})
+    return int(core)
+
+
+def start(main: Callable[[], None]) -> None:
+    """Run a script; what it cannot do for a reason is said in one line, with exit code 2."""
+    try:
+        main()
+    except (DevicesError, TablesError, MnasError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
 
 
 def say(arguments: argparse.Namespace, text: str) -> None:

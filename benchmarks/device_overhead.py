@@ -31,13 +31,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
 
-from common import BAD_INPUT, Verdict, at_least, finish, options, say
+from common import Verdict, at_least, finish, options, say, start
 
 from devices.adb import direct_tcp
 from devices.adb.keys import make_if_absent
 from devices.device import Device
 from devices.emulator import BENCHMARK_MODEL, EmulatedPhone
-from devices.errors import DevicesError, DeviceTrouble
+from devices.errors import DeviceTrouble
 from devices.facts import machine
 from devices.measurement import Failure, ModelFile, Pass, Settings
 from devices.plan import Plan
@@ -369,8 +369,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (DevicesError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
+    start(main)

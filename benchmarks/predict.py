@@ -10,9 +10,7 @@ less than 1 ms.
 
 from __future__ import annotations
 
-import os
 import random
-import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +20,7 @@ from statistics import median
 from typing import Any, TypeVar
 
 import numpy as np
-from common import BAD_INPUT, Verdict, at_least, cores, finish, options, say
+from common import Verdict, at_least, cores, finish, one_core, options, say, start
 from numpy.typing import NDArray
 
 from latency_tables.figures import Figure
@@ -196,10 +194,7 @@ def main() -> None:
     parser.add_argument("--space", default="mnasnet", choices=spaces.names(), help="search space")
     parser.add_argument("--cpu", type=cores, help="core for all (default: the last one)")
     arguments = parser.parse_args()
-    core, *others = arguments.cpu or (max(os.sched_getaffinity(0)),)
-    if others:
-        parser.error("--cpu takes one core")
-    os.sched_setaffinity(0, {core})
+    core = one_core(parser, arguments)
     if arguments.tiny:
         arguments.rows, arguments.networks, arguments.rounds = 1000, 20, 1
         arguments.space = "mnasnet-small-images"
@@ -229,8 +224,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (MnasError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
+    start(main)

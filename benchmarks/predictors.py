@@ -18,7 +18,6 @@ predictor's.
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -29,18 +28,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from common import BAD_INPUT, Verdict, at_least, finish, options, say
+from common import Verdict, at_least, finish, options, say, start
 
 from devices.device import Device
-from devices.errors import DevicesError, DeviceTrouble
+from devices.errors import DeviceTrouble
 from devices.registry import open_device
 from latency_tables.build import PLAN as BUILD_PLAN
 from latency_tables.build import Adaptive, build
-from latency_tables.errors import TablesError
 from latency_tables.judging.interleaved import Progress
 from latency_tables.store import LatencyTable
 from latency_tables.validate import PLAN, Keeping, briefly, validate
-from mnas.errors import BadInput, MnasError
+from mnas.errors import BadInput
 from mnas.journal import Journal
 from mnas.jsonl import append_jsonl, read_jsonl
 from mnas.reports.validation import Validated, headline, write_validation
@@ -317,8 +315,4 @@ def _brief(found: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (DevicesError, TablesError, MnasError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
+    start(main)

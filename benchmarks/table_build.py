@@ -27,14 +27,12 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from common import BAD_INPUT, Verdict, at_least, finish, options, say
+from common import Verdict, at_least, finish, options, say, start
 
 from devices.device import Device
-from devices.errors import DevicesError
 from devices.measurement import Failure, Pass
 from devices.registry import open_device
 from latency_tables.build import PLAN, Adaptive, build
-from latency_tables.errors import TablesError
 from latency_tables.fitting.calibration import fit_scale
 from latency_tables.fitting.statistics import network_ms
 from latency_tables.judging.interleaved import InMemory
@@ -44,7 +42,6 @@ from latency_tables.ops import Graph
 from latency_tables.records import Network
 from latency_tables.validate import PLAN as VALIDATION
 from latency_tables.validate import Keeping, validate
-from mnas import spaces
 from mnas.errors import MnasError
 from mnas.tables import ANCHORS, TableRequest, held_out, open_or_create
 
@@ -190,27 +187,6 @@ def other_errors(
     return Errors(*(float(np.mean(np.abs(100 * (sums * by / latencies - 1)))) for by in (scale, 1.0)))
 
 
-def pass_only(arguments: Namespace, request: TableRequest, folder: Path) -> tuple[dict[str, Any], Verdict]:
-    """One pass against the other way, and nothing else; the document and the verdict."""
-    operators = [str(spec) for spec in spaces.operators(request.space_of(), request.dtype).specs]
-    step = max(1, len(operators) // (arguments.operators or len(operators)))
-    with closing(open_device("local")) as device:
-        ours_s, theirs = turns(device, request, folder, operators[::step], arguments)
-    ratio = sum(one.seconds for one in theirs.values()) / len(theirs) * len(operators) / median(ours_s)
-    document = {
-        "space": request.space,
-        "resolution_pixels": request.resolution,
-        "dtype": request.dtype,
-        "operators": len(operators),
-        "one_pass_s": ours_s,
-        "converted_operators": len(theirs),
-        "converting_s": sum(one.convert_s for one in theirs.values()),
-        "litert_benchmark_s": sum(one.benchmark_s for one in theirs.values()),
-        "ratio_of_one_pass": ratio,
-    }
-    return document, Verdict(ratio >= RATIO, f"one pass is {ratio:.1f} times as fast (goal: {RATIO})")
-
-
 def run(arguments: Namespace, folder: Path) -> tuple[dict[str, Any], Verdict]:
     """Measure all of it; the document and the verdict."""
     request = TableRequest.for_space(
@@ -220,10 +196,7 @@ def run(arguments: Namespace, folder: Path) -> tuple[dict[str, Any], Verdict]:
         dtype=arguments.dtype,
         anchors=2 if arguments.tiny else ANCHORS,
     )
-    if arguments.pass_only:
-        return pass_only(arguments, request, folder)
-    device = open_device("local")
-    try:
+    with closing(open_device("local")) as device:
         begin = time.perf_counter()
         with open_or_create(folder / "full.db", request, device) as table:
             plan = replace(PLAN, passes=2, min_runs=3, min_time_s=0.0) if arguments.tiny else PLAN
@@ -250,8 +223,6 @@ def run(arguments: Namespace, folder: Path) -> tuple[dict[str, Any], Verdict]:
             )
             anchors = [one for one in table.networks() if one.role == "anchor"]
             others = other_errors(anchors, kept.bursts, found, graphs, theirs)
-    finally:
-        device.close()
     each_s = sum(one.seconds for one in theirs.values()) / len(theirs)
     theirs_s, pass_s = each_s * len(operators), median(ours_s)
     ratio, full_ratio = theirs_s / pass_s, theirs_s / full_s
@@ -312,9 +283,6 @@ def main() -> None:
         "other way predicts nothing (default: all)",
     )
     parser.add_argument("--networks", type=at_least(1), default=30, help="held-out networks (default 30)")
-    parser.add_argument(
-        "--pass-only", action="store_true", help="only one pass against converting, no full table: minutes"
-    )
     arguments = parser.parse_args()
     if arguments.tiny:
         arguments.space, arguments.resolution, arguments.width = "mnasnet-small-images", 28, 0.05
@@ -325,8 +293,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (MnasError, DevicesError, TablesError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
+    start(main)

@@ -25,18 +25,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import BAD_INPUT, Verdict, at_least, finish, options, say
+from common import Verdict, at_least, finish, options, say, start
 from reference_kernels import ReferenceKernels
 
 from devices.device import Device
-from devices.errors import DevicesError, DeviceTrouble
+from devices.errors import DeviceTrouble
 from devices.measurement import Failure, Settings
 from devices.registry import open_device
 from devices.runners.litert import LitertDevice
 from devices.ssh import SshTransport
 from devices.staging import Staging
 from latency_tables.build import PLAN, build, sweep
-from latency_tables.errors import TablesError
 from latency_tables.figures import Figure
 from latency_tables.fitting.fit import Measured, fit
 from latency_tables.fitting.ratios import nominal_ms
@@ -48,7 +47,6 @@ from latency_tables.predict import Predictor
 from latency_tables.records import Network, Origin
 from latency_tables.store import LatencyTable
 from latency_tables.transfer import MAX_ERROR_PERCENT, Transferred, transfer
-from mnas.errors import MnasError
 from mnas.tables import TableRequest, held_out, networks_of, open_or_create
 from mnas.transferring import Chooser, as_dtype
 
@@ -410,8 +408,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (DevicesError, TablesError, MnasError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
+    start(main)

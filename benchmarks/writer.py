@@ -9,8 +9,6 @@ converting is 200 times that of writing or more; a network of 100 operators or m
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable
@@ -19,7 +17,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from common import BAD_INPUT, Verdict, at_least, cores, finish, options, say
+from common import Verdict, at_least, cores, finish, one_core, options, say, start
 
 from latency_tables.tflite import read, write
 from mnas.architecture import Architecture
@@ -115,10 +113,7 @@ def main() -> None:
     )
     parser.add_argument("--cpu", type=cores, help="core for both (default: the last one)")
     arguments = parser.parse_args()
-    core, *others = arguments.cpu or (max(os.sched_getaffinity(0)),)
-    if others:
-        parser.error("--cpu takes one core")
-    os.sched_setaffinity(0, {core})
+    core = one_core(parser, arguments)
     architectures = {name: Architecture.parse(text) for name, text in BLOCKS.items()}
     if arguments.tiny:
         arguments.rounds = arguments.writes = 1
@@ -155,8 +150,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (MnasError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
+    start(main)

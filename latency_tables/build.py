@@ -167,15 +167,13 @@ def _unprofiled(session: Session, names: Sequence[str]) -> list[str]:
 
     Not more often than a plan has passes: it may be that it never can.
     """
-    told = {one.network for one in session.table.observations()}
-    return [
+    asked = [
         name
         for name in names
-        if told
-        and name not in told
-        and session.networks[name].role == "cover"
-        and session.next_index(name) < 2 * session.plan.passes
+        if session.networks[name].role == "cover" and session.next_index(name) < 2 * session.plan.passes
     ]
+    told = {one.network for one in session.table.observations()} if asked else set()
+    return [name for name in asked if told and name not in told]
 
 
 def _report(

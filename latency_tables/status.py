@@ -122,7 +122,7 @@ def status_of(table: LatencyTable, parts: Sequence[Unit] = ()) -> Status:
     shares = shares_of_time(figures, networks)
     times = sorted(one.started_at for one in bursts)
     anchors = {one.name for one in networks if one.role == "anchor"}
-    since = anchored_since(table)
+    since = anchored_since(table, bursts)
     anchored = [
         one.started_at
         for one in bursts

@@ -23,6 +23,7 @@ from latency_tables.measuring.mismatch import (
     beyond,
     governor_differences,
     options,
+    refuse,
     refuse_unknown_names,
 )
 from latency_tables.ops import Graph
@@ -165,12 +166,8 @@ class _SameGovernor:
 
 
 def _refuse(table: LatencyTable, differences: Sequence[str]) -> None:
-    if differences:
-        raise BadTable(
-            f"the latency table {table.address} was measured under other conditions: "
-            f"{'; '.join(differences)}. Measure as it was, make another table, or see how far off it is in "
-            f"spite of that, by {options(differences)}"
-        )
+    spite = f"or see how far off it is in spite of that, by {options(differences)}"
+    refuse(table, differences, f"make another table, {spite}")
 
 
 def _governors(table: LatencyTable, measured: Measured) -> tuple[str, ...]:

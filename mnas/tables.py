@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Self
@@ -132,19 +132,27 @@ def open_or_create(address: Path | str, request: TableRequest, device: Device) -
         reason = _not_built(table)
         table.close()
         raise BadTable(reason)
-    purpose = _purpose(table)
-    differences = [
-        f"{name} is {wanted!r}, the table's is {purpose.get(name)!r}"
-        for name, wanted in asdict(request).items()
-        if purpose.get(name) != wanted
-    ]
-    if differences:
+    if differences := unlike(request, _purpose(table), "the table's"):
         table.close()
         raise BadTable(
             f"the latency table {table.address} was made for something else: {'; '.join(differences)}. "
             "Choose another name, or ask for what it was made for"
         )
     return table
+
+
+def unlike(request: TableRequest, purpose: Purpose, whose: str, besides: Collection[str] = ()) -> list[str]:
+    """How what is asked for differs from what something was made for, a line for each.
+
+    Args:
+        whose: the other's, for the lines.
+        besides: what may differ.
+    """
+    return [
+        f"{name} is {wanted!r}, {whose} is {purpose.get(name)!r}"
+        for name, wanted in asdict(request).items()
+        if name not in besides and purpose.get(name) != wanted
+    ]
 
 
 def of_given_figures(table: LatencyTable) -> bool:

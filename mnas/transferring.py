@@ -34,7 +34,7 @@ from latency_tables.units import Units, retyped
 from mnas.errors import BadInput
 from mnas.lower import DTYPES, lower
 from mnas.spaces.covering import covering_choices
-from mnas.tables import TableRequest, unseen
+from mnas.tables import TableRequest, unlike, unseen
 
 #: what may differ between a table and the one that is made from it, if it is named, besides the device
 ACROSS = ("dtype",)
@@ -200,13 +200,7 @@ def _samples(place: str, request: TableRequest, device: Device) -> LatencyTable:
     if not LatencyTable.exists(place):
         return LatencyTable.create(place, Origin(asdict(request), device.facts, device.settings), [])
     table = LatencyTable.open(place)
-    begun = table.origin.purpose
-    differences = [
-        f"{name} is {value!r}, the samples' is {begun.get(name)!r}"
-        for name, value in asdict(request).items()
-        if name != "anchors" and begun.get(name) != value
-    ]
-    if differences:
+    if differences := unlike(request, table.origin.purpose, "the samples'", besides=("anchors",)):
         table.close()
         raise BadTable(
             f"{place} holds samples for something else: {'; '.join(differences)}. Remove it, or name another "

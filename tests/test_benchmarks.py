@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -13,7 +12,8 @@ from types import ModuleType
 
 import pytest
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
+from tests.benchmark_modules import FOLDER, loaded
+
 #: the others are what scripts share
 SCRIPTS = sorted(path for path in FOLDER.glob("*.py") if "= options(" in path.read_text())
 
@@ -26,22 +26,11 @@ def _run(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def common() -> ModuleType:
-    return _loaded("common")
-
-
-def _loaded(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return loaded("common")
 
 
 def test_a_benchmark_of_theirs_that_hangs_is_trouble(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.syspath_prepend(str(FOLDER))
-    agreement = _loaded("agreement")
+    agreement = loaded("agreement")
     monkeypatch.setattr(agreement, "LAUNCH", "import time; time.sleep(60)")
     monkeypatch.setattr(agreement, "TIMEOUT_S", 0.5)
     arguments = Namespace(cpus=(0,), threads=1, runs=1, folder=tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from devices.emulator.faults import KINDS
+from tests.benchmark_modules import loaded
 from tests.devices.phones import emulated_phone, needs
 from tests.devices.sshd import SSHD
 
@@ -78,7 +78,7 @@ def jobs(lanes: dict[str, subprocess.Popen[str]]) -> dict[str, dict[str, Any]]:
 
 
 def test_every_kind_of_fault_has_its_turn() -> None:
-    script = _faults()
+    script = loaded("faults")
     assert sorted(kind for kinds in LANES for kind in kinds) == sorted(script.KINDS)
     assert set(script.KINDS) == {*KINDS, script.HOST_KILLED, script.SSHD_KILLED}
 
@@ -95,7 +95,7 @@ def test_a_fault_costs_nothing(jobs: dict[str, dict[str, Any]], kind: str) -> No
 
 
 def test_a_seed_gives_the_same_campaign_and_every_kind_thrice() -> None:
-    script = _faults()
+    script = loaded("faults")
     planned = script.jobs(50, 7)
     assert planned == script.jobs(50, 7)
     assert planned != script.jobs(50, 8)
@@ -104,16 +104,3 @@ def test_a_seed_gives_the_same_campaign_and_every_kind_thrice() -> None:
     assert (len(planned), len(planned[-1].kinds)) == (51, 20)
     assert all(0 <= place < 1 for job in planned for place in job.places)
     assert set(planned[-1].kinds) <= set(KINDS)
-
-
-def _faults() -> Any:
-    """The script as a module."""
-    spec = importlib.util.spec_from_file_location("benchmarks_faults", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(SCRIPT.parent))
-        patch.setitem(sys.modules, spec.name, module)
-        spec.loader.exec_module(module)
-    return module

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from latency_tables.errors import BadTable
 from latency_tables.exchange.whole import refuse_taken, whole
 from latency_tables.records import Origin
-from latency_tables.storage import migrations, rows, schema
+from latency_tables.storage import rows, schema
+from latency_tables.storage.copying import current
 from latency_tables.storage.database import Database
 from latency_tables.store import LatencyTable
 
@@ -96,7 +97,7 @@ def merge(addresses: Sequence[str], output: str, across: Collection[str] = ()) -
         refuse_differences(tables, across)
         parts = []
         for address in addresses:
-            with _current(address) as connection:
+            with current(Database(address)) as connection:
                 parts.append(_Part(connection))
     joined = _Joined(parts)
     with whole(output) as place, Database(place).writing(create=True) as connection:
@@ -264,18 +265,3 @@ def _rows(connection: sa.Connection, table: sa.Table) -> list[Row]:
 def _insert(connection: sa.Connection, table: sa.Table, found: Sequence[Row]) -> None:
     if found:
         connection.execute(table.insert(), found)
-
-
-@contextmanager
-def _current(address: str) -> Iterator[sa.Connection]:
-    """A table's rows in today's schema, whichever it is stored in."""
-    database = Database(address)
-    with database.reading() as connection:
-        version = migrations.version(rows.meta(connection).get("schema_version", ""), database.address)
-        if version == schema.SCHEMA_VERSION:
-            yield connection
-            return
-        copy = migrations.migrated_copy(connection, version)
-    with copy.connect() as connection:
-        yield connection
-    copy.dispose()

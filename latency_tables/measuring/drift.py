@@ -40,7 +40,7 @@ def canary_ms(table: LatencyTable, without: Collection[PassKey] = ()) -> float |
     Args:
         without: passes that are left out.
     """
-    found = [one.reference_ms for one in _counted(table, without) if one.reference_ms]
+    found = [one.reference_ms for one in _counted(table, table.bursts(), without) if one.reference_ms]
     return float(np.median(found)) if found else None
 
 
@@ -95,14 +95,15 @@ def network_drift(table: LatencyTable, keys: Collection[PassKey]) -> float | Non
 
     In percent; None where nothing was measured both times.
     """
-    bursts = trusted(table.bursts())
+    every = table.bursts()
+    bursts = trusted(every)
     there = {(one.network, one.pass_index) for one in bursts}
     observations = [one for one in table.observations() if (one.network, one.pass_index) in there]
     logs = {key: float(np.log(speed)) for key, speed in speeds(bursts, observations).items()}
     now = [logs[key] for key in keys if key in logs]
     then = [
         logs[one.network, one.pass_index]
-        for one in _counted(table, keys)
+        for one in _counted(table, every, keys)
         if (one.network, one.pass_index) in logs
     ]
     if not now or not then:
@@ -110,19 +111,24 @@ def network_drift(table: LatencyTable, keys: Collection[PassKey]) -> float | Non
     return 100 * float(np.expm1(np.mean(now) - np.mean(then)))
 
 
-def anchored_since(table: LatencyTable) -> datetime | None:
-    """From when on the passes of anchors count for the calibration; None where there are none."""
-    if table.reanchored_at is not None:
-        return time_of(table.reanchored_at)
+def anchored_since(table: LatencyTable, bursts: Sequence[Burst] | None = None) -> datetime | None:
+    """From when on the passes of anchors count for the calibration; None where there are none.
+
+    Args:
+        bursts: the table's, where they are at hand.
+    """
+    if (since := table.reanchored_at) is not None:
+        return time_of(since)
     anchors = {one.name for one in table.networks() if one.role == "anchor"}
-    return min((time_of(one.started_at) for one in table.bursts() if one.network in anchors), default=None)
+    known = table.bursts() if bursts is None else bursts
+    return min((time_of(one.started_at) for one in known if one.network in anchors), default=None)
 
 
-def _counted(table: LatencyTable, without: Collection[PassKey]) -> Sequence[Burst]:
-    """The anchors' passes since the last anchoring; all passes where there are none."""
+def _counted(table: LatencyTable, every: Sequence[Burst], without: Collection[PassKey]) -> Sequence[Burst]:
+    """Of all passes the anchors' since the last anchoring; all that are left where there are none."""
     anchors = {one.name for one in table.networks() if one.role == "anchor"}
-    begin = anchored_since(table)
-    bursts = [one for one in trusted(table.bursts()) if (one.network, one.pass_index) not in without]
+    begin = anchored_since(table, every)
+    bursts = [one for one in trusted(every) if (one.network, one.pass_index) not in without]
     counted = [
         one
         for one in bursts

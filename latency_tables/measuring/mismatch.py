@@ -13,12 +13,12 @@ from latency_tables.store import LatencyTable
 
 def refuse_other_device(table: LatencyTable, device: Device) -> None:
     """Raise BadTable, naming what differs, unless the device and its settings are those of the table."""
-    _refuse(table, table.origin.differences(device.facts, device.settings))
+    refuse(table, table.origin.differences(device.facts, device.settings))
 
 
 def refuse_other_governor(table: LatencyTable, burst: Pass) -> None:
     """Raise BadTable if a pass was measured under another governor, which only a pass tells."""
-    _refuse(table, governor_differences(table, burst.context.governor))
+    refuse(table, governor_differences(table, burst.context.governor))
 
 
 def governor_differences(table: LatencyTable, governor: str | None) -> list[str]:
@@ -49,9 +49,14 @@ def options(differences: Iterable[str]) -> str:
     return " ".join(f"--across {name}" for name in dict.fromkeys(map(name_of, differences)))
 
 
-def _refuse(table: LatencyTable, differences: Sequence[str]) -> None:
+def refuse(table: LatencyTable, differences: Sequence[str], instead: str = "or make another table") -> None:
+    """Raise BadTable if there are differences; it names them.
+
+    Args:
+        instead: what there is to do but to measure as it was.
+    """
     if differences:
         raise BadTable(
             f"the latency table {table.address} was measured under other conditions: "
-            f"{'; '.join(differences)}. Measure as it was, or make another table"
+            f"{'; '.join(differences)}. Measure as it was, {instead}"
         )

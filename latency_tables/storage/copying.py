@@ -26,7 +26,7 @@ def copy(address: str, target: Path | str) -> None:
     """
     database, new = Database(address), Database(str(target))
     if new.path is None:
-        with _today(database) as engine, engine.connect() as old, new.writing(create=True) as connection:
+        with current(database) as old, new.writing(create=True) as connection:
             if rows.tables(connection):
                 raise BadTable(f"{new.address} exists already: choose another name")
             _fill(old, connection)
@@ -72,23 +72,41 @@ def _fill(old: sa.Connection, new: sa.Connection) -> None:
 
 
 @contextmanager
-def _today(database: Database) -> Iterator[sa.Engine]:
+def current(database: Database) -> Iterator[sa.Connection]:
+    """A table's rows in today's schema, whichever they are stored in.
+
+    Raises:
+        BadTable: there is no table, or one of a newer schema.
+    """
+    with database.reading() as connection:
+        if _version(connection, database) == schema.SCHEMA_VERSION:
+            yield connection
+            return
+    with _migrated(database) as engine, engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def _migrated(database: Database) -> Iterator[sa.Engine]:
     """A copy of a table in memory, in today's schema."""
     with database.reading() as connection:
-        meta = rows.meta(connection)
-        if meta.get("format") != schema.FORMAT:
-            raise BadTable(f"{database.address} is a database, but no latency table")
-        version = migrations.version(meta.get("schema_version", ""), database.address)
-        engine = migrations.migrated_copy(connection, version)
+        engine = migrations.migrated_copy(connection, _version(connection, database))
     try:
         yield engine
     finally:
         engine.dispose()
 
 
+def _version(connection: sa.Connection, database: Database) -> int:
+    meta = rows.meta(connection)
+    if meta.get("format") != schema.FORMAT:
+        raise BadTable(f"{database.address} is a database, but no latency table")
+    return migrations.version(meta.get("schema_version", ""), database.address)
+
+
 @contextmanager
 def _in_memory(database: Database) -> Iterator[sqlite3.Connection]:
-    with _today(database) as engine, closing(engine.raw_connection()) as pooled:
+    with _migrated(database) as engine, closing(engine.raw_connection()) as pooled:
         driver: object = pooled.driver_connection
         assert isinstance(driver, sqlite3.Connection)
         yield driver

@@ -57,3 +57,10 @@ LogFile = Annotated[
     Path | None,
     typer.Option("--log", metavar="FILE", help="Append what happens to a file, each line with its time."),
 ]
+Across = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="What the device may differ in from the table's, such as os_build or governor. Repeatable.",
+    ),
+]

@@ -12,7 +12,7 @@ import typer
 
 from mnas.cli.app import Exit
 from mnas.cli.opening import teller
-from mnas.cli.options import Bench, Json, Quiet, Wait
+from mnas.cli.options import Across, Bench, Json, Quiet, Wait
 from mnas.cli.output import Display, interval, keeping, print_json, print_line, print_table, warn
 
 if TYPE_CHECKING:
@@ -80,13 +80,7 @@ def search(
         float | None, typer.Option(help="Share of the training images that judges candidates.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of strategy, split and training; 0 by default.")] = None,
-    across: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="What the device may differ in from the table's, such as os_build. May be repeated.",
-        ),
-    ] = None,
+    across: Across = None,
     bench: Bench = None,
     wait: Wait = 0.0,
     as_json: Json = False,

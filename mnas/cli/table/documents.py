@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ if TYPE_CHECKING:
     from latency_tables.fitting.calibration import Calibration
     from latency_tables.fitting.resources import Resources
     from latency_tables.records import StoredFailure
+    from latency_tables.store import LatencyTable
 
 
 def calibration_document(calibration: Calibration | None) -> dict[str, Any] | None:
@@ -39,6 +41,11 @@ def calibration_text(calibration: Calibration | None) -> str:
 def with_password_told(text: str) -> str:
     """A text with a command in it; that a URL's password was left out is said, so that the command works."""
     return f"{text} (for *** put the password)" if ":***@" in text or "password=***" in text else text
+
+
+def anchor_command(table: LatencyTable) -> str:
+    """The command that calibrates a table again on its device."""
+    return f"mnas table anchor {shlex.quote(table.address)} -d {shlex.quote(table.origin.facts.address)}"
 
 
 def blocks_text(blocks: Sequence[int]) -> str:

@@ -13,7 +13,7 @@ import typer
 from mnas.cli.app import Exit
 from mnas.cli.options import Json, Quiet
 from mnas.cli.output import print_json, print_table, warn
-from mnas.cli.table.documents import calibration_document, with_password_told
+from mnas.cli.table.documents import anchor_command, calibration_document, with_password_told
 from mnas.cli.table.group import TableFile, Top, group
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def predict(
         _show(found[0], top)
     at, there = shlex.quote(given.address), shlex.quote(device)
     if stale is not None and not quiet:
-        again = with_password_told(f"calibrate it again: mnas table anchor {at} -d {there}")
+        again = with_password_told(f"calibrate it again: {anchor_command(given)}")
         given_anew = "it has no anchors to calibrate it again by: import or transfer newer figures"
         warn(f"{given.address} is stale, {stale}; {again if anchored else given_anew}")
     if predictor.calibration.lack_of_fit is None and not quiet:

@@ -35,7 +35,7 @@ def show(table: TableFile, *, top: Top = 10, as_json: Json = False) -> None:
     from devices.facts.processor import describe
     from latency_tables.store import LatencyTable
 
-    with LatencyTable.open(str(table)) as given:
+    with LatencyTable.open(table) as given:
         document = show_document(given)
         calibration = given.predictor().calibration if given.ready else None
     if as_json:

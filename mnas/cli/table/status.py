@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from mnas.cli.opening import opened
 from mnas.cli.options import Bench, Json, Wait
 from mnas.cli.output import print_json, print_table, warn
 from mnas.cli.table.documents import (
+    anchor_command,
     blocks_text,
     calibration_document,
     calibration_text,
@@ -59,7 +59,7 @@ def status(
     from latency_tables.store import LatencyTable
     from mnas.latency import space_parts
 
-    with LatencyTable.open(str(table)) as given:
+    with LatencyTable.open(table) as given:
         found = status_of(given, space_parts(given))
         differences, governor = None, None
         if device is not None:
@@ -92,8 +92,7 @@ def _wrong(table: LatencyTable, found: Status, differences: Sequence[str]) -> li
             what = f"{len({*found.missing, *found.missing_alone})} operators missing"
         wrong.append(f"{table.address} is incomplete, {what}")
     if found.stale is not None:
-        address, device = shlex.quote(table.address), shlex.quote(table.origin.facts.address)
-        again = f"mnas table anchor {address} -d {device}"
+        again = anchor_command(table)
         wrong.append(f"{table.address} is stale, {found.stale}; calibrate it again: {again}")
     return wrong
 

@@ -12,7 +12,7 @@ import typer
 
 from mnas.cli.app import Exit
 from mnas.cli.opening import opened
-from mnas.cli.options import Bench, DeviceName, Json, Quiet, Wait
+from mnas.cli.options import Across, Bench, DeviceName, Json, Quiet, Wait
 from mnas.cli.output import Display, keeping, print_json, print_line, print_table, warn
 from mnas.cli.table.group import TableFile, group
 
@@ -45,13 +45,7 @@ def validate(
             help="Where the report goes, and what is measured, as it comes.",
         ),
     ] = None,
-    across: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="What the device may differ in from the table's, such as os_build or governor. Repeatable.",
-        ),
-    ] = None,
+    across: Across = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the networks and of the order of measurement.")] = 0,
     bench: Bench = None,
     wait: Wait = 0.0,
