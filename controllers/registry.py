@@ -3,37 +3,117 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from controllers.errors import UnknownController
+from controllers.errors import BadSetting, UnknownController
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-#: of NSGA-II: half of its default of 50, since a search trains tens of candidates rather than thousands
-POPULATION = 24
+    from controllers.problem import Problem
+
+Setting = str | int | float | bool
+#: a maker of samplers from a 32 bit seed, given the problem and the strategy's settings
+Maker = Callable[..., Callable[[int], "BaseSampler"]]
+
+#: settings that every strategy has: whether to draw again what known figures rule out or make pointless
+COMMON: Mapping[str, Setting] = {"screened": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Controller:
+    """A strategy: what it is, and its settings with their defaults.
+
+    Attributes:
+        summary: one line for people.
+        source: the paper, or the library.
+        make: `make(problem, **settings)` gives a maker of samplers from a seed.
+        settings: by name, with their defaults.
+    """
+
+    summary: str
+    source: str
+    make: Maker
+    settings: Mapping[str, Setting] = field(default_factory=dict)
 
 
 def names() -> tuple[str, ...]:
     """Names that `create` takes."""
-    return tuple(_MAKERS)
+    return tuple(_CONTROLLERS)
 
 
-def create(name: str, seed: int) -> BaseSampler:
+def describe(name: str) -> Controller:
+    """What a strategy is.
+
+    Raises:
+        UnknownController: there is no strategy of that name.
+    """
+    if name not in _CONTROLLERS:
+        raise UnknownController(f"unknown controller {name!r}; there are: {', '.join(_CONTROLLERS)}")
+    return _CONTROLLERS[name]
+
+
+def create(
+    name: str, seed: int, problem: Problem | None = None, settings: Mapping[str, Any] | None = None
+) -> BaseSampler:
     """A strategy as an Optuna sampler that repeats by its seed, also over interruptions of the study.
 
     Args:
         name: one of `names()`.
         seed: 0 or more.
+        problem: what is known of the search beforehand; without it, what the study shows.
+        settings: of the strategy, by name; the rest stay at their defaults. Texts are read as the type of
+            the default.
 
     Raises:
         UnknownController: there is no strategy of that name.
+        BadSetting: it has no such setting, or it does not take the value.
+        MissingExtra: the strategy needs a package that is not installed.
     """
     from controllers.seeded import SeededSampler
 
-    if name not in _MAKERS:
-        raise UnknownController(f"unknown controller {name!r}; there are: {', '.join(_MAKERS)}")
-    return SeededSampler(name, _MAKERS[name], seed)
+    controller = describe(name)
+    chosen = _settled(name, {**controller.settings, **COMMON}, settings or {})
+    screened = bool(chosen.pop("screened"))
+    make = controller.make(problem, **chosen)
+    return SeededSampler(name, make, seed, problem, screened=screened)
+
+
+def _settled(name: str, defaults: Mapping[str, Setting], given: Mapping[str, Any]) -> dict[str, Setting]:
+    for key in given:
+        if key not in defaults:
+            raise BadSetting(f"{name} has no setting {key!r}; it has: {', '.join(defaults)}")
+    return {**defaults, **{key: _read(name, key, defaults[key], value) for key, value in given.items()}}
+
+
+def _read(name: str, key: str, default: Setting, value: Any) -> Setting:
+    kind = type(default)
+    try:
+        if kind is bool and isinstance(value, str):
+            return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[
+                value.lower()
+            ]
+        if isinstance(value, bool) is not (kind is bool) or (kind is int and float(value) != int(value)):
+            raise ValueError
+        return kind(value)
+    except (ValueError, TypeError, KeyError):
+        raise BadSetting(
+            f"{key} of {name} is {value!r}; it must be a {_KINDS[kind]}, such as its default, {default}"
+        ) from None
+
+
+_KINDS: Mapping[type, str] = {str: "word", int: "whole number", float: "number", bool: "yes or no"}
+
+
+def _wrapped(
+    make: Callable[..., BaseSampler],
+    problem: Problem | None,  # noqa: ARG001 - a maker's interface
+    **settings: Setting,
+) -> Callable[[int], BaseSampler]:
+    """Optuna's own samplers see the study alone."""
+    return partial(make, **settings)
 
 
 def _random(seed: int) -> BaseSampler:
@@ -42,18 +122,32 @@ def _random(seed: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
-def _nsga2(seed: int) -> BaseSampler:
-    """Deb et al., A fast and elitist multiobjective genetic algorithm: NSGA-II, 2002."""
+def _nsga2(seed: int, *, population: int) -> BaseSampler:
     from optuna.samplers import NSGAIISampler
 
-    return NSGAIISampler(seed=seed, population_size=POPULATION)
+    return NSGAIISampler(seed=seed, population_size=population)
 
 
 def _tpe(seed: int) -> BaseSampler:
-    """Ozaki et al., Multiobjective tree-structured Parzen estimator, 2022."""
     from optuna.samplers import TPESampler
 
     return TPESampler(seed=seed)
 
 
-_MAKERS: Mapping[str, Callable[[int], BaseSampler]] = {"random": _random, "nsga2": _nsga2, "tpe": _tpe}
+_CONTROLLERS: Mapping[str, Controller] = {
+    "random": Controller(
+        "every option equally likely: the reference", "Optuna's RandomSampler", partial(_wrapped, _random)
+    ),
+    "nsga2": Controller(
+        "genetic algorithm by non-dominated sorting",
+        "Deb et al., A fast and elitist multiobjective genetic algorithm: NSGA-II, 2002",
+        partial(_wrapped, _nsga2),
+        # half of Optuna's default of 50, since a search trains tens of candidates rather than thousands
+        {"population": 24},
+    ),
+    "tpe": Controller(
+        "multi-objective tree-structured Parzen estimator",
+        "Ozaki et al., Multiobjective tree-structured Parzen estimator, 2022",
+        partial(_wrapped, _tpe),
+    ),
+}

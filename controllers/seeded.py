@@ -14,8 +14,11 @@ from optuna.search_space import intersection_search_space
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-#: user attribute of a trial that was closed without an answer and is proposed again: it does not count
-ABANDONED = "abandoned"
+from controllers.archive import ABANDONED, Archive, Place, ordinal
+from controllers.known import Screen
+from controllers.problem import Point, Problem
+
+__all__ = ["ABANDONED", "SeededSampler"]
 
 #: how often a strategy is asked again when it proposes what the study has already
 REDRAWS = 8
@@ -34,20 +37,33 @@ class SeededSampler(BaseSampler):
     proposed without one. The ordinal is the number of earlier trials, those marked `ABANDONED` left out, so
     a trial that was interrupted and proposed again does not shift those after it.
 
-    A proposal that the study has already is drawn again, then moved: strategies that forget failed trials, as
-    Optuna's do, would propose the same failure for ever.
+    A proposal that the study has already, or that does not exist, is drawn again, then moved: strategies that
+    forget failed trials, as Optuna's do, would propose the same failure for ever.
 
     Args:
         name: of the strategy, for messages.
-        make: makes the strategy from a 32 bit seed; a module's function, so that the sampler can be pickled.
+        make: makes the strategy from a 32 bit seed.
         seed: 0 or more.
+        problem: the choices, and which points exist; without it, all that the study's trials have in common.
+        screened: whether to draw again, too, what the problem's known figures rule out or make pointless.
     """
 
-    def __init__(self, name: str, make: Callable[[int], BaseSampler], seed: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[int], BaseSampler],
+        seed: int,
+        problem: Problem | None = None,
+        *,
+        screened: bool = False,
+    ) -> None:
         self._name = name
         self._make = make
         self._seed = seed
+        self._problem = problem
+        self._screened = screened
         self._running: dict[tuple[str, int], BaseSampler] = {}
+        self._archives: dict[tuple[str, tuple[str, ...]], Archive] = {}
 
     def __str__(self) -> str:
         return f"{self._name}(seed={self._seed})"
@@ -64,7 +80,12 @@ class SeededSampler(BaseSampler):
         study: Study,
         trial: FrozenTrial,  # noqa: ARG002 - Optuna's interface
     ) -> dict[str, BaseDistribution]:
-        """All parameters that every finished trial has: they are proposed together."""
+        """All parameters that are proposed together: the problem's, else what every finished trial has."""
+        if self._problem is not None:
+            return {
+                name: CategoricalDistribution(tuple(options))
+                for name, options in self._problem.choices.items()
+            }
         known = intersection_search_space(study.get_trials(deepcopy=False), include_pruned=True)
         return {name: distribution for name, distribution in known.items() if not distribution.single()}
 
@@ -74,21 +95,25 @@ class SeededSampler(BaseSampler):
         """The strategy's proposal, or where the study has it already, another one."""
         if not search_space:
             return {}
-        seen = {
-            _point(other.params, search_space)
-            for other in study.get_trials(deepcopy=False)
-            if other.number != trial.number
-            and ABANDONED not in other.user_attrs
-            and search_space.keys() <= other.params.keys()
-        }
+        archive = self._archive(study, search_space)
+        seen = set(archive.places(study, but=trial.number).values())
+        problem = self._problem
+        screen = Screen(problem.known, study) if self._screened and problem and problem.known else None
         proposal: Proposal = {}
         for attempt in range(1 + REDRAWS):
             strategy = self._of(study, trial) if not attempt else self._new(study, trial, attempt)
             proposal = _draw(strategy, study, trial, search_space)
-            if _point(proposal, search_space) not in seen:
+            place = archive.place(proposal)
+            if place in seen or (screen and not screen(place)):
+                continue
+            if problem is None or problem.existing is None or place in problem.existing:
                 return proposal
-        rng = np.random.default_rng((self._seed, _ordinal(study, trial), 1 + REDRAWS))
-        return _moved(proposal, search_space, seen, rng)
+            break  # points that exist may be few: not one of a thousand draws may be among them
+        rng = np.random.default_rng((self._seed, ordinal(study, trial), 1 + REDRAWS))
+        if problem is not None and problem.existing is not None:
+            left = [point for point in problem.existing if point not in seen]
+            return _nearest(archive.place(proposal), left, archive, rng, screen) if left else proposal
+        return _moved(proposal, archive, seen, rng, screen)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -103,6 +128,9 @@ class SeededSampler(BaseSampler):
         self._of(study, trial).after_trial(study, trial, state, values)
         self._running.pop((study.study_name, trial.number), None)
 
+    def _archive(self, study: Study, search_space: dict[str, BaseDistribution]) -> Archive:
+        return self._archives.setdefault((study.study_name, tuple(search_space)), Archive(search_space))
+
     def _of(self, study: Study, trial: FrozenTrial) -> BaseSampler:
         key = (study.study_name, trial.number)
         if key not in self._running:
@@ -110,15 +138,8 @@ class SeededSampler(BaseSampler):
         return self._running[key]
 
     def _new(self, study: Study, trial: FrozenTrial, attempt: int) -> BaseSampler:
-        entropy = (self._seed, _ordinal(study, trial), attempt)
+        entropy = (self._seed, ordinal(study, trial), attempt)
         return self._make(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
-
-
-def _ordinal(study: Study, trial: FrozenTrial) -> int:
-    return sum(
-        other.number < trial.number and ABANDONED not in other.user_attrs
-        for other in study.get_trials(deepcopy=False)
-    )
 
 
 def _draw(
@@ -137,32 +158,52 @@ def _draw(
 
 def _moved(
     proposal: Proposal,
-    search_space: dict[str, BaseDistribution],
-    seen: set[tuple[float, ...]],
+    archive: Archive,
+    seen: set[Place],
     rng: np.random.Generator,
+    screen: Screen | None,
 ) -> Proposal:
     """An unseen neighbour, else any unseen point of a small space, else the proposal itself."""
     menus = {
         name: distribution.choices
-        for name, distribution in search_space.items()
+        for name, distribution in archive.search_space.items()
         if isinstance(distribution, CategoricalDistribution)
     }
     names = list(menus)
+    unscreened: Proposal | None = None
     for attempt in range(NEIGHBOURS if names else 0):
         changes = min(len(names), 1 + attempt * len(names) // NEIGHBOURS)
         changed = rng.choice(len(names), size=changes, replace=False)
         other = proposal | {
             names[at]: menus[names[at]][rng.integers(len(menus[names[at]]))] for at in changed
         }
-        if _point(other, search_space) not in seen:
+        place = archive.place(other)
+        if place in seen:
+            continue
+        if screen is None or screen(place):
             return other
-    if len(menus) == len(search_space) and len(seen) < prod(map(len, menus.values())) <= LISTABLE:
+        unscreened = unscreened or other
+    if unscreened is not None:
+        return unscreened
+    if len(menus) == len(archive.search_space) and len(seen) < prod(map(len, menus.values())) <= LISTABLE:
         points = (dict(zip(menus, values, strict=True)) for values in product(*menus.values()))
-        left = [point for point in points if _point(point, search_space) not in seen]
+        left = [point for point in points if archive.place(point) not in seen]
         if left:
             return left[rng.integers(len(left))]
     return proposal
 
 
-def _point(params: Proposal, search_space: dict[str, BaseDistribution]) -> tuple[float, ...]:
-    return tuple(distribution.to_internal_repr(params[name]) for name, distribution in search_space.items())
+def _nearest(
+    place: Place, left: list[Point], archive: Archive, rng: np.random.Generator, screen: Screen | None
+) -> Proposal:
+    """Of the points that exist and are left, one of those that differ from a place in the fewest choices."""
+    if screen is not None:
+        left = [point for point in left if screen(point)] or left
+    points = np.array(sorted(left))
+    apart = np.count_nonzero(points != np.array(place), axis=1)
+    nearest = points[apart == apart.min()]
+    chosen = nearest[rng.integers(len(nearest))].tolist()
+    return {
+        name: distribution.to_external_repr(index)
+        for (name, distribution), index in zip(archive.search_space.items(), chosen, strict=True)
+    }

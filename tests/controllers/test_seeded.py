@@ -9,6 +9,7 @@ from collections.abc import Callable
 import optuna
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from controllers import registry
@@ -20,17 +21,17 @@ NAMES = registry.names()
 Outcome = tuple[TrialState, list[float] | None]
 
 
-@pytest.fixture(autouse=True)
-def _small_population(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "POPULATION", 6)
-
-
 def choices(*sizes: int) -> dict[str, BaseDistribution]:
     return {f"x{at}": CategoricalDistribution(tuple(range(size))) for at, size in enumerate(sizes)}
 
 
+def sampler_of(name: str, seed: int) -> BaseSampler:
+    few = {"population": 6} if "population" in registry.describe(name).settings else {}
+    return registry.create(name, seed, settings=few)
+
+
 def study_of(name: str, seed: int = 0) -> optuna.Study:
-    return optuna.create_study(directions=["maximize", "minimize"], sampler=registry.create(name, seed))
+    return optuna.create_study(directions=["maximize", "minimize"], sampler=sampler_of(name, seed))
 
 
 def mixed(params: dict[str, int]) -> Outcome:
@@ -72,7 +73,7 @@ def test_goes_on_after_a_restart_as_without_one(name: str) -> None:
     whole = run(study_of(name), 40, space)
     study = study_of(name)
     parts = run(study, 17, space)
-    study.sampler = registry.create(name, 0)
+    study.sampler = sampler_of(name, 0)
     assert parts + run(study, 23, space) == whole
 
 
@@ -88,7 +89,7 @@ def test_a_trial_that_was_cut_off_and_made_again_shifts_nothing(name: str) -> No
         trial.set_user_attr(ABANDONED, "cut off")
         noted: FrozenTrial = study.trials[-1]
         study.tell(trial, state=TrialState.FAIL)
-        study.sampler = registry.create(name, 0)
+        study.sampler = sampler_of(name, 0)
         if cut != 9:  # once, the process ended before the proposal was whole: then it is made again
             attributes = {**noted.system_attrs, "fixed_params": noted.params}
             study.add_trial(optuna.create_trial(state=TrialState.WAITING, system_attrs=attributes))

@@ -6,7 +6,6 @@ import optuna
 import pytest
 from optuna.storages.journal._storage import JournalOperation
 
-from controllers import registry
 from controllers.registry import create
 from devices.errors import DeadlineExceeded, RuntimeMissing
 from mnas.architecture import Architecture
@@ -63,9 +62,8 @@ def test_a_finished_search_does_nothing_more_and_a_longer_one_goes_on(tmp_path: 
 
 @pytest.mark.parametrize("controller", ["random", "nsga2", "tpe"])
 def test_interrupted_at_every_evaluation_it_ends_like_an_uninterrupted_one(
-    tmp_path: Path, controller: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, controller: str
 ) -> None:
-    monkeypatch.setattr(registry, "POPULATION", 3)  # several generations in a short search
     whole = searched(tmp_path / "whole", controller=controller, cap_ms=2.2)
     calls = 0
 

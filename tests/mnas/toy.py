@@ -16,7 +16,6 @@ from pathlib import Path
 
 from optuna.study import Study
 
-from controllers import registry
 from controllers.registry import create
 from mnas.architecture import Architecture
 from mnas.errors import TrainingFailed
@@ -89,7 +88,10 @@ def config(**changes: object) -> RunConfig:
 def run_search(
     run: RunDirectory, evaluator: Callable[[Architecture], float] = accuracy, stages: int = 4
 ) -> Status:
-    sampler = create(run.config.controller, run.config.seed)
+    few = (
+        {"population": 4} if run.config.controller == "nsga2" else {}
+    )  # several generations in a short search
+    sampler = create(run.config.controller, run.config.seed, settings=few)
     return search(ToySpace(stages), evaluator, MacsLatency(), sampler, run)
 
 
@@ -128,7 +130,6 @@ def main() -> None:
 
         setattr(owner, method, wrapped)
 
-    registry.POPULATION = 4  # so that a short search has several generations
     before(RunDirectory, "record", "record")
     before(RunStudy, "note", "note")
     before(RunStudy, "tell", "tell")
