@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from controllers.problem import Problem
 
 Setting = str | int | float | bool
-#: a maker of samplers from a 32 bit seed, given the problem and the strategy's settings
+#: a maker of samplers from a 32 bit seed, one for each proposal, given the problem, the strategy's own seed
+#: and its settings
 Maker = Callable[..., Callable[[int], "BaseSampler"]]
 
 #: settings that every strategy has: whether to draw again what known figures rule out or make pointless
@@ -29,7 +30,8 @@ class Controller:
     Attributes:
         summary: one line for people.
         source: the paper, or the library.
-        make: `make(problem, **settings)` gives a maker of samplers from a seed.
+        make: `make(problem, seed, **settings)` gives a maker of samplers from a proposal's seed; `seed` is the
+            strategy's own, for what is random in its state, such as a policy's first weights.
         settings: by name, with their defaults.
     """
 
@@ -77,7 +79,7 @@ def create(
     controller = describe(name)
     chosen = _settled(name, {**controller.settings, **COMMON}, settings or {})
     screened = bool(chosen.pop("screened"))
-    make = controller.make(problem, **chosen)
+    make = controller.make(problem, seed, **chosen)
     return SeededSampler(name, make, seed, problem, screened=screened)
 
 
@@ -110,6 +112,7 @@ _KINDS: Mapping[type, str] = {str: "word", int: "whole number", float: "number",
 def _wrapped(
     make: Callable[..., BaseSampler],
     problem: Problem | None,  # noqa: ARG001 - a maker's interface
+    seed: int,  # noqa: ARG001 - likewise
     **settings: Setting,
 ) -> Callable[[int], BaseSampler]:
     """Optuna's own samplers see the study alone."""
