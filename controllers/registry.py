@@ -30,8 +30,8 @@ class Controller:
     Attributes:
         summary: one line for people.
         source: the paper, or the library.
-        make: `make(problem, seed, **settings)` gives a maker of samplers from a proposal's seed; `seed` is the
-            strategy's own, for what is random in its state, such as a policy's first weights.
+        make: `make(problem, seed, **settings)` gives a maker of samplers from a proposal's seed; `seed` is
+            the strategy's own, for what is random in its state, such as a policy's first weights.
         settings: by name, with their defaults.
     """
 

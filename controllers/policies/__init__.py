@@ -1,0 +1,1 @@
+"""Distributions over points that learn by gradients; one module per policy."""
