@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Self
 
 import tomli_w
 
 from mnas.errors import BadInput, BadRun
 from mnas.lower import DTYPES
+from mnas.wanted import OtherCost, check_name, label_of
 
 SCHEMA = 1
 LATENCIES = ("table", "device")
+REWARDS = ("soft", "hard")
+#: trained candidates after which the front is measured, unless a search says otherwise
+MEASURE_EVERY = 20
 
 #: allowed types per field in TOML; a field that may be None is left out there
 _TYPES: Mapping[str, tuple[type, ...]] = {
@@ -37,6 +41,23 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "seed": (int,),
     "validation_share": (int, float),
     "training": (dict,),
+    "label": (str,),
+    "also": (dict,),
+    "reward": (str,),
+    "alpha": (int, float),
+    "beta": (int, float),
+    "settings": (dict,),
+    "measure_every": (int,),
+}
+_OTHER_COST_TYPES: Mapping[str, tuple[type, ...]] = {
+    "objective": (bool,),
+    "target": (int, float),
+    "cap": (int, float),
+    "table": (str,),
+    "table_sha256": (str,),
+    "device": (str,),
+    "threads": (int,),
+    "dtype": (str,),
 }
 
 
@@ -64,6 +85,13 @@ class RunConfig:
         seed: of the controller, the split and the training.
         validation_share: share of the training images that the search is judged on.
         training: fields of the proxy training's plan by name, those that are None left out.
+        label: name that the command line gave the device by `--table NAME=FILE`; None for a table alone.
+        also: what is wanted of costs besides this device's latency, by the cost's name.
+        reward: the form of the reward's exponents, `soft` or `hard`.
+        alpha: exponent at or below the target; None for that of the form.
+        beta: exponent above the target; likewise.
+        settings: of the controller, those that were asked for.
+        measure_every: trained candidates after which the front is measured on the devices; 0 for never.
     """
 
     space: str
@@ -85,6 +113,13 @@ class RunConfig:
     seed: int = 0
     validation_share: float = 0.1
     training: Mapping[str, int | float | str] = field(default_factory=dict)
+    label: str | None = None
+    also: Mapping[str, OtherCost] = field(default_factory=dict)
+    reward: str = "soft"
+    alpha: float | None = None
+    beta: float | None = None
+    settings: Mapping[str, int | float | str | bool] = field(default_factory=dict)
+    measure_every: int = MEASURE_EVERY
 
     def __post_init__(self) -> None:
         for name in ("resolution", "channels", "classes", "threads", "trials"):
@@ -102,17 +137,27 @@ class RunConfig:
             raise BadInput(f"seed is {self.seed}; it must lie between 0 and {2**32 - 1}")
         if not 0 < self.validation_share < 1:
             raise BadInput(f"validation_share is {self.validation_share}; it must lie between 0 and 1")
-        for name, allowed in (("latency", LATENCIES), ("dtype", DTYPES)):
+        for name, allowed in (("latency", LATENCIES), ("dtype", DTYPES), ("reward", REWARDS)):
             if getattr(self, name) not in allowed:
                 raise BadInput(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
+        for name in ("alpha", "beta"):
+            exponent = getattr(self, name)
+            if exponent is not None and not (math.isfinite(exponent) and exponent <= 0):
+                raise BadInput(f"{name} is {exponent}; it must be 0 or less, so that slower is never better")
+        if self.measure_every < 0:
+            raise BadInput(f"measure_every is {self.measure_every}; it must be 0, for never, or more")
+        for name in self.also:
+            check_name(name)
         if self.latency == "table" and self.table is None:
             raise BadInput("latency is 'table' but no table is given; give one, or measure on the device")
 
     def to_toml(self) -> str:
         """The text form that `from_toml` reads back."""
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        values["training"] = dict(values.pop("training"))
-        return tomli_w.dumps({"schema": SCHEMA} | {name: v for name, v in values.items() if v is not None})
+        for name in ("training", "settings"):
+            values[name] = dict(values.pop(name))  # tables stand last in TOML
+        values["also"] = {name: _set(asdict(one)) for name, one in values.pop("also").items()}
+        return tomli_w.dumps({"schema": SCHEMA} | {name: v for name, v in _set(values).items() if v != {}})
 
     @classmethod
     def from_toml(cls, text: str) -> Self:
@@ -128,23 +173,44 @@ class RunConfig:
         schema = values.pop("schema", None)
         if schema != SCHEMA:
             raise BadRun(f"schema version is {schema!r}; this version of mnas reads {SCHEMA}")
-        for name, value in values.items():
-            if name not in _TYPES:
-                raise BadRun(f"unknown field {name!r}")
-            if isinstance(value, bool) or not isinstance(value, _TYPES[name]):
-                raise BadRun(
-                    f"field {name} is {value!r}; it must be {' or '.join(t.__name__ for t in _TYPES[name])}"
-                )
-        for name, value in values.get("training", {}).items():
-            if isinstance(value, bool) or not isinstance(value, int | float | str):
-                raise BadRun(f"field training.{name} is {value!r}; it must be a number or a word")
+        _check(values, _TYPES)
+        for part, kinds in (("training", (int, float, str)), ("settings", (int, float, str, bool))):
+            for name, value in values.get(part, {}).items():
+                if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                    raise BadRun(f"field {part}.{name} is {value!r}; it must be a number or a word")
         needed = [one.name for one in fields(cls) if one.default is one.default_factory is MISSING]
         if missing := [name for name in needed if name not in values]:
             raise BadRun(f"missing field(s): {', '.join(missing)}")
+        values = {"measure_every": 0, **values}  # runs of before did not measure
         try:
+            values["also"] = {name: _other(name, one) for name, one in values.get("also", {}).items()}
             return cls(**values)
         except BadInput as error:
             raise BadRun(str(error)) from error
+
+    def label_of(self, cost: str) -> str:
+        """What people call the device of a latency or an energy."""
+        return label_of(cost) or self.label or self.device
+
+
+def _set(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _check(values: Mapping[str, Any], types: Mapping[str, tuple[type, ...]], within: str = "") -> None:
+    for name, value in values.items():
+        if name not in types:
+            raise BadRun(f"unknown field {within + name!r}")
+        if isinstance(value, bool) is not (types[name] == (bool,)) or not isinstance(value, types[name]):
+            kinds = " or ".join(kind.__name__ for kind in types[name])
+            raise BadRun(f"field {within}{name} is {value!r}; it must be {kinds}")
+
+
+def _other(name: str, values: Any) -> OtherCost:
+    if not isinstance(values, dict):
+        raise BadRun(f"field also.{name} is {values!r}; it must be a table")
+    _check(values, _OTHER_COST_TYPES, f"also.{name}.")
+    return OtherCost(**values)
 
 
 def differences(frozen: RunConfig, wanted: RunConfig) -> tuple[str, ...]:
@@ -155,8 +221,23 @@ def differences(frozen: RunConfig, wanted: RunConfig) -> tuple[str, ...]:
         same_table = entry.name == "table" and frozen.table_sha256 == wanted.table_sha256
         if old == new or same_table or (entry.name == "trials" and new > old):
             continue
-        found.append(difference(entry.name, old, new))
+        found += _of_costs(old, new) if entry.name == "also" else [difference(entry.name, old, new)]
     return tuple(found)
+
+
+def _of_costs(frozen: Mapping[str, OtherCost], wanted: Mapping[str, OtherCost]) -> list[str]:
+    nothing = OtherCost(objective=False)
+    found = []
+    for name in dict.fromkeys([*frozen, *wanted]):
+        old, new = frozen.get(name, nothing), wanted.get(name, nothing)
+        same_table = old.table_sha256 == new.table_sha256
+        pairs = {field: (getattr(old, field), getattr(new, field)) for field in _OTHER_COST_TYPES}
+        found += [
+            difference(f"{field} of {name}", *pair)
+            for field, pair in pairs.items()
+            if pair[0] != pair[1] and not (field == "table" and same_table)
+        ]
+    return found
 
 
 def difference(name: str, old: object, new: object) -> str:
