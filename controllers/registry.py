@@ -126,15 +126,40 @@ def _random(seed: int) -> BaseSampler:
 
 
 def _nsga2(seed: int, *, population: int) -> BaseSampler:
-    from optuna.samplers import NSGAIISampler
+    from controllers.optunas import nsga2
 
-    return NSGAIISampler(seed=seed, population_size=population)
+    return nsga2(seed, population=population)
+
+
+def _nsga3(seed: int, *, population: int, divisions: int) -> BaseSampler:
+    from controllers.optunas import nsga3
+
+    return nsga3(seed, population=population, divisions=divisions)
 
 
 def _tpe(seed: int) -> BaseSampler:
     from optuna.samplers import TPESampler
 
     return TPESampler(seed=seed)
+
+
+def _qmc(problem: Problem | None, seed: int) -> Callable[[int], BaseSampler]:
+    from controllers.optunas import QuasiRandom
+
+    return QuasiRandom(problem, seed)
+
+
+def _regularized_evolution(
+    problem: Problem | None,
+    seed: int,  # noqa: ARG001 - only its proposals are random
+    *,
+    population: int,
+    tournament: int,
+) -> Callable[[int], BaseSampler]:
+    from controllers.evolution import RegularizedEvolution
+    from controllers.replay import Replay
+
+    return Replay(partial(RegularizedEvolution, population=population, tournament=tournament), problem)
 
 
 _CONTROLLERS: Mapping[str, Controller] = {
@@ -148,9 +173,26 @@ _CONTROLLERS: Mapping[str, Controller] = {
         # half of Optuna's default of 50, since a search trains tens of candidates rather than thousands
         {"population": 24},
     ),
+    "nsga3": Controller(
+        "genetic algorithm by reference points, for three or more objectives",
+        "Deb and Jain, An evolutionary many-objective optimization algorithm: NSGA-III, 2014",
+        partial(_wrapped, _nsga3),
+        {"population": 24, "divisions": 12},
+    ),
     "tpe": Controller(
         "multi-objective tree-structured Parzen estimator",
         "Ozaki et al., Multiobjective tree-structured Parzen estimator, 2022",
         partial(_wrapped, _tpe),
+    ),
+    "qmc": Controller(
+        "quasi-random: a scrambled Sobol sequence over the options, which spreads points evenly",
+        "Optuna's QMCSampler; Sobol, On the distribution of points in a cube, 1967",
+        _qmc,
+    ),
+    "regularized_evolution": Controller(
+        "ageing evolution: mutates one choice of a tournament's winner",
+        "Real et al., Regularized evolution for image classifier architecture search, 2019",
+        _regularized_evolution,
+        {"population": 24, "tournament": 6},
     ),
 }

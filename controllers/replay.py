@@ -115,6 +115,7 @@ class _Proposer(BaseSampler):
         self._replay = replay
         self._problem = problem
         self._seed = seed
+        self._random = RandomSampler(seed=seed)
 
     def infer_relative_search_space(
         self,
@@ -160,7 +161,7 @@ class _Proposer(BaseSampler):
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """At random: the first trial of a study without a problem, and parameters that are no choices."""
-        return RandomSampler(seed=self._seed).sample_independent(study, trial, param_name, param_distribution)
+        return self._random.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None

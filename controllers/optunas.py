@@ -1,0 +1,138 @@
+"""Optuna's samplers that need help to repeat by seed however a study is cut. Knows no strategy of ours.
+
+Genetic samplers note each generation's parents in the study. Whoever makes that note has the parents in
+another order, and another state of its generator, than whoever reads it; a proposal that was cut off in
+between would be made again differently.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import (
+    BaseGASampler,
+    BaseSampler,
+    NSGAIIISampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+)
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from controllers.archive import ordinal
+from controllers.problem import Problem
+
+
+class Generational(BaseSampler):
+    """A genetic sampler for one proposal, whose study always has the parents' note before a child is made.
+
+    Args:
+        make: a genetic sampler from a seed.
+        seed: of this proposal.
+    """
+
+    def __init__(self, make: Callable[[int], BaseGASampler], seed: int) -> None:
+        self._selecting = make(seed)
+        self._breeding = make(seed)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """As the sampler."""
+        return self._breeding.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """As the sampler, after the parents have been noted."""
+        generation = self._selecting.get_trial_generation(study, trial)
+        self._selecting.get_parent_population(study, generation)
+        return self._breeding.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """As the sampler."""
+        return self._breeding.sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """As the sampler."""
+        self._breeding.after_trial(study, trial, state, values)
+
+
+def nsga2(seed: int, *, population: int) -> BaseSampler:
+    """Optuna's NSGA-II for one proposal."""
+    return Generational(lambda own: NSGAIISampler(seed=own, population_size=population), seed)
+
+
+def nsga3(seed: int, *, population: int, divisions: int) -> BaseSampler:
+    """Optuna's NSGA-III for one proposal."""
+    return Generational(
+        lambda own: NSGAIIISampler(seed=own, population_size=population, dividing_parameter=divisions), seed
+    )
+
+
+class _Numbered(QMCSampler):
+    """Takes a trial's ordinal for its place in the sequence.
+
+    Optuna's own counts places in the study: a proposal that was cut off would leave a hole.
+    """
+
+    place = 0
+
+    def _find_sample_id(self, study: Study, search_space: dict[str, BaseDistribution]) -> int:  # noqa: ARG002 - Optuna's interface
+        return self.place
+
+
+class QuasiRandom:
+    """Makes samplers, one per proposal, that share one scrambled Sobol sequence (Optuna's QMCSampler).
+
+    Each choice takes one coordinate of the unit cube, cut into as many equal parts as it has options.
+
+    Args:
+        problem: the choices; without it, those of the study's first finished trial, which is random itself.
+        seed: of the scrambling.
+    """
+
+    def __init__(self, problem: Problem | None, seed: int) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            self.sequence = _Numbered(scramble=True, seed=seed, warn_independent_sampling=False)
+        self.choices: dict[str, BaseDistribution] | None = None
+        if problem is not None:
+            self.choices = {
+                name: CategoricalDistribution(tuple(options)) for name, options in problem.choices.items()
+            }
+
+    def __call__(self, seed: int) -> BaseSampler:
+        """A sampler for one proposal."""
+        return _Quasi(self, seed)
+
+
+class _Quasi(BaseSampler):
+    def __init__(self, owner: QuasiRandom, seed: int) -> None:
+        self._sequence = copy(owner.sequence)
+        self._choices = owner.choices
+        self._random = RandomSampler(seed=seed)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        if self._choices is not None:
+            return self._choices
+        return self._sequence.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        self._sequence.place = ordinal(study, trial)
+        return self._sequence.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._random.sample_independent(study, trial, param_name, param_distribution)
