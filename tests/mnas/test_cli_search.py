@@ -160,7 +160,7 @@ def test_a_table_measured_under_other_conditions_is_refused_by_name(run: Run, tm
         ),
         (
             ("--dataset", "digits", "--target-ms", "3", "--table", "TABLE", "--controller", "ppo"),
-            "random, nsga2, tpe",
+            "random, nsga2",
         ),
         (("--dataset", "digits", "--target-ms", "3", "--table", "TABLE", "--measure"), "not from both"),
         (("--dataset", "digits", "--target-ms", "3", "--measure", "--space", "nasnet"), "space 'nasnet'"),
