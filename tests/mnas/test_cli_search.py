@@ -159,7 +159,7 @@ def test_a_table_measured_under_other_conditions_is_refused_by_name(run: Run, tm
             "dtype float32, not int8",
         ),
         (
-            ("--dataset", "digits", "--target-ms", "3", "--table", "TABLE", "--controller", "ppo"),
+            ("--dataset", "digits", "--target-ms", "3", "--table", "TABLE", "--controller", "annealing"),
             "random, nsga2",
         ),
         (("--dataset", "digits", "--target-ms", "3", "--table", "TABLE", "--measure"), "not from both"),
