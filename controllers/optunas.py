@@ -8,8 +8,10 @@ between would be made again differently.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
+from threading import Lock
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -27,6 +29,17 @@ from optuna.trial import FrozenTrial, TrialState
 
 from controllers.archive import ordinal
 from controllers.problem import Problem
+
+
+#: a change of the warnings' filters is everybody's; two at a time would not end as they began
+_filters = Lock()
+
+
+@contextmanager
+def _no_warning_of_experiments() -> Iterator[None]:
+    with _filters, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield
 
 
 class Generational(BaseSampler):
@@ -73,9 +86,11 @@ def nsga2(seed: int, *, population: int) -> BaseSampler:
 
 def nsga3(seed: int, *, population: int, divisions: int) -> BaseSampler:
     """Optuna's NSGA-III for one proposal."""
-    return Generational(
-        lambda own: NSGAIIISampler(seed=own, population_size=population, dividing_parameter=divisions), seed
-    )
+    with _no_warning_of_experiments():
+        return Generational(
+            lambda own: NSGAIIISampler(seed=own, population_size=population, dividing_parameter=divisions),
+            seed,
+        )
 
 
 class _Numbered(QMCSampler):
@@ -101,8 +116,7 @@ class QuasiRandom:
     """
 
     def __init__(self, problem: Problem | None, seed: int) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
+        with _no_warning_of_experiments():
             self.sequence = _Numbered(scramble=True, seed=seed, warn_independent_sampling=False)
         self.choices: dict[str, BaseDistribution] | None = None
         if problem is not None:
