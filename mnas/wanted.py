@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from mnas.config import RunConfig
 
 LATENCY, ENERGY = "latency_ms", "energy_mj"
+#: costs that a latency table tells, besides latency
+OF_TABLES = ("memory_bytes", ENERGY)
 #: costs that are the network's own, whatever runs it
-OF_NETWORKS = ("parameters", "file_bytes", "memory_bytes")
+OF_NETWORKS = ("parameters", "file_bytes")
+_OF_DEVICES = (LATENCY, *OF_TABLES)
 #: a device's name, which is also part of a file's name
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -67,12 +70,11 @@ def check_name(cost: str) -> None:
         BadInput: it does not.
     """
     kind, colon, label = cost.partition(":")
-    known = kind in OF_NETWORKS and not colon
-    of_device = kind in {LATENCY, ENERGY} and (bool(_NAME.fullmatch(label)) if colon else kind == ENERGY)
-    if not known and not of_device:
+    plain = kind in {*OF_NETWORKS, *OF_TABLES} and not colon
+    if not plain and not (kind in _OF_DEVICES and _NAME.fullmatch(label)):
         raise BadInput(
-            f"there is no cost {cost!r}; there are: {', '.join(OF_NETWORKS)}, {ENERGY}, "
-            f"and of another device NAME, {LATENCY}:NAME and {ENERGY}:NAME"
+            f"there is no cost {cost!r}; there are: {', '.join((*OF_NETWORKS, *OF_TABLES))}, "
+            f"and of another device {', '.join(f'{kind}:NAME' for kind in _OF_DEVICES)}"
         )
 
 
@@ -138,8 +140,8 @@ class Wishes:
         kind, _, label = name.partition(":")
         wanted = name in self.objectives or name in self.targets
         if kind == LATENCY and name not in self.caps:
-            energy = _full(ENERGY, label)
-            wanted = wanted or (energy not in self.caps and energy not in self.objectives)
+            told = {_full(one, label) for one in OF_TABLES}
+            wanted = wanted or not told & {*self.caps, *self.objectives}
         table = self.tables.get(label) if kind == LATENCY else None
         return OtherCost(
             objective=wanted, target=self.targets.get(name), cap=self.caps.get(name), table=table
@@ -201,7 +203,7 @@ def _tables(texts: Iterable[str]) -> dict[str | None, str]:
     for text in texts:
         name, equals, file = text.partition("=")
         label = name if equals and _NAME.fullmatch(name) and not Path(text).exists() else None
-        if label in {*OF_NETWORKS, LATENCY, ENERGY}:
+        if label in {*OF_NETWORKS, *_OF_DEVICES}:
             raise BadInput(f"--table {text}: {label} is a cost; give the device another name")
         if label is not None and not file:
             raise BadInput(f"--table {text} has a name and no file; give {label}=FILE")
@@ -249,18 +251,17 @@ def _cost(option: str, text: str, name: str | None, wishes: Wishes) -> str:
     kind, colon, label = name.partition(":")
     if name in labels:
         return _full(LATENCY, name)
-    if name in OF_NETWORKS or (kind in {LATENCY, ENERGY} and colon and label in labels):
+    if name in OF_NETWORKS or (kind in _OF_DEVICES and colon and label in labels):
         return name
-    if name in {LATENCY, ENERGY} and len(labels) < 2:
+    if name in _OF_DEVICES and len(labels) < 2:
         return _full(name, labels[0] if labels else None)
     devices = f"tables are named {', '.join(labels)}" if labels else "no table has a name"
     raise BadInput(
         f"{option} {text}: {name} is neither the name of a table nor a cost; {devices} (--table {name}=FILE "
-        f"names one), costs are {', '.join(OF_NETWORKS)}, {ENERGY} and {ENERGY}:NAME"
+        f"names one), costs are {', '.join((*OF_NETWORKS, *OF_TABLES))}, the last two also as {ENERGY}:NAME"
     )
 
 
 def _full(kind: str, label: str | None) -> str:
     """A cost's name with its device's; a network's own costs have none."""
-    bare = kind in {LATENCY, ENERGY} and label
-    return f"{kind}:{label}" if bare else kind
+    return f"{kind}:{label}" if kind in _OF_DEVICES and label else kind

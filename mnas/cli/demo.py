@@ -191,8 +191,8 @@ def _build(path: Path, where: _Where, quiet: bool) -> tuple[BuildReport, bool]:
 
 @contextmanager
 def _opened(path: Path, beside: Path, where: _Where) -> Iterator[RunDirectory]:
-    from mnas.job import begin
     from mnas.run import make_run, read_run
+    from mnas.search_settings import begin
 
     if (path / "config.toml").exists():
         config = read_run(path).config

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mnas.config import RunConfig
     from mnas.run import Result, RunDirectory
     from mnas.search import Status
+    from mnas.search_tables import Conditions
 
 #: failed candidates that are listed for people; JSON has all
 LISTED = 5
@@ -128,12 +129,18 @@ def search(
 
 
 def searched(
-    run: RunDirectory, quiet: bool = False, *, bench: Path | None = None, wait_s: float = 0.0
+    run: RunDirectory,
+    quiet: bool = False,
+    *,
+    bench: Path | None = None,
+    wait_s: float = 0.0,
+    conditions: Conditions | None = None,
 ) -> Status:
     """Search with progress on standard error."""
-    from mnas.job import search_run, table_warnings
+    from mnas.job import search_run
+    from mnas.search_tables import Conditions, table_warnings
 
-    for text in () if quiet else table_warnings(run, bench):
+    for text in () if quiet else table_warnings(run, conditions or Conditions(bench)):
         warn(text)
     tell = teller(quiet)
     with Display(quiet) as display:
@@ -187,8 +194,9 @@ def _opened(
     from latency_tables.storage.database import shown
     from latency_tables.store import LatencyTable
     from mnas.config import differences
-    from mnas.job import begin, resume, sha256
     from mnas.run import make_run, read_run
+    from mnas.search_settings import begin, resume
+    from mnas.search_tables import sha256
 
     if (path / "config.toml").exists():
         run = read_run(path)

@@ -14,7 +14,7 @@ from devices.registry import open_device
 from devices.runners.litert import LitertDevice
 from latency_tables.errors import BadTable
 from latency_tables.store import LatencyTable
-from mnas import job
+from mnas import job, search_settings, search_tables
 from mnas.errors import BadInput, Infeasible
 from mnas.run import RunConfig, make_run
 from tests.mnas import measured_table
@@ -35,27 +35,31 @@ def table(tmp_path_factory: pytest.TempPathFactory, here: DeviceFacts) -> Path:
 
 
 def begun(table: Path | str, **given: object) -> RunConfig:
-    return job.begin({**GIVEN, "table": str(table), **given}, {})
+    return search_settings.begin({**GIVEN, "table": str(table), **given}, {})
 
 
 def test_a_table_says_what_a_search_is_for(table: Path) -> None:
     config = begun(table, seed=7)
     assert (config.space, config.resolution, config.width) == ("mnasnet-small-images", 28, 0.05)
     assert (config.channels, config.classes, config.dtype, config.threads) == (1, 10, "float32", 1)
-    assert (config.controller, config.trials, config.seed) == (job.CONTROLLER, job.TRIALS, 7)
-    assert config.training["steps"] == job.STEPS
-    assert config.table_sha256 == job.sha256(table)
+    assert (config.controller, config.trials, config.seed) == (
+        search_settings.CONTROLLER,
+        search_settings.TRIALS,
+        7,
+    )
+    assert config.training["steps"] == search_settings.STEPS
+    assert config.table_sha256 == search_tables.sha256(table)
     assert RunConfig.from_toml(config.to_toml()) == config
     assert None not in tomllib.loads(config.to_toml()).values()
 
 
 def test_what_is_missing_is_named() -> None:
     with pytest.raises(BadInput, match=r"needs --dataset, --target-ms, --table; .* by -o"):
-        job.begin({}, {})
+        search_settings.begin({}, {})
     with pytest.raises(BadInput, match="needs --space"):
-        job.begin({**GIVEN, "latency": "device"}, {})
+        search_settings.begin({**GIVEN, "latency": "device"}, {})
     with pytest.raises(BadInput, match="not from both"):
-        job.begin({**GIVEN, "latency": "device", "table": "a.db"}, {})
+        search_settings.begin({**GIVEN, "latency": "device", "table": "a.db"}, {})
 
 
 def test_a_target_out_of_reach_is_refused(table: Path) -> None:
@@ -100,14 +104,14 @@ def test_a_run_whose_table_is_incomplete_does_not_search(tmp_path: Path, table: 
 
 def test_a_table_of_this_machine_gives_no_warning(tmp_path: Path, table: Path) -> None:
     with make_run(tmp_path / "run", begun(table), table) as run:
-        assert job.table_warnings(run) == ()
+        assert search_tables.table_warnings(run) == ()
 
 
 def test_a_table_from_elsewhere_is_pointed_out_by_what_differs(tmp_path: Path, here: DeviceFacts) -> None:
     facts = replace(here, cpu_model="Another CPU", runtime_version="0.0.1", memory_bytes=1)
     table = measured_table.make(tmp_path / "other.db", facts=facts)
     with make_run(tmp_path / "run", begun(table), table) as run:
-        (text,) = job.table_warnings(run)
+        (text,) = search_tables.table_warnings(run)
     assert "the table's is 'Another CPU'" in text
     assert f"runtime_version is '{here.runtime_version}', the table's is '0.0.1'" in text
     assert "memory" not in text
@@ -125,12 +129,12 @@ def test_a_table_of_this_machine_as_it_was_is_refused_by_what_differs(
         begun(table, device="local")
     given = {**GIVEN, "table": str(table)}
     with pytest.raises(BadInput, match=said):
-        job.begin(given, {}, across=["os_build"])
-    config = job.begin(given, {}, across=["os_build", "runtime_version"])
+        search_settings.begin(given, {}, across=["os_build"])
+    config = search_settings.begin(given, {}, across=["os_build", "runtime_version"])
     with make_run(tmp_path / "run", config, table) as run:
-        assert said in "".join(job.table_warnings(run))
+        assert said in "".join(search_tables.table_warnings(run))
     with pytest.raises(BadTable, match="'weather' is nothing in which devices differ"):
-        job.begin(given, {}, across=["weather"])
+        search_settings.begin(given, {}, across=["weather"])
 
 
 def test_a_table_of_another_machine_is_refused_where_this_one_is_asked_for(tmp_path: Path) -> None:
@@ -156,26 +160,26 @@ def test_a_stale_table_is_pointed_out(tmp_path: Path, table: Path) -> None:
     with LatencyTable.open(old) as opened:
         opened.mark_stale("the reference takes 9 % longer")
     with make_run(tmp_path / "run", begun(old), old) as run:
-        (text,) = job.table_warnings(run)
+        (text,) = search_tables.table_warnings(run)
     assert "is stale, the reference takes 9 % longer" in text
 
 
 def test_a_device_that_is_not_there_is_no_obstacle(tmp_path: Path) -> None:
     table = measured_table.make(tmp_path / "board.db", facts=replace(FACTS, address="board"))
     with make_run(tmp_path / "run", begun(table), table) as run:
-        assert job.table_warnings(run) == ()
+        assert search_tables.table_warnings(run) == ()
 
 
 def test_going_on_changes_only_what_is_asked_for(table: Path) -> None:
     config = begun(table)
-    assert job.resume(config, {}, {}) == config
-    assert job.resume(config, {"table": str(table)}, {}) == config
-    longer = job.resume(config, {"trials": 99}, {"epochs": 2.0})
+    assert search_settings.resume(config, {}, {}) == config
+    assert search_settings.resume(config, {"table": str(table)}, {}) == config
+    longer = search_settings.resume(config, {"trials": 99}, {"epochs": 2.0})
     assert longer.trials == 99
     assert longer.training.get("epochs") == 2.0
     assert "steps" not in longer.training
     with pytest.raises(BadInput, match="there is no latency table gone"):
-        job.resume(config, {"table": "gone.db"}, {})
+        search_settings.resume(config, {"table": "gone.db"}, {})
 
 
 def test_a_table_on_a_server_becomes_the_runs_own_copy(
@@ -188,10 +192,10 @@ def test_a_table_on_a_server_becomes_the_runs_own_copy(
     plain = postgresql_url.replace(":p%26w%20d!5", "")
     monkeypatch.setenv("PGPASSWORD", "p&w d!5")
     config = begun(plain)
-    assert (config.table, config.table_sha256) == (plain, job.sha256(plain))
+    assert (config.table, config.table_sha256) == (plain, search_tables.sha256(plain))
     with make_run(tmp_path / "run", config, config.table) as run, job.latency_of(run) as latency:
         assert latency.name == f"{run.table} (float32)"
-        assert job.resume(run.config, {"table": plain}, {}) == run.config
+        assert search_settings.resume(run.config, {"table": plain}, {}) == run.config
     with LatencyTable.open(plain) as served, LatencyTable.open(tmp_path / "run" / "table.db") as copied:
         assert copied.bursts() == served.bursts()
 
@@ -206,10 +210,10 @@ def test_a_device_of_an_inventory_brings_its_threads(tmp_path: Path) -> None:
     bench = tmp_path / "bench.toml"
     bench.write_text('[devices.pi5]\naddress = "ssh://pi"\nthreads = 4\n')
     measured = {**GIVEN, "latency": "device", "space": "mnasnet-small-images", "device": "pi5"}
-    assert job.begin(measured, {}, bench).threads == 4
-    assert job.begin({**measured, "threads": 2}, {}, bench).threads == 2
+    assert search_settings.begin(measured, {}, bench).threads == 4
+    assert search_settings.begin({**measured, "threads": 2}, {}, bench).threads == 2
     with pytest.raises(BadSettings, match=r"'pi4'; did you mean pi5\?"):
-        job.begin({**measured, "device": "pi4"}, {}, bench)
+        search_settings.begin({**measured, "device": "pi4"}, {}, bench)
 
 
 def test_a_run_measures_with_its_threads_and_the_devices_other_settings(tmp_path: Path, table: Path) -> None:

@@ -83,7 +83,7 @@ def test_objectives_besides_latency() -> None:
         (TWO, ["pixel6=20", "pixel6=30"], [], "given twice"),
         (TWO, ["parameters=20"], [], "only latencies have targets"),
         (TWO, ["pixel6=20"], ["energy_mj=4"], "neither"),
-        (TWO, ["pixel6=20"], ["weight=4"], "costs are parameters, file_bytes, memory_bytes"),
+        (TWO, ["pixel6=20"], ["weight=4"], "costs are parameters, file_bytes, memory_bytes, energy_mj"),
         (TWO, ["pixel6=20", "pi5=90"], ["pi5=80"], "below the target of 90"),
         (TWO, ["pixel6=20"], ["pi5=0"], "must be a number above 0"),
         (TWO, ["pixel6=20"], ["parameters=nan"], "must be a number above 0"),
