@@ -162,6 +162,27 @@ def _regularized_evolution(
     return Replay(partial(RegularizedEvolution, population=population, tournament=tournament), problem)
 
 
+def _ppo(problem: Problem | None, seed: int, **settings: Any) -> Callable[[int], BaseSampler]:
+    from controllers.ppo import ppo
+    from controllers.replay import Replay
+
+    return Replay(partial(ppo, seed=seed, **settings), problem)
+
+
+def _reinforce(problem: Problem | None, seed: int, **settings: Any) -> Callable[[int], BaseSampler]:
+    from controllers.reinforce import reinforce
+    from controllers.replay import Replay
+
+    return Replay(partial(reinforce, seed=seed, **settings), problem)
+
+
+def _q_learning(problem: Problem | None, seed: int, **settings: Any) -> Callable[[int], BaseSampler]:
+    from controllers.q_learning import QLearning
+    from controllers.replay import Replay
+
+    return Replay(partial(QLearning, seed=seed, **settings), problem)
+
+
 _CONTROLLERS: Mapping[str, Controller] = {
     "random": Controller(
         "every option equally likely: the reference", "Optuna's RandomSampler", partial(_wrapped, _random)
@@ -194,5 +215,39 @@ _CONTROLLERS: Mapping[str, Controller] = {
         "Real et al., Regularized evolution for image classifier architecture search, 2019",
         _regularized_evolution,
         {"population": 24, "tournament": 6},
+    ),
+    "ppo": Controller(
+        "MnasNet's controller: a recurrent policy that learns from a reward, by clipped steps",
+        "Tan et al., MnasNet, 2019; Schulman et al., Proximal policy optimization algorithms, 2017",
+        _ppo,
+        {
+            "policy": "recurrent",
+            "bias": 0.0,
+            "batch": 5,
+            "epochs": 10,
+            "clip": 0.2,
+            "learning_rate": 0.001,
+            "entropy": 1e-5,
+            "baseline": 0.95,
+        },
+    ),
+    "reinforce": Controller(
+        "policy gradient: a recurrent policy that learns from a reward",
+        "Zoph and Le, Neural architecture search with reinforcement learning, 2017",
+        _reinforce,
+        {
+            "policy": "recurrent",
+            "bias": 0.0,
+            "batch": 5,
+            "learning_rate": 0.005,
+            "entropy": 0.0,
+            "baseline": 0.95,
+        },
+    ),
+    "q_learning": Controller(
+        "MetaQNN: values of decisions, learned from a reward; `trials` is its schedule's length",
+        "Baker et al., Designing neural network architectures using reinforcement learning, 2017",
+        _q_learning,
+        {"trials": 100, "learning_rate": 0.01, "replays": 100},
     ),
 }

@@ -1,0 +1,154 @@
+"""A policy that learns from batches of finished trials. Knows policies and rewards, not what is searched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from controllers.adam import Adam
+from controllers.algorithm import Finished, Turn
+from controllers.errors import BadSetting
+from controllers.policies.independent import Independent
+from controllers.policies.policy import Array, Policy, decide
+from controllers.policies.recurrent import Recurrent
+from controllers.problem import Point, Points, Problem
+
+#: points drawn together for a proposal, and how often, before a point that was seen is proposed again
+DRAWS, ROUNDS = 16, 4
+
+#: of the independent policy: so many times as far as its parameters do its logits move in a step, which makes
+#: up for the hundred weights that move a logit of the recurrent policy together
+GAIN = 20.0
+
+#: from log-probabilities before the update and now, [n, d], and advantages [n, 1], the slopes of an objective
+#: of each decision by the log-probabilities of now, [n, d]
+Weigh = Callable[[Array, Array, Array], Array]
+
+
+class PolicyGradient:
+    """Draws proposals from a policy, and climbs an objective with each full batch of finished trials.
+
+    The objective of a batch is taken at the batch's points whether the policy drew them or they were moved
+    there. Probabilities before the update are those of the policy before the update, not of when a point was
+    proposed: by then, trials that ran side by side may have taught it more.
+
+    Args:
+        problem: what is searched.
+        policy: what learns.
+        weigh: the objective.
+        batch: finished trials per update; those that failed do not count.
+        epochs: steps per update.
+        learning_rate: of Adam.
+        entropy: weight of the mean entropy of a decision against the mean objective of a decision.
+        decay: of the moving average of rewards that is the baseline, per batch; 0 is the batch's own mean.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        policy: Policy,
+        weigh: Weigh,
+        *,
+        batch: int,
+        epochs: int,
+        learning_rate: float,
+        entropy: float,
+        decay: float,
+    ) -> None:
+        self._existing = problem.existing
+        self.policy = policy
+        self._weigh = weigh
+        self._batch = batch
+        self._epochs = epochs
+        self._entropy = entropy
+        self._decay = decay
+        self._adam = Adam(learning_rate)
+        self._baseline = 0.0
+        self._variance = 0.0
+        self._updates = 0
+        self._waiting: list[Finished] = []
+
+    def learn(self, finished: Finished) -> None:
+        """Wait for a batch, then learn from it."""
+        if finished.reward is None:
+            return
+        self._waiting.append(finished)
+        if len(self._waiting) == self._batch:
+            points = np.array([each.point for each in self._waiting], np.int64)
+            rewards = np.array([each.reward for each in self._waiting], np.float64)
+            self._update(points, self._advantages(rewards))
+            self._waiting = []
+
+    def propose(self, turn: Turn) -> Point:
+        """A point drawn from the policy, where possible one that exists and was not proposed before."""
+        first: Point | None = None
+        for _ in range(ROUNDS):
+            for drawn in self.policy.sample(turn.rng, DRAWS).tolist():
+                point = tuple(drawn)
+                first = first or point
+                if point not in turn.seen and (self._existing is None or point in self._existing):
+                    return point
+        assert first is not None
+        return first
+
+    def _advantages(self, rewards: Array) -> Array:
+        """How much better than usual each reward [n] is, in standard deviations, [n].
+
+        What is usual, and the deviation from it, are moving averages, so that rewards of any unit weigh the
+        same against the entropy.
+        """
+        weight = 1.0 if not self._updates else 1.0 - self._decay
+        if not self._updates:
+            self._baseline = float(rewards.mean())
+        advantages = rewards - self._baseline
+        self._variance += weight * (float(np.mean(advantages**2)) - self._variance)
+        self._baseline += weight * (float(rewards.mean()) - self._baseline)
+        self._updates += 1
+        scaled: Array = advantages / (np.sqrt(self._variance) + 1e-12)
+        return scaled
+
+    def _update(self, points: Points, advantages: Array) -> None:
+        before: Array | None = None
+        for _ in range(self._epochs):
+            decisions = decide(self.policy, points)
+            now = decisions.log_probabilities
+            before = now if before is None else before
+            weights = self._weigh(before, now, advantages[:, None])
+            gradient = decisions.gradient(weights / points.size, self._entropy / points.size)
+            self._adam.climb(self.policy.parameters, gradient)
+
+
+def policy_of(name: str, policy: str, problem: Problem, seed: int, *, bias: float) -> Policy:
+    """A policy by its name, for the strategy of a name.
+
+    Raises:
+        BadSetting: there is no policy of that name.
+    """
+    if policy == "recurrent":
+        return Recurrent(problem.sizes, seed, gain=bias)
+    if policy == "independent":
+        return Independent(problem.sizes, gain=GAIN)
+    raise BadSetting(f"policy of {name} is {policy!r}; allowed: recurrent, independent")
+
+
+def check(name: str, **settings: float) -> None:
+    """Refuse what settings of the strategy of a name cannot be.
+
+    Raises:
+        BadSetting: one is out of range.
+    """
+    for key, value in settings.items():
+        at_least = 1 if key in ("batch", "epochs") else 0
+        below = {"baseline": 1.0}.get(key, np.inf)
+        if not at_least <= value < below or (key in ("learning_rate", "clip") and value == 0):
+            raise BadSetting(f"{key} of {name} is {value}; it must be {_RANGES.get(key, '0 or more')}")
+
+
+_RANGES = {
+    "batch": "1 or more",
+    "epochs": "1 or more",
+    "learning_rate": "above 0",
+    "clip": "above 0",
+    "baseline": "0 or more and below 1",
+}

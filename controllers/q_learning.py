@@ -1,0 +1,138 @@
+"""Q-learning over the sequence of choices, the controller of MetaQNN. Knows no Optuna."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controllers.algorithm import Finished, Turn
+from controllers.errors import BadSetting
+from controllers.policies.policy import absent
+from controllers.problem import Point, Points, Problem
+
+#: epsilon, and for how many models in the paper (table 2), 2700 in all; afterwards it stays at the last
+SCHEDULE = (
+    (1.0, 1500),
+    (0.9, 100),
+    (0.8, 100),
+    (0.7, 100),
+    (0.6, 150),
+    (0.5, 150),
+    (0.4, 150),
+    (0.3, 150),
+    (0.2, 150),
+    (0.1, 150),
+)
+#: points drawn for a proposal before one that was seen is proposed again
+DRAWS = 64
+
+
+class QLearning:
+    """Baker et al., Designing Neural Network Architectures using Reinforcement Learning, 2017.
+
+    A state is a choice together with the option taken before it, an action an option. Values are learned by
+    one-step Q-learning without discount from trials drawn from all so far, from the last decision to the
+    first (algorithm 3), and proposals are epsilon-greedy in each decision. arXiv:1611.02167.
+
+    Where the paper gives the reward at the end, here each decision has its share, as in Zhong et al.,
+    Practical Block-wise Neural Network Architecture Generation, 2018, arXiv:1708.05552: a state knows no more
+    than the decision before it, so that nothing of the reward would reach the decisions before that.
+
+    Args:
+        problem: what is searched.
+        seed: of the replay.
+        trials: length of the epsilon schedule: the paper's, for so many trials in place of 2700.
+        learning_rate: of a value's step to its target.
+        replays: trials drawn from memory after each finished one.
+
+    Raises:
+        BadSetting: one of these is out of range.
+    """
+
+    def __init__(
+        self, problem: Problem, seed: int, *, trials: int, learning_rate: float, replays: int
+    ) -> None:
+        if trials < 1 or replays < 1 or not 0 < learning_rate <= 1:
+            raise BadSetting(
+                f"trials, replays and learning_rate of q_learning are {trials}, {replays} and "
+                f"{learning_rate}; they must be 1 or more, 1 or more, and above 0 up to 1"
+            )
+        self._existing = problem.existing
+        self._seed = seed
+        self._trials = trials
+        self._learning_rate = learning_rate
+        self._replays = replays
+        self._sizes = np.array(problem.sizes)
+        self._absent = absent(problem.sizes)
+        choices, options = self._absent.shape
+        # of a choice, the option before it (0 for the first choice), and an option
+        self._values = np.zeros((choices, options, options))
+        self._points: list[Point] = []
+        self._rewards: list[float] = []
+
+    def learn(self, finished: Finished) -> None:
+        """Remember it, and replay trials drawn from memory."""
+        if finished.reward is None:
+            return
+        self._points.append(finished.point)
+        self._rewards.append(finished.reward)
+        rng = np.random.default_rng((self._seed, len(self._points)))
+        drawn = rng.integers(len(self._points), size=self._replays)
+        rewards = np.array(self._rewards)
+        # less their mean: what was never tried counts as average
+        self._replay(np.array(self._points)[drawn], (rewards - rewards.mean())[drawn])
+
+    def propose(self, turn: Turn) -> Point:
+        """The best decision each, or with a probability of epsilon any; where possible a new point."""
+        epsilon = self.epsilon(turn.ordinal)
+        first: Point | None = None
+        for _ in range(DRAWS):
+            point = self._drawn(epsilon, turn.rng)
+            first = first or point
+            if point not in turn.seen and (self._existing is None or point in self._existing):
+                return point
+        assert first is not None
+        return first
+
+    def epsilon(self, ordinal: int) -> float:
+        """The probability of any decision rather than the best, after so many trials."""
+        models = ordinal * sum(length for _, length in SCHEDULE) / self._trials
+        for epsilon, length in SCHEDULE:
+            models -= length
+            if models < 0:
+                return epsilon
+        return SCHEDULE[-1][0]
+
+    def _drawn(self, epsilon: float, rng: np.random.Generator) -> Point:
+        at_random = rng.random(len(self._sizes)) < epsilon
+        point = rng.integers(self._sizes)
+        ties = rng.random(self._absent.shape)
+        before = 0
+        for at in np.flatnonzero(~at_random):
+            before = point[at - 1] if at else 0
+            values = self._values[at, before] + self._absent[at]
+            point[at] = np.lexsort((ties[at], values))[-1]
+        return tuple(point.tolist())
+
+    def _replay(self, points: Points, rewards: NDArray[np.float64]) -> None:
+        """One step of each value that occurs towards the target of each of its occurrences.
+
+        Args:
+            points: [n, d].
+            rewards: [n].
+        """
+        count, choices = points.shape
+        options = self._absent.shape[1]
+        share = rewards / choices
+        ahead = np.zeros(count)
+        for at in reversed(range(choices)):
+            before = points[:, at - 1] if at else np.zeros(count, np.int64)
+            cells = before * options + points[:, at]
+            times = np.bincount(cells, minlength=options * options)
+            totals = np.bincount(cells, share + ahead, minlength=options * options)
+            targets = totals / np.maximum(times, 1)
+            # k steps towards one target leave (1 - rate)^k of the way to it
+            left = ((1 - self._learning_rate) ** times).reshape(options, options)
+            values = self._values[at]
+            values[:] = left * values + (1 - left) * targets.reshape(options, options)
+            ahead = np.max(values + self._absent[at], axis=1)[before]

@@ -1,0 +1,57 @@
+"""REINFORCE, the first controller of neural architecture search. Knows no Optuna."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from controllers.policies.policy import Array
+from controllers.policy_gradient import PolicyGradient, check, policy_of
+from controllers.problem import Problem
+
+
+def reinforce(
+    problem: Problem,
+    seed: int,
+    *,
+    policy: str,
+    bias: float,
+    batch: int,
+    learning_rate: float,
+    entropy: float,
+    baseline: float,
+) -> PolicyGradient:
+    """Zoph and Le, Neural Architecture Search with Reinforcement Learning, 2017, arXiv:1611.01578.
+
+    One step per batch along the mean of (reward - baseline) x slope of the log-probability (section 3.2); the
+    baseline is an exponential moving average of the rewards before.
+
+    Args:
+        problem: what is searched.
+        seed: of the policy's first parameters.
+        policy: `recurrent` or `independent`.
+        bias: of the recurrent policy; see `Recurrent`'s gain.
+        batch: finished trials per step.
+        learning_rate: of Adam.
+        entropy: weight of an entropy bonus; the paper has none.
+        baseline: decay of the moving average of rewards.
+
+    Raises:
+        BadSetting: one of these is out of range.
+    """
+    check("reinforce", batch=batch, learning_rate=learning_rate, entropy=entropy, baseline=baseline)
+    check("reinforce", bias=bias)
+    return PolicyGradient(
+        problem,
+        policy_of("reinforce", policy, problem, seed, bias=bias),
+        score,
+        batch=batch,
+        epochs=1,
+        learning_rate=learning_rate,
+        entropy=entropy,
+        decay=baseline,
+    )
+
+
+def score(before: Array, now: Array, advantages: Array) -> Array:  # noqa: ARG001 - a Weigh
+    """The slopes of the mean of advantages x log-probabilities by these: the advantages, [n, d]."""
+    return np.broadcast_to(advantages, now.shape)
