@@ -54,7 +54,7 @@ def search_run(
     with latency_of(run, bench=bench, wait_s=wait_s, on_event=on_event) as latency:
         sampler = create(config.controller, config.seed)
         evaluator = _evaluator(config, on_step)
-        return search(space, evaluator, latency, sampler, run, on_progress=on_progress)
+        return search(space, sampler, accuracy=evaluator, latency=latency, run=run, on_progress=on_progress)
 
 
 def space_of(config: RunConfig) -> Space:

@@ -21,10 +21,15 @@ def non_dominated(points: ArrayLike, maximise: Sequence[bool]) -> NDArray[np.boo
         BadInput: shapes disagree, or a figure is not a number.
     """
     costs = _costs(points, maximise)
-    return np.array(
-        [not np.any(np.all(costs <= cost, axis=1) & np.any(costs < cost, axis=1)) for cost in costs],
-        dtype=bool,
-    )
+    # who beats another has the smaller sum of ranks: so the first of those left by that sum is beaten by none
+    ranks = [np.unique(column, return_inverse=True)[1] for column in costs.T]
+    left = np.argsort(np.sum(ranks, axis=0), kind="stable") if len(costs) else np.empty(0, np.intp)
+    kept = np.zeros(len(costs), bool)
+    while len(left):
+        kept[left[0]] = True
+        first, others = costs[left[0]], costs[left[1:]]
+        left = left[1:][~(np.all(first <= others, axis=1) & np.any(first < others, axis=1))]
+    return kept
 
 
 def front(accuracy: ArrayLike, latency_ms: ArrayLike) -> NDArray[np.intp]:
@@ -70,6 +75,64 @@ def best_under(accuracy: ArrayLike, latency_ms: ArrayLike, limit_ms: float) -> i
     if not len(below):
         return None
     return int(below[np.lexsort((points[below, 1], -points[below, 0]))[0]])
+
+
+def hypervolume(points: ArrayLike, maximise: Sequence[bool], reference: Sequence[float]) -> float:
+    """The volume that points dominate, up to a reference point; exact, for any number of objectives.
+
+    Two objectives by a sweep. More by the WFG algorithm: each point's own volume less what the points after
+    it have of it (While, Bradstreet, Barone, A fast way of calculating exact hypervolumes, IEEE Transactions
+    on Evolutionary Computation 16, 2012).
+
+    Args:
+        points: [n, m]; those that are not better than the reference in every objective count for nothing.
+        maximise: per objective, whether more is better.
+        reference: [m], in the objectives' own units.
+
+    Raises:
+        BadInput: shapes disagree, or a figure is not a number; the reference must be finite.
+    """
+    corner = _costs([reference], maximise)[0]
+    if not np.isfinite(corner).all():
+        raise BadInput(f"the reference is {list(reference)}; it must be finite")
+    costs = _costs(points, maximise)
+    if np.isinf(costs).any():
+        raise BadInput("points must be finite; one is not")
+    costs = costs[np.all(costs < corner, axis=1)]
+    return _volume(corner - costs[non_dominated(costs, [False] * len(corner))])
+
+
+def hypervolume_ratio(
+    points: ArrayLike, true_points: ArrayLike, maximise: Sequence[bool], reference: Sequence[float]
+) -> float:
+    """The hypervolume of points as a share of that of all points there are, 0 to 1.
+
+    Raises:
+        BadInput: as `hypervolume`, or none of the true points is better than the reference.
+    """
+    whole = hypervolume(true_points, maximise, reference)
+    if not whole:
+        raise BadInput(f"no point is better than the reference {list(reference)} in every objective")
+    return hypervolume(points, maximise, reference) / whole
+
+
+def _volume(sides: NDArray[np.float64]) -> float:
+    """The volume of a union of boxes from the origin to corners [n, m], all above 0, no box in another."""
+    if not len(sides):
+        return 0.0
+    if sides.shape[1] == 1:
+        return float(sides.max())
+    sides = sides[np.argsort(-sides[:, 0], kind="stable")]
+    if sides.shape[1] == 2:  # the first side falls, so the second one rises
+        tall = np.maximum.accumulate(sides[:, 1])
+        return float(np.sum(sides[:, 0] * np.diff(tall, prepend=0.0)))
+    total = 0.0
+    for place, own in enumerate(sides):
+        limited = np.minimum(sides[place + 1 :], own)
+        # all limited boxes are as long as the own one or shorter in the first objective
+        limited = limited[non_dominated(-limited, [False] * sides.shape[1])] if len(limited) else limited
+        total += float(np.prod(own)) - _volume(np.unique(limited, axis=0))
+    return total
 
 
 def _pairs(accuracy: ArrayLike, latency_ms: ArrayLike) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ import platform
 import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -48,13 +48,17 @@ class Result:
         choices: one option index per choice of the space.
         architecture: the text form.
         accuracy: share 0 to 1 on the validation images; None unless trained.
-        latency_ms: predicted or measured; None only where measuring it failed.
-        state: `trained`, `infeasible` (above the cap, never trained) or `failed`.
+        latency_ms: on the first device, predicted or measured; None where measuring it failed, or where
+            another cost ruled the candidate out before.
+        state: `trained`, `infeasible` (above a cap, never trained) or `failed`.
         seconds: time that training and validating took.
         message: why it is infeasible or failed; None for trained ones.
         repeats: number of the earlier result of the same architecture used again; None for a first one.
         low_ms: lower end of the 90 % interval of a predicted latency; None if unknown, or measured.
         high_ms: upper end.
+        costs: all other costs by name, as they were predicted.
+        measured_ms: latencies by cost that were measured before training, near a cap.
+        reward: of a trained candidate when it was trained; None for others, and of older runs.
     """
 
     number: int
@@ -68,6 +72,9 @@ class Result:
     repeats: int | None = None
     low_ms: float | None = None
     high_ms: float | None = None
+    costs: Mapping[str, float] = field(default_factory=dict)
+    measured_ms: Mapping[str, float] = field(default_factory=dict)
+    reward: float | None = None
 
     def __post_init__(self) -> None:
         if self.state not in STATES:
@@ -88,6 +95,10 @@ class Result:
         if self.accuracy is None or self.latency_ms is None:
             raise BadInput(f"result {self.number} is {self.state}; only trained ones have a point")
         return self.accuracy, self.latency_ms
+
+    def figures(self, first: str = "latency_ms") -> dict[str, float]:
+        """Every known cost by name; `first` is the name of the one that `latency_ms` holds."""
+        return {**({} if self.latency_ms is None else {first: self.latency_ms}), **self.costs}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
@@ -128,6 +139,20 @@ class RunDirectory:
     def table(self) -> Path:
         """The run's own copy of the latency table."""
         return self.path / "table.db"
+
+    def table_of(self, device: str) -> Path:
+        """The run's own copy of the latency table of a device other than the first."""
+        return self.path / f"table-{device}.db"
+
+    @property
+    def gaps(self) -> Path:
+        """One JSON line per measurement of the front during the search, beside what was predicted."""
+        return self.path / "gaps.jsonl"
+
+    @property
+    def reference_file(self) -> Path:
+        """The hypervolume's reference point, JSON, by cost: written once, when the search begins."""
+        return self.path / "reference.json"
 
     @property
     def models(self) -> Path:

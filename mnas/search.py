@@ -1,201 +1,203 @@
-"""The loop: ask, look the latency up, evaluate, record, tell. Knows neither training nor strategies."""
+"""A search from its parts: what it chooses from, what is known beforehand, who proposes. Trains nothing."""
 
 from __future__ import annotations
 
-import time
-import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from devices.errors import DeadlineExceeded, ModelRejected, WorkerCrashed
-from mnas import spaces
-from mnas.accuracy import Evaluator
-from mnas.latency import LatencySource, require_reachable
-from mnas.pareto import best_under, front
-from mnas.run import Result, RunDirectory
-from mnas.spaces.base import Space
+import numpy as np
+
+from mnas.costs import LATENCY, Cost, Goal, Latency, goals_for
+from mnas.errors import BadInput
+from mnas.evaluations import Evaluations, Inline
+from mnas.feasible import require_feasible
+from mnas.jsonl import write_whole
+from mnas.latency import LatencySource
+from mnas.loop import FAILURES_IN_A_ROW, PROPOSALS_PER_TRIAL, InMemory, LiveCorrection, Loop
+from mnas.problem import Scores, default_reward, points_of, problem_of, typical
+from mnas.reward import Exponents
+from mnas.run import RunDirectory
+from mnas.spaces.base import SearchSpace
+from mnas.status import Status, goals_of, read_reference, values
 from mnas.study import RunStudy, quiet_optuna
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-#: proposals made per candidate to train, before giving up: infeasible, failed and repeated ones too
-PROPOSALS_PER_TRIAL = 100
-#: evaluations that fail one after the other, before the search stops: then it is not the candidates' fault
-FAILURES_IN_A_ROW = 5
+__all__ = ["FAILURES_IN_A_ROW", "PROPOSALS_PER_TRIAL", "TRIALS", "Status", "search"]
 
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How far a search has come.
-
-    Attributes:
-        results: one per proposal, in order.
-        trials: candidates to train.
-        target_ms: the latency target.
-        stopped: why the search ended before `trials` candidates were trained; None if it did not.
-        exhausted: whether it ended early only because the space has no more to offer.
-    """
-
-    results: tuple[Result, ...]
-    trials: int
-    target_ms: float
-    stopped: str | None = None
-    exhausted: bool = False
-
-    @property
-    def trained(self) -> list[Result]:
-        """The trained candidates, each architecture once."""
-        return [result for result in self.results if result.counts]
-
-    def count(self, state: str) -> int:
-        """How many first results are in a state; repetitions do not count."""
-        return sum(result.state == state and result.repeats is None for result in self.results)
-
-    @property
-    def repeated(self) -> int:
-        """How many proposals repeated an earlier architecture."""
-        return sum(result.repeats is not None for result in self.results)
-
-    @property
-    def front(self) -> list[Result]:
-        """Trained candidates that no other beats in accuracy and latency, fastest first."""
-        trained = self.trained
-        return [trained[position] for position in front(*_columns(trained))]
-
-    @property
-    def best(self) -> Result | None:
-        """The most accurate trained candidate at or below the target; None if there is none yet."""
-        trained = self.trained
-        position = best_under(*_columns(trained), self.target_ms)
-        return None if position is None else trained[position]
+#: candidates to train where nothing else is said
+TRIALS = 40
+Limit = float | Mapping[str, float] | None
 
 
 def search(
-    space: Space,
-    evaluator: Evaluator,
-    latency: LatencySource,
-    sampler: BaseSampler,
-    run: RunDirectory,
+    space: SearchSpace,
+    sampler: str | BaseSampler,
     *,
+    accuracy: Callable[[Any], float] | None = None,
+    latency: LatencySource | Mapping[str, LatencySource] | None = None,
+    reward: str | Exponents | Scores | None = None,
+    trials: int | None = None,
+    target_ms: Limit = None,
+    cap_ms: Limit = None,
+    costs: Sequence[Cost] = (),
+    goals: Sequence[Goal] = (),
+    seed: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    run: RunDirectory | None = None,
+    evaluations: Evaluations | None = None,
+    correction: LiveCorrection | None = None,
     on_progress: Callable[[Status], None] | None = None,
 ) -> Status:
-    """Train the candidates that a strategy proposes until the run's number of trials is reached.
+    """Train the candidates that a strategy proposes until there are enough.
 
-    A run that was begun before goes on: nothing that was recorded is evaluated again, what was being
-    evaluated when its process died is evaluated first. A candidate above the run's cap is recorded infeasible
-    and not trained; a training that fails is recorded and the search goes on; an architecture that comes
-    again keeps its result.
+    A candidate above a cap is recorded infeasible and not trained; a training that fails is recorded and the
+    search goes on; an architecture that comes again keeps its result. A run that was begun before goes on:
+    nothing that was recorded is evaluated again, what was being evaluated when its process died is evaluated
+    first.
 
     Args:
-        space: what to choose from.
-        evaluator: accuracy of an architecture, share 0 to 1; whatever it raises is a failed candidate.
-        latency: known before training.
-        sampler: the strategy, an Optuna sampler for several objectives.
-        run: open for writing; its configuration has the target, the cap and the number of trials.
-        on_progress: called at the start and after every proposal.
+        space: what to choose from. One that knows accuracies and costs itself, as a table does, has
+            `evaluate`, `costs` and `goals`; they are taken where `accuracy`, `latency` and `goals` are not
+            given.
+        sampler: a strategy's name in `controllers.registry`, or any Optuna sampler for several objectives.
+        accuracy: of what the space decodes to, share 0 to 1; whatever it raises is a failed candidate. Not
+            needed with `evaluations`.
+        latency: known before training, of one device, or of several by name, the first one first.
+        reward: what strategies for one number learn from: `soft` (the default), `hard`, exponents, or a
+            function of accuracy and of costs by name.
+        trials: candidates to train; 40 without a run.
+        target_ms: of the first device, or of several by name.
+        cap_ms: likewise.
+        costs: others than latency.
+        goals: what is wanted of costs, by name; the others are objectives without limits, but for `target_ms`
+            and `cap_ms`.
+        seed: of a strategy that is named; 0 without a run.
+        settings: likewise.
+        run: open for writing; keeps everything. Its configuration has target, cap, trials and seed where they
+            are not given. Without it the search is in memory.
+        evaluations: who evaluates, several at once perhaps; in this thread by `accuracy` if left out.
+        correction: measures during the search; none if left out.
+        on_progress: called at the start and for every result.
 
     Raises:
-        Infeasible: nothing in the space reaches the target; nothing was trained.
+        Infeasible: nothing in the space reaches the targets or caps; nothing was trained.
+        BadInput: something is missing, or does not fit together.
         BadRun: the run's files do not belong together.
-        MissingOperators: the latency table does not cover the space.
+        UnknownController: there is no strategy of that name.
+        MissingOperators: a latency table does not cover the space.
         DeviceTrouble: candidates cannot be measured any more.
     """
-    config = run.config
-    results = run.results()
+    every = _costs(space, latency, costs)
+    devices = list(latency) if isinstance(latency, Mapping) else []
+    targets, caps = _by_cost(target_ms, devices), _by_cost(cap_ms, devices)
+    if not goals and not targets and not caps:
+        goals = goals_of(run) if run is not None else tuple(getattr(space, "goals", ()))
+    wanted = goals_for(every, _limited(goals, targets, caps))
+    config = None if run is None else run.config
+    trials = trials if trials is not None else TRIALS if config is None else config.trials
+    seed = seed if seed is not None else 0 if config is None else config.seed
+    if trials < 1:
+        raise BadInput(f"trials is {trials}; it must be 1 or more")
+    if evaluations is None:
+        accuracy = accuracy or getattr(space, "evaluate", None)
+        if accuracy is None:
+            raise BadInput("a search needs `accuracy`, a function of an architecture, or `evaluations`")
+        evaluations = Inline(accuracy)
+    results = [] if run is None else run.results()
     if not results:
-        require_reachable(space, latency, config.target_ms)
-    report = on_progress or (lambda _: None)
-    limit = config.trials * PROPOSALS_PER_TRIAL
+        require_feasible(space, every, wanted)
+    scores = _scores(reward, space, every, wanted)
+    reference = _reference(space, every, wanted, run)
+    if isinstance(sampler, str):
+        from controllers.registry import create
+
+        problem = problem_of(space, every, wanted, correction, scores)
+        sampler = create(sampler, seed, problem, settings)
+    elif settings:
+        raise BadInput("settings are for strategies by name; give the sampler its own")
+    objectives = ("accuracy", *(goal.cost for goal in wanted if goal.objective))
     with quiet_optuna():
-        study = RunStudy(run, space, sampler)
+        study = RunStudy(run, space, sampler, objectives, lambda result: values(result, wanted))
         study.reconcile(results)
-        loop = _Loop(space, evaluator, latency, run, study, results)
-        report(loop.status())
-        while loop.trained < config.trials:
-            if len(loop.points) == spaces.size(space):
-                return loop.end("every point of the space has been looked at", exhausted=True)
-            if len(loop.results) >= limit:
-                return loop.end(f"gave up after {limit} proposals")
-            if loop.failures == FAILURES_IN_A_ROW:
-                return loop.end(f"{FAILURES_IN_A_ROW} evaluations failed in a row")
-            loop.step()
-            report(loop.status())
-    return loop.status()
+        loop = Loop(
+            space, every, wanted, scores, evaluations, correction, run or InMemory(), study, trials,
+            reference, results,
+        )  # fmt: skip
+        return loop.run(on_progress or (lambda _: None))
 
 
-@dataclass(slots=True)
-class _Loop:
-    """One running search: the results so far, and how to get the next."""
-
-    space: Space
-    evaluator: Evaluator
-    latency: LatencySource
-    run: RunDirectory
-    study: RunStudy
-    results: list[Result]
-    failures: int = 0
-    trained: int = 0
-    known: dict[str, Result] = field(init=False)
-    points: set[tuple[int, ...]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.known = {result.architecture: result for result in self.results if result.repeats is None}
-        self.points = {result.choices for result in self.results}
-        self.trained = sum(result.counts for result in self.results)
-
-    def status(self) -> Status:
-        return Status(tuple(self.results), self.run.config.trials, self.run.config.target_ms)
-
-    def end(self, reason: str, exhausted: bool = False) -> Status:
-        self.run.log(f"stopped: {reason}")
-        return replace(self.status(), stopped=reason, exhausted=exhausted)
-
-    def step(self) -> None:
-        """One proposal: its result is on the disk before the study is told."""
-        number, choices = self.study.ask()
-        result = self._answer(number, choices)
-        self.run.record(result)
-        self.study.tell(result)
-        self.results.append(result)
-        self.points.add(choices)
-        self.trained += result.counts
-        self.known.setdefault(result.architecture, result)
-
-    def _answer(self, number: int, choices: tuple[int, ...]) -> Result:
-        architecture = self.space.decode(choices)
-        text = str(architecture)
-        self.study.note(number, {"architecture": text})
-        if text in self.known:
-            first = self.known[text]
-            return replace(first, number=number, choices=choices, seconds=0.0, repeats=first.number)
-        blank = Result(number, choices, text, None, None, "failed", 0.0)
-        try:
-            latency = self.latency.predict(architecture)
-        except (ModelRejected, WorkerCrashed, DeadlineExceeded) as error:
-            return self._failed(blank, error)
-        latency_ms = latency.latency_ms
-        blank = replace(blank, latency_ms=latency_ms, low_ms=latency.low_ms, high_ms=latency.high_ms)
-        cap_ms = self.run.config.cap_ms
-        if cap_ms is not None and latency_ms > cap_ms:
-            message = f"{latency_ms:.4g} ms is above the cap of {cap_ms:g} ms"
-            return replace(blank, state="infeasible", message=message)
-        started = time.perf_counter()
-        try:
-            accuracy = float(self.evaluator(architecture))
-            if not 0 <= accuracy <= 1:
-                raise ValueError(f"the evaluator says {accuracy}; accuracy is a share between 0 and 1")
-        except Exception as error:  # noqa: BLE001 - a search of hours outlives any one candidate
-            return self._failed(replace(blank, seconds=time.perf_counter() - started), error)
-        self.failures = 0
-        return replace(blank, state="trained", accuracy=accuracy, seconds=time.perf_counter() - started)
-
-    def _failed(self, blank: Result, error: Exception) -> Result:
-        self.failures += 1
-        self.run.log(f"trial {blank.number} failed: {''.join(traceback.format_exception(error)).rstrip()}")
-        return replace(blank, message=f"{type(error).__name__}: {error}")
+def _costs(
+    space: SearchSpace, latency: LatencySource | Mapping[str, LatencySource] | None, others: Sequence[Cost]
+) -> tuple[Cost, ...]:
+    if latency is None:
+        own: Sequence[Cost] = getattr(space, "costs", ())
+        if not own and not others:
+            raise BadInput("a search needs `latency`: of one device, or of several by name")
+        return (*own, *others)
+    named = latency if isinstance(latency, Mapping) else {"": latency}
+    if not named:
+        raise BadInput("no latency is given; a search needs at least one")
+    first, *rest = named
+    return (Latency(named[first], space), *(Latency(named[name], space, name) for name in rest), *others)
 
 
-def _columns(trained: list[Result]) -> tuple[list[float], list[float]]:
-    return [result.point[0] for result in trained], [result.point[1] for result in trained]
+def _limited(goals: Sequence[Goal], targets: Mapping[str, float], caps: Mapping[str, float]) -> list[Goal]:
+    """Goals, with targets and caps by the name of the cost."""
+    named = {goal.cost: goal for goal in goals}
+    if len(named) < len(goals):
+        return list(goals)  # which `goals_for` refuses
+    for name in {**targets, **caps}:
+        goal = named.get(name, Goal(name))
+        named[name] = replace(goal, target=targets.get(name, goal.target), cap=caps.get(name, goal.cap))
+    return list(named.values())
+
+
+def _by_cost(limit: Limit, devices: Sequence[str]) -> dict[str, float]:
+    """Limits by the name of the cost, from one for the first device, or several by device."""
+    if limit is None:
+        return {}
+    if not isinstance(limit, Mapping):
+        return {LATENCY: limit}
+    if foreign := [name for name in limit if name not in devices]:
+        known = ", ".join(devices) or "none by name"
+        raise BadInput(f"a limit is for {foreign[0]}, which has no latency here; there are: {known}")
+    return {LATENCY if name == devices[0] else f"{LATENCY}:{name}": value for name, value in limit.items()}
+
+
+def _scores(
+    reward: str | Exponents | Scores | None, space: SearchSpace, costs: Sequence[Cost], goals: Sequence[Goal]
+) -> Scores:
+    if reward is None or isinstance(reward, str):
+        reward = Exponents.of(reward or "soft")
+    return default_reward(space, costs, goals, reward) if isinstance(reward, Exponents) else reward
+
+
+def _reference(
+    space: SearchSpace, costs: Sequence[Cost], goals: Sequence[Goal], run: RunDirectory | None
+) -> dict[str, float]:
+    """By objective cost, what the hypervolume is taken up to; a run keeps it, so that it never moves.
+
+    The cap; without one, in a space of points that exist, the largest of them; else twice the target; else
+    the largest of `typical` points. A cost that is measured one by one and has no limit has none.
+    """
+    kept = {} if run is None else read_reference(run)
+    found = {
+        goal.cost: reference
+        for cost, goal in zip(costs, goals, strict=True)
+        if goal.objective and (reference := kept.get(goal.cost) or _largest(space, cost, goal)) is not None
+    }
+    if run is not None and found != kept:
+        write_whole(run.reference_file, (json.dumps(found) + "\n").encode())
+    return found
+
+
+def _largest(space: SearchSpace, cost: Cost, goal: Goal) -> float | None:
+    if goal.cap is not None:
+        return goal.cap
+    if points_of(space) is None and goal.target is not None:
+        return 2 * goal.target
+    return float(np.max(cost.figures(typical(space)))) if cost.quick else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,15 +13,16 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from controllers.seeded import ABANDONED
 from mnas.errors import BadRun
+from mnas.problem import REWARD
 from mnas.run import Result, RunDirectory
-from mnas.spaces.base import Space
+from mnas.spaces.base import SearchSpace
 
 NAME = "search"
 OBJECTIVES = ("accuracy", "latency_ms")
@@ -49,16 +50,42 @@ class Journal(JournalFileBackend):
 
 
 class RunStudy:
-    """A run's study: accuracy up, latency down."""
+    """A search's study: accuracy up, every objective cost down.
 
-    def __init__(self, run: RunDirectory, space: Space, sampler: BaseSampler) -> None:
+    Args:
+        run: that keeps it; None keeps it in memory.
+        space: to search.
+        sampler: the strategy.
+        objectives: `accuracy`, then the costs; the study's metric names.
+        values: of a trained result, in the order of the objectives.
+
+    Raises:
+        BadRun: the run's journal is none of a search, or of one with other objectives.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory | None,
+        space: SearchSpace,
+        sampler: BaseSampler,
+        objectives: Sequence[str] = OBJECTIVES,
+        values: Callable[[Result], Sequence[float]] = lambda result: result.point,
+    ) -> None:
         self._distributions = distributions(space)
-        self._journal = run.journal
+        self._values = values
+        self._journal = "the study" if run is None else str(run.journal)
+        self._storage: BaseStorage
         try:
-            self._storage = JournalStorage(Journal(str(run.journal)))
-            self.study = _open(self._storage, sampler)
+            self._storage = InMemoryStorage() if run is None else JournalStorage(Journal(str(run.journal)))
+            self.study = _open(self._storage, sampler, objectives)
         except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
-            raise BadRun(f"{run.journal} is not the journal of a search: {error}") from error
+            raise BadRun(f"{self._journal} is not the journal of a search: {error}") from error
+        found = self.study.metric_names
+        if found != list(objectives):
+            raise BadRun(
+                f"{self._journal} was begun for {', '.join(found or ['?'])}; this search is for "
+                f"{', '.join(objectives)}. Go on with the costs it was begun with, or begin another run"
+            )
 
     def ask(self) -> tuple[int, tuple[int, ...]]:
         """The next proposal: the trial's number and one option index per choice."""
@@ -78,10 +105,15 @@ class RunStudy:
 
     def tell(self, result: Result) -> None:
         """Finish a trial with its result."""
-        told = {"state": result.state, "message": result.message, "repeats": result.repeats}
+        told = {
+            "state": result.state,
+            "message": result.message,
+            "repeats": result.repeats,
+            REWARD: result.reward,
+        }
         self.note(result.number, {key: value for key, value in told.items() if value is not None})
         if result.state == "trained":
-            self.study.tell(result.number, list(result.point))
+            self.study.tell(result.number, list(self._values(result)))
         else:
             self.study.tell(
                 result.number, state=TrialState.PRUNED if result.state == "infeasible" else TrialState.FAIL
@@ -133,7 +165,7 @@ class RunStudy:
         self.study.tell(trial.number, state=TrialState.FAIL)
 
 
-def distributions(space: Space) -> dict[str, BaseDistribution]:
+def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
     """The space's choices as Optuna's distributions, over the options themselves, for dashboards to read."""
     found: dict[str, BaseDistribution] = {
         choice.name: CategoricalDistribution(choice.options) for choice in space.choices
@@ -156,13 +188,13 @@ def quiet_optuna() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-def _open(storage: JournalStorage, sampler: BaseSampler) -> Study:
+def _open(storage: BaseStorage, sampler: BaseSampler, objectives: Sequence[str]) -> Study:
     if NAME in optuna.get_all_study_names(storage):
         study = optuna.load_study(study_name=NAME, storage=storage, sampler=sampler)
     else:
-        study = optuna.create_study(
-            study_name=NAME, storage=storage, sampler=sampler, directions=["maximize", "minimize"]
-        )
-    if study.metric_names is None:
-        study.set_metric_names(list(OBJECTIVES))
+        ways = [StudyDirection.MAXIMIZE, *(StudyDirection.MINIMIZE for _ in objectives[1:])]
+        study = optuna.create_study(study_name=NAME, storage=storage, sampler=sampler, directions=ways)
+    if study.metric_names is None:  # new, or cut off before it had names
+        names = objectives if len(study.directions) == len(objectives) else OBJECTIVES
+        study.set_metric_names(list(names))
     return study

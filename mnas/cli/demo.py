@@ -111,7 +111,7 @@ def _complete(place: Path) -> tuple[Report, list[Exit]] | None:
     """What an earlier demo came to, and its failed candidates, which are listed; None unless it is done."""
     from mnas.reports.report import write_report
     from mnas.run import read_run
-    from mnas.search import Status
+    from mnas.status import status_of
 
     if not (place / "config.toml").exists():
         return None
@@ -119,7 +119,7 @@ def _complete(place: Path) -> tuple[Report, list[Exit]] | None:
     written = write_report(run)
     if not written.summary.networks or written.summary.missing:
         return None
-    status = Status(tuple(run.results()), run.config.trials, run.config.target_ms)
+    status = status_of(run)
     return written, [search.outcome(run, status)]
 
 

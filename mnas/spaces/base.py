@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from mnas.architecture import Architecture, Block
 from mnas.errors import BadInput
@@ -26,7 +26,26 @@ class Choice:
             )
 
 
-class Space(Protocol):
+class SearchSpace(Protocol):
+    """What a search looks through; `decode` may give anything whose `str` tells it apart.
+
+    A space in which not every combination of options exists has, besides, `points`: those that do, as option
+    indices [n, choices].
+    """
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """The decisions, in the order a controller takes them."""
+
+    def decode(self, indices: Sequence[int]) -> Any:
+        """What one option index per choice stands for."""
+
+
+class Space(SearchSpace, Protocol):
     """A set of architectures, each named by one option index per choice."""
 
     @property

@@ -199,7 +199,7 @@ def test_an_architecture_seen_before_keeps_its_result(tmp_path: Path) -> None:
         return accuracy(architecture)
 
     with make_run(tmp_path / "x", config(trials=100, cap_ms=1.0, target_ms=0.9)) as run:
-        status = search(Repeating(), evaluator, MacsLatency(), create("random", 0), run)
+        status = search(Repeating(), create("random", 0), accuracy=evaluator, latency=MacsLatency(), run=run)
     assert status.exhausted
     assert len(status.results) == 36
     assert status.repeated == 18
@@ -226,7 +226,7 @@ class Interval(MacsLatency):
 
 def test_the_interval_of_a_prediction_is_recorded(tmp_path: Path) -> None:
     with make_run(tmp_path / "x", config(cap_ms=1.6)) as run:
-        search(ToySpace(), accuracy, Interval(), create("random", 0), run)
+        search(ToySpace(), create("random", 0), accuracy=accuracy, latency=Interval(), run=run)
         results = run.results()
     assert {result.state for result in results} == {"trained", "infeasible"}
     for result in results:
@@ -248,7 +248,9 @@ class Measured(MacsLatency):
 
 def test_a_candidate_that_cannot_be_measured_is_a_failure(tmp_path: Path) -> None:
     with make_run(tmp_path / "x", config()) as run:
-        status = search(ToySpace(), accuracy, Measured(DeadlineExceeded), create("random", 0), run)
+        status = search(
+            ToySpace(), create("random", 0), accuracy=accuracy, latency=Measured(DeadlineExceeded), run=run
+        )
     failed = [result for result in status.results if result.state == "failed"]
     assert failed
     assert {(result.latency_ms, result.message) for result in failed} == {(None, "DeadlineExceeded: as told")}
@@ -257,7 +259,9 @@ def test_a_candidate_that_cannot_be_measured_is_a_failure(tmp_path: Path) -> Non
 def test_a_device_that_is_gone_ends_the_search_and_loses_nothing(tmp_path: Path) -> None:
     with make_run(tmp_path / "x", config()) as run:
         with pytest.raises(RuntimeMissing):
-            search(ToySpace(), accuracy, Measured(RuntimeMissing), create("random", 0), run)
+            search(
+                ToySpace(), create("random", 0), accuracy=accuracy, latency=Measured(RuntimeMissing), run=run
+            )
         before = run.results()
     assert searched(tmp_path / "x").results[: len(before)] == tuple(before)
 
@@ -266,7 +270,14 @@ def test_progress_is_reported_from_the_start(tmp_path: Path) -> None:
     seen: list[Status] = []
     for trials in (3, 5):
         with make_run(tmp_path / "x", config(trials=trials)) as run:
-            search(ToySpace(), accuracy, MacsLatency(), create("random", 0), run, on_progress=seen.append)
+            search(
+                ToySpace(),
+                create("random", 0),
+                accuracy=accuracy,
+                latency=MacsLatency(),
+                run=run,
+                on_progress=seen.append,
+            )
     assert [len(status.results) for status in seen] == [0, 1, 2, 3, 3, 4, 5]
 
 

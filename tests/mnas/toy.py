@@ -92,7 +92,7 @@ def run_search(
         {"population": 4} if run.config.controller == "nsga2" else {}
     )  # several generations in a short search
     sampler = create(run.config.controller, run.config.seed, settings=few)
-    return search(ToySpace(stages), evaluator, MacsLatency(), sampler, run)
+    return search(ToySpace(stages), sampler, accuracy=evaluator, latency=MacsLatency(), run=run)
 
 
 def main() -> None:

@@ -1,0 +1,253 @@
+"""The loop: ask, look costs up, evaluate, record, tell. Knows neither training nor strategies."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from devices.errors import DeadlineExceeded, ModelRejected, WorkerCrashed
+from mnas.costs import Amount, Cost, Goal
+from mnas.evaluations import Evaluations, Finished, share
+from mnas.problem import Correction, Scores, size_of
+from mnas.run import Result
+from mnas.spaces.base import SearchSpace
+from mnas.status import Status, corrected
+from mnas.study import RunStudy
+
+#: proposals made per candidate to train, before giving up: infeasible, failed and repeated ones too
+PROPOSALS_PER_TRIAL = 100
+#: evaluations that fail one after the other, before the search stops: then it is not the candidates' fault
+FAILURES_IN_A_ROW = 5
+
+
+class Records(Protocol):
+    """Keeps results: a run directory, or memory."""
+
+    def record(self, result: Result) -> None:
+        """Keep a result; it is safe when this returns."""
+
+    def log(self, message: str) -> None:
+        """Note what happened, for people."""
+
+
+class LiveCorrection(Correction, Protocol):
+    """Measures on devices while a search runs, and corrects by it what costs are judged by."""
+
+    def decide(self, cost: str, architecture: Any, predicted: Amount, cap: float, /) -> float | None:
+        """Measured milliseconds of a candidate near a cap; None where predicting suffices, or must suffice.
+
+        Args:
+            cost: name of the cost.
+            predicted: uncorrected.
+            cap: as asked for, in the device's milliseconds.
+        """
+
+    def after(self, status: Status, /) -> bool:
+        """Called at the start of a search that goes on, and whenever a candidate has been trained.
+
+        Called again with what was there before, it must not measure again what it has measured. Says whether
+        a factor has changed.
+        """
+
+
+class InMemory:
+    """Keeps nothing: the loop itself holds the results."""
+
+    def record(self, result: Result) -> None:
+        """Nothing."""
+
+    def log(self, message: str) -> None:
+        """Nothing."""
+
+
+@dataclass(slots=True)
+class Loop:
+    """One running search: the results so far, and how to get the next."""
+
+    space: SearchSpace
+    costs: Sequence[Cost]
+    goals: tuple[Goal, ...]
+    reward: Scores
+    evaluations: Evaluations
+    correction: LiveCorrection | None
+    records: Records
+    study: RunStudy
+    trials: int
+    reference: Mapping[str, float]
+    results: list[Result]
+    failures: int = 0
+    trained: int = 0
+    known: dict[str, Result] = field(init=False)
+    points: set[tuple[int, ...]] = field(init=False)
+    running: dict[int, Result] = field(default_factory=dict)
+    #: proposals of what is being evaluated: they wait for its result
+    waiting: dict[str, list[Result]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.known = {result.architecture: result for result in self.results if result.repeats is None}
+        self.points = {result.choices for result in self.results}
+        self.trained = sum(result.counts for result in self.results)
+
+    def run(self, report: Callable[[Status], None]) -> Status:
+        """Until enough candidates are trained, or there is a reason to stop."""
+        if self.correction is not None and self.results:
+            self.correction.after(self.status())
+        report(self.status())
+        while True:
+            reason = self._reason()
+            if reason is None and self._wanted():
+                recorded = self._propose()
+            elif self.running:
+                recorded = self._collect()
+            elif reason is None:
+                return self.status()
+            else:
+                self.records.log(f"stopped: {reason[0]}")
+                return replace(self.status(), stopped=reason[0], exhausted=reason[1])
+            if recorded:
+                report(self.status())
+
+    def status(self) -> Status:
+        """How far it has come."""
+        return Status(
+            tuple(self.results),
+            self.trials,
+            self.goals,
+            factors=self._factors(),
+            reference=self.reference,
+            running=tuple(self.running),
+        )
+
+    def _wanted(self) -> bool:
+        """Whether to propose now: a slot is free, and what runs would not be enough."""
+        busy = len(self.running)
+        return busy < self.evaluations.slots and self.trained + busy < self.trials
+
+    def _reason(self) -> tuple[str, bool] | None:
+        """Why no more is to be proposed though candidates lack, and whether the space is exhausted."""
+        if self.trained >= self.trials:
+            return None
+        limit = self.trials * PROPOSALS_PER_TRIAL
+        if len(self.points) == size_of(self.space):
+            return "every point of the space has been looked at", True
+        if len(self.results) + len(self.running) + sum(map(len, self.waiting.values())) >= limit:
+            return f"gave up after {limit} proposals", False
+        if self.failures >= FAILURES_IN_A_ROW:
+            return f"{FAILURES_IN_A_ROW} evaluations failed in a row", False
+        return None
+
+    def _propose(self) -> int:
+        """One proposal; how many results it led to at once: 0 if it is evaluated or waits."""
+        number, choices = self.study.ask()
+        self.points.add(choices)
+        architecture = self.space.decode(choices)
+        text = str(architecture)
+        self.study.note(number, {"architecture": text})
+        blank = Result(number, choices, text, None, None, "failed", 0.0)
+        if text in self.known:
+            return self._keep(self._repetition(blank))
+        if any(other.architecture == text for other in self.running.values()):
+            self.waiting.setdefault(text, []).append(blank)
+            return 0
+        judged = self._judge(blank, architecture)
+        if judged.message is not None:
+            return self._keep(judged)
+        self.running[number] = judged
+        self.evaluations.submit(number, architecture)
+        return 0
+
+    def _collect(self) -> int:
+        """Wait for an evaluation; how many results it led to, with those that waited for it."""
+        finished = self.evaluations.next()
+        result = self._evaluated(self.running[finished.number], finished)
+        del self.running[finished.number]
+        self._keep(result)
+        waited = self.waiting.pop(result.architecture, [])
+        for blank in waited:
+            self._keep(self._repetition(blank))
+        if self.correction is not None and result.state == "trained":
+            self.correction.after(self.status())
+        return 1 + len(waited)
+
+    def _keep(self, result: Result) -> int:
+        """A result is on the disk before the study is told."""
+        self.records.record(result)
+        self.study.tell(result)
+        self.results.append(result)
+        self.trained += result.counts
+        self.known.setdefault(result.architecture, result)
+        return 1
+
+    def _repetition(self, blank: Result) -> Result:
+        first = self.known[blank.architecture]
+        return replace(first, number=blank.number, choices=blank.choices, seconds=0.0, repeats=first.number)
+
+    def _judge(self, blank: Result, architecture: Any) -> Result:
+        """The result with its costs; with a message if it is not to be evaluated. Cheap before dear."""
+        first = self.costs[0].name
+        order = sorted(zip(self.costs, self.goals, strict=True), key=lambda pair: not pair[0].quick)
+        over: list[str] = []
+        for cost, goal in order:
+            if over and not cost.quick:
+                break
+            try:
+                with nullcontext() if cost.quick else self.evaluations.paused():
+                    amount = cost.predict(architecture)
+            except (ModelRejected, WorkerCrashed, DeadlineExceeded) as error:
+                trace = "".join(traceback.format_exception(error)).rstrip()
+                return self._failed(blank, f"{type(error).__name__}: {error}", trace)
+            if cost.name == first:
+                blank = replace(blank, latency_ms=amount.value, low_ms=amount.low, high_ms=amount.high)
+            else:
+                blank = replace(blank, costs={**blank.costs, cost.name: amount.value})
+            if goal.cap is not None:
+                blank, message = self._against(goal.cap, blank, cost, amount, architecture)
+                over += message
+        return replace(blank, state="infeasible", message="; ".join(over)) if over else blank
+
+    def _against(
+        self, cap: float, blank: Result, cost: Cost, amount: Amount, architecture: Any
+    ) -> tuple[Result, list[str]]:
+        """Compare a cost with its cap: measured if its error bar leaves that open, else corrected."""
+        name, factor, measured = cost.name, 1.0, None
+        if self.correction is not None:
+            factor = self.correction.factor(name)
+            measured = self.correction.decide(name, architecture, amount, cap)
+        value = amount.value * factor
+        how = "" if factor == 1 else f", {amount.value:.4g} as predicted times {factor:.4g} as measured,"
+        if measured is not None:
+            blank = replace(blank, measured_ms={**blank.measured_ms, name: measured})
+            value, how = measured, f" as measured, {amount.value:.4g} as predicted,"
+        if value <= cap:
+            return blank, []
+        return blank, [f"{value:.4g} {cost.unit}{how} is above the cap of {cap:g} {cost.unit}"]
+
+    def _evaluated(self, begun: Result, finished: Finished) -> Result:
+        begun = replace(begun, seconds=finished.seconds)
+        error, accuracy = finished.error, finished.accuracy
+        if error is None:
+            try:
+                accuracy = share(float("nan") if accuracy is None else accuracy)
+            except ValueError as wrong:
+                error = f"ValueError: {wrong}"
+        if error is not None:
+            return self._failed(begun, error, finished.trace or error)
+        assert accuracy is not None
+        self.failures = 0
+        costs = corrected(begun.figures(self.goals[0].cost), begun.measured_ms, self._factors())
+        reward = self.reward(accuracy, costs)
+        return replace(begun, state="trained", accuracy=accuracy, reward=reward)
+
+    def _failed(self, blank: Result, message: str, trace: str) -> Result:
+        self.failures += 1
+        self.records.log(f"trial {blank.number} failed: {trace}")
+        return replace(blank, message=message)
+
+    def _factors(self) -> dict[str, float]:
+        if self.correction is None:
+            return {}
+        factors = {goal.cost: self.correction.factor(goal.cost) for goal in self.goals}
+        return {name: factor for name, factor in factors.items() if factor != 1}

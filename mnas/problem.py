@@ -1,0 +1,151 @@
+"""What strategies may be told of a search beforehand, made of its costs and goals. Knows no strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from optuna.trial import FrozenTrial
+
+from controllers.problem import Known, Problem
+from mnas.costs import Cost, Figures, Goal, Points
+from mnas.reward import Exponents, Reward
+from mnas.spaces.base import SearchSpace
+
+#: user attribute of a trained trial: its reward when it was trained
+REWARD = "reward"
+#: points that a strategy may have looked up for one proposal, where all costs are vectorised, and else
+MANY, FEW = 200_000, 2_000
+#: points at random that stand for a space, and the generator's seed: always the same
+TYPICAL, TYPICAL_SEED = 1024, 0
+
+
+class Correction(Protocol):
+    """What measuring during a search has told of how far predictions are off."""
+
+    def factor(self, cost: str) -> float:
+        """Measured / predicted, by which the cost's targets and caps are judged; 1 where nothing is known."""
+
+
+class Scores(Protocol):
+    """A reward."""
+
+    def __call__(self, accuracy: float, costs: dict[str, float], /) -> float:
+        """More is better."""
+
+
+def problem_of(
+    space: SearchSpace,
+    costs: Sequence[Cost],
+    goals: Sequence[Goal],
+    correction: Correction | None = None,
+    reward: Scores | None = None,
+) -> Problem:
+    """A search as strategies know it.
+
+    Args:
+        space: to search.
+        costs: of its architectures.
+        goals: one for each cost, in their order.
+        correction: by which caps move as the search goes on.
+        reward: for trials that have none noted, as those of older runs; without it `default_reward`.
+    """
+    objectives = [goal.cost for goal in goals if goal.objective]
+    pairs = [pair for pair in zip(costs, goals, strict=True) if pair[0].quick and pair[1].known]
+    known = None
+    if pairs:
+        asked = tuple(cost for cost, _ in pairs)
+        known = Known(
+            _Columns(asked),
+            tuple(1 + objectives.index(goal.cost) if goal.objective else None for _, goal in pairs),
+            _Allowed(tuple(goal for _, goal in pairs), correction),
+            MANY if all(cost.vectorised for cost in asked) else FEW,
+        )
+    return Problem(
+        {choice.name: choice.options for choice in space.choices},
+        known,
+        _Noted(reward or default_reward(space, costs, goals), tuple(objectives)),
+        points_of(space),
+    )
+
+
+def default_reward(
+    space: SearchSpace, costs: Sequence[Cost], goals: Sequence[Goal], exponents: Exponents | None = None
+) -> Reward:
+    """The paper's reward over all costs that have a target.
+
+    Where none has, each objective is weighed against its median over random points of the space: a reward
+    needs some scale, and with it the soft reward only changes by a constant factor. Costs that are measured
+    one by one, or unknown beforehand, have no such median and then count for nothing.
+    """
+    targets = {goal.cost: goal.target for goal in goals if goal.target is not None}
+    if not targets:
+        targets = {
+            goal.cost: float(np.median(cost.figures(typical(space))))
+            for cost, goal in zip(costs, goals, strict=True)
+            if goal.objective and cost.quick
+        }
+    return Reward(targets, exponents or Exponents.of("soft"))
+
+
+def points_of(space: Any) -> Points | None:
+    """The points that exist, [n, choices]; None if every combination of options does."""
+    points: Points | None = getattr(space, "points", None)
+    return points
+
+
+def size_of(space: SearchSpace) -> int:
+    """How many points there are."""
+    points = points_of(space)
+    return prod(len(choice.options) for choice in space.choices) if points is None else len(points)
+
+
+def typical(space: SearchSpace) -> Points:
+    """Random points of a space, always the same; all of them where only certain points exist."""
+    points = points_of(space)
+    if points is not None:
+        return points
+    sizes = [len(choice.options) for choice in space.choices]
+    return np.random.default_rng(TYPICAL_SEED).integers(0, sizes, (TYPICAL, len(sizes)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The costs of points, side by side."""
+
+    costs: tuple[Cost, ...]
+
+    def __call__(self, points: Points) -> Figures:
+        return np.stack([cost.figures(points) for cost in self.costs], axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Allowed:
+    """Which figures are under every cap, as the correction sees them now."""
+
+    goals: tuple[Goal, ...]
+    correction: Correction | None
+
+    def __call__(self, figures: Figures) -> NDArray[np.bool_]:
+        caps = [np.inf if goal.cap is None else goal.cap for goal in self.goals]
+        factors = [1.0 if self.correction is None else self.correction.factor(g.cost) for g in self.goals]
+        allowed: NDArray[np.bool_] = np.all(figures * np.array(factors) <= np.array(caps), axis=1)
+        return allowed
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """The reward noted on a trial when it was trained, so that replaying is exact; else from its values."""
+
+    reward: Scores
+    objectives: tuple[str, ...]
+
+    def __call__(self, trial: FrozenTrial) -> float:
+        if REWARD in trial.user_attrs:
+            return float(trial.user_attrs[REWARD])
+        accuracy, *costs = trial.values
+        return self.reward(accuracy, dict(zip(self.objectives, costs, strict=True)))
