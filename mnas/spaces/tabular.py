@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mnas.costs import Amount, Goal
 from mnas.errors import BadInput
-from mnas.latency import Latency
 from mnas.spaces.base import Choice, Option, check_indices
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class TableSpace:
             more than half of them are above 1.
         latency: one or more columns of what is to be small: latencies, energy, parameters; above 0.
         ignore: columns that are no choices.
+        known: whether strategies may look latencies up before they propose.
         name: for people.
 
     Raises:
@@ -68,6 +69,8 @@ class TableSpace:
         accuracy: str = "acc",
         latency: Sequence[str] | str = ("ms",),
         ignore: Sequence[str] | str = (),
+        *,
+        known: bool = True,
         name: str = "table",
     ) -> None:
         latency, ignore = _listed(latency), _listed(ignore)
@@ -105,14 +108,14 @@ class TableSpace:
             if self.percent
             else "accuracies must all be shares, 0 to 1, or all percentages, 0 to 100",
         )
-        #: shares 0 to 1, [n]
-        self.accuracies: NDArray[np.float64] = figures / 100 if self.percent else figures
-        #: a column for each latency, [n, k]
-        self.latencies: NDArray[np.float64] = np.stack(
-            [_figures(column, named[column]) for column in latency], axis=1
+        shares = figures / 100 if self.percent else figures
+        #: the rows' accuracies as shares 0 to 1, then a column for each latency, [n, 1 + k]
+        self.figures: NDArray[np.float64] = np.stack(
+            [shares, *(_figures(column, named[column]) for column in latency)], axis=1
         )
-        for column, values in zip(latency, self.latencies.T, strict=True):
+        for column, values in zip(latency, self.figures.T[1:], strict=True):
             _check_range(column, values, values > 0, "latencies must be above 0")
+        self.goals = tuple(Goal(column, known=known) for column in latency)
         self.costs = tuple(ColumnCost(self, at) for at in range(len(latency)))
         self._lookup = _Lookup(self.points, tuple(len(choice.options) for choice in self.choices))
 
@@ -136,13 +139,13 @@ class TableSpace:
         """The row of a number, 0 to the number of rows less 1."""
         if not 0 <= number < len(self):
             raise BadInput(f"row {number}; the table has rows 0 to {len(self) - 1}")
-        costs = dict(zip(self.latency_names, self.latencies[number].tolist(), strict=True))
-        options = self._options(self.points[number].tolist())
-        return Row(number, options, float(self.accuracies[number]), costs)
+        accuracy, *costs = self.figures[number].tolist()
+        named = dict(zip(self.latency_names, costs, strict=True))
+        return Row(number, self._options(self.points[number].tolist()), accuracy, named)
 
-    def evaluate(self, row: Row) -> float:
+    def evaluate(self, architecture: Row) -> float:
         """A row's accuracy: what a training would tell."""
-        return row.accuracy
+        return architecture.accuracy
 
     def numbers(self, points: NDArray[np.int64]) -> NDArray[np.int64]:
         """The row of each point, [n]; -1 where no row has these options. Points as `points`, [n, d]."""
@@ -169,27 +172,24 @@ class TableSpace:
 
 
 class ColumnCost:
-    """A latency column: what an evaluation costs on a device, known without one."""
+    """A latency column as a cost (mnas.costs)."""
 
     quick = True
+    vectorised = True
 
     def __init__(self, space: TableSpace, at: int) -> None:
-        self.name = space.latency_names[at]
+        self.name = self.unit = space.latency_names[at]
         self._space = space
         self._at = at
 
-    def predict(self, row: Row) -> Latency:
-        """The row's figure, without an interval."""
-        return Latency(self.predict_ms(row))
-
-    def predict_ms(self, row: Row) -> float:
-        """The row's figure."""
-        return row.costs[self.name]
+    def predict(self, architecture: Row) -> Amount:
+        """The row's figure, which has no interval."""
+        return Amount(architecture.costs[self.name])
 
     def figures(self, points: NDArray[np.int64]) -> NDArray[np.float64]:
         """The figures of points [n, d], [n]; infinite where no row has these options."""
         numbers = self._space.numbers(points)
-        return np.where(numbers < 0, np.inf, self._space.latencies[numbers, self._at])
+        return np.where(numbers < 0, np.inf, self._space.figures[numbers, 1 + self._at])
 
 
 class _Lookup:
