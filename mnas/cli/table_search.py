@@ -244,7 +244,7 @@ def _show(space: TableSpace, goals: Sequence[Goal], result: TableResult, control
     within = f" with {' and '.join(limits)}" if limits else ""
     if result.best is not None and result.regret is not None:
         behind = f"{result.regret:.2%} below the best there is" if result.regret else "the best there is"
-        print_line(f"* most accurate{within}: {result.best}, {behind}")
+        print_line(f"* most accurate{within}: row {result.best}, {behind}")
     elif result.evaluated:
         print_line(f"nothing evaluated{within}")
     print_line(f"{result.front_found} of the {result.front_size} rows of the table's own front are found")

@@ -273,7 +273,7 @@ def _figures(name: str, column: pd.Series) -> NDArray[np.float64]:
 
     figures = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     for number in np.flatnonzero(~np.isfinite(figures))[:1]:
-        value = column.iloc[int(number)]
+        value = column.tolist()[number]
         raise BadInput(
             f"column {name!r} has {'nothing' if pd.isna(value) else repr(value)} in row {number}; every row "
             "needs a finite number: leave rows without one out"
