@@ -10,9 +10,11 @@ from typing import Any, Protocol
 
 from devices.errors import DeadlineExceeded, ModelRejected, WorkerCrashed
 from mnas.costs import Amount, Cost, Goal
+from mnas.errors import BadInput
 from mnas.evaluations import Evaluations, Finished, share
-from mnas.problem import Correction, Scores, size_of
-from mnas.run import Result
+from mnas.latency import Latency
+from mnas.problem import Correction, Scores, points_of, size_of
+from mnas.results import Result
 from mnas.spaces.base import SearchSpace
 from mnas.status import Status, corrected
 from mnas.study import RunStudy
@@ -36,20 +38,19 @@ class Records(Protocol):
 class LiveCorrection(Correction, Protocol):
     """Measures on devices while a search runs, and corrects by it what costs are judged by."""
 
-    def decide(self, cost: str, architecture: Any, predicted: Amount, cap: float, /) -> float | None:
+    def decide(self, cost: str, architecture: Any, latency: Latency, cap: float) -> float | None:
         """Measured milliseconds of a candidate near a cap; None where predicting suffices, or must suffice.
 
         Args:
             cost: name of the cost.
-            predicted: uncorrected.
+            latency: as predicted, uncorrected.
             cap: as asked for, in the device's milliseconds.
         """
 
-    def after(self, status: Status, /) -> bool:
+    def after(self, status: Status) -> object:
         """Called at the start of a search that goes on, and whenever a candidate has been trained.
 
-        Called again with what was there before, it must not measure again what it has measured. Says whether
-        a factor has changed.
+        Called again with what was there before, it must not measure again what it has measured.
         """
 
 
@@ -88,7 +89,9 @@ class Loop:
 
     def __post_init__(self) -> None:
         self.known = {result.architecture: result for result in self.results if result.repeats is None}
-        self.points = {result.choices for result in self.results}
+        there = points_of(self.space)
+        existing = None if there is None else set(map(tuple, there.tolist()))
+        self.points = {r.choices for r in self.results if existing is None or r.choices in existing}
         self.trained = sum(result.counts for result in self.results)
 
     def run(self, report: Callable[[Status], None]) -> Status:
@@ -142,8 +145,15 @@ class Loop:
     def _propose(self) -> int:
         """One proposal; how many results it led to at once: 0 if it is evaluated or waits."""
         number, choices = self.study.ask()
-        self.points.add(choices)
-        architecture = self.space.decode(choices)
+        missing = None
+        try:
+            architecture: Any = self.space.decode(choices)
+        except BadInput as error:
+            if points_of(self.space) is None:
+                raise
+            architecture, missing = f"point {','.join(map(str, choices))}", str(error)
+        else:
+            self.points.add(choices)
         text = str(architecture)
         self.study.note(number, {"architecture": text})
         blank = Result(number, choices, text, None, None, "failed", 0.0)
@@ -152,6 +162,8 @@ class Loop:
         if any(other.architecture == text for other in self.running.values()):
             self.waiting.setdefault(text, []).append(blank)
             return 0
+        if missing is not None:
+            return self._keep(replace(blank, state="infeasible", message=missing))
         judged = self._judge(blank, architecture)
         if judged.message is not None:
             return self._keep(judged)
@@ -215,7 +227,8 @@ class Loop:
         name, factor, measured = cost.name, 1.0, None
         if self.correction is not None:
             factor = self.correction.factor(name)
-            measured = self.correction.decide(name, architecture, amount, cap)
+            latency = Latency(amount.value, amount.low, amount.high)
+            measured = self.correction.decide(name, architecture, latency, cap)
         value = amount.value * factor
         how = "" if factor == 1 else f", {amount.value:.4g} as predicted times {factor:.4g} as measured,"
         if measured is not None:

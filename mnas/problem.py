@@ -78,16 +78,16 @@ def default_reward(
 ) -> Reward:
     """The paper's reward over all costs that have a target.
 
-    Where none has, each objective is weighed against its median over random points of the space: a reward
-    needs some scale, and with it the soft reward only changes by a constant factor. Costs that are measured
-    one by one, or unknown beforehand, have no such median and then count for nothing.
+    Where none has, each objective is weighed against its median over random points of the space, or against 1
+    where it is measured one by one or is to be unknown beforehand. The soft reward changes by it only by a
+    constant factor; the hard one is about no more than that figure then.
     """
     targets = {goal.cost: goal.target for goal in goals if goal.target is not None}
     if not targets:
         targets = {
-            goal.cost: float(np.median(cost.figures(typical(space))))
+            goal.cost: float(np.median(cost.figures(typical(space)))) if cost.quick and goal.known else 1.0
             for cost, goal in zip(costs, goals, strict=True)
-            if goal.objective and cost.quick
+            if goal.objective
         }
     return Reward(targets, exponents or Exponents.of("soft"))
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, Self
 
 from devices.lock import held
 from mnas import __version__
 from mnas.config import RunConfig, differences
-from mnas.errors import BadInput, BadRun
+from mnas.errors import BadRun
 from mnas.jsonl import append_jsonl, mend, naming, read_jsonl, write_whole
+from mnas.results import Result
+from mnas.wanted import label_of
 
 __all__ = [
     "Result",
@@ -29,88 +31,8 @@ __all__ = [
     "read_run",
 ]
 
-State = Literal["trained", "infeasible", "failed"]
-STATES: tuple[State, ...] = ("trained", "infeasible", "failed")
-
 #: what a start that was killed before it wrote its configuration may leave behind
-_DRAFTS = frozenset(
-    {"lock", "config.toml.tmp", "log.txt"}
-    | {f"table.db{draft}{rest}" for draft in ("", ".tmp") for rest in ("", "-journal", "-wal", "-shm")}
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of one proposal.
-
-    Attributes:
-        number: of the trial in the study; numbers grow, but some are missing: trials that a kill closed.
-        choices: one option index per choice of the space.
-        architecture: the text form.
-        accuracy: share 0 to 1 on the validation images; None unless trained.
-        latency_ms: on the first device, predicted or measured; None where measuring it failed, or where
-            another cost ruled the candidate out before.
-        state: `trained`, `infeasible` (above a cap, never trained) or `failed`.
-        seconds: time that training and validating took.
-        message: why it is infeasible or failed; None for trained ones.
-        repeats: number of the earlier result of the same architecture used again; None for a first one.
-        low_ms: lower end of the 90 % interval of a predicted latency; None if unknown, or measured.
-        high_ms: upper end.
-        costs: all other costs by name, as they were predicted.
-        measured_ms: latencies by cost that were measured before training, near a cap.
-        reward: of a trained candidate when it was trained; None for others, and of older runs.
-    """
-
-    number: int
-    choices: tuple[int, ...]
-    architecture: str
-    accuracy: float | None
-    latency_ms: float | None
-    state: State
-    seconds: float
-    message: str | None = None
-    repeats: int | None = None
-    low_ms: float | None = None
-    high_ms: float | None = None
-    costs: Mapping[str, float] = field(default_factory=dict)
-    measured_ms: Mapping[str, float] = field(default_factory=dict)
-    reward: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.state not in STATES:
-            raise BadInput(f"state is {self.state!r}; allowed: {', '.join(STATES)}")
-        if self.state == "trained" and (self.accuracy is None or self.latency_ms is None):
-            raise BadInput(f"result {self.number} is trained, so it needs accuracy and latency")
-        if self.state != "trained" and self.accuracy is not None:
-            raise BadInput(f"result {self.number} is {self.state}, so it has no accuracy")
-
-    @property
-    def counts(self) -> bool:
-        """Whether this is a trained candidate that is not a repetition of an earlier one."""
-        return self.state == "trained" and self.repeats is None
-
-    @property
-    def point(self) -> tuple[float, float]:
-        """Accuracy and latency in milliseconds of a trained candidate."""
-        if self.accuracy is None or self.latency_ms is None:
-            raise BadInput(f"result {self.number} is {self.state}; only trained ones have a point")
-        return self.accuracy, self.latency_ms
-
-    def figures(self, first: str = "latency_ms") -> dict[str, float]:
-        """Every known cost by name; `first` is the name of the one that `latency_ms` holds."""
-        return {**({} if self.latency_ms is None else {first: self.latency_ms}), **self.costs}
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """Read back what `asdict` of a result became in JSON.
-
-        Raises:
-            BadRun: fields are missing, unknown or unusable.
-        """
-        try:
-            return cls(**{**record, "choices": tuple(int(index) for index in record["choices"])})
-        except (TypeError, KeyError, ValueError, BadInput) as error:
-            raise BadRun(f"not a result of a search: {error}") from error
+_DRAFT = re.compile(r"lock|config\.toml\.tmp|log\.txt|table(-[^/]+)?\.db(\.tmp)?(-journal|-wal|-shm)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +62,9 @@ class RunDirectory:
         """The run's own copy of the latency table."""
         return self.path / "table.db"
 
-    def table_of(self, device: str) -> Path:
-        """The run's own copy of the latency table of a device other than the first."""
-        return self.path / f"table-{device}.db"
+    def table_of(self, device: str | None) -> Path:
+        """The run's own copy of the latency table of a device by name; None is the first one."""
+        return self.table if device is None else self.path / f"table-{device}.db"
 
     @property
     def gaps(self) -> Path:
@@ -251,11 +173,15 @@ def check_place(path: Path | str) -> None:
         there = next(one for one in (whole, *whole.parents) if one.exists())
         if not there.is_dir():
             raise BadRun(f"{there} is a file; choose another path for the run directory")
-        foreign = sorted({entry.name for entry in path.iterdir()} - _DRAFTS) if path.is_dir() else []
+        foreign = sorted(_foreign(path)) if path.is_dir() else []
         if foreign and not (path / "config.toml").exists():
             raise BadRun(
                 f"{path} is not a run directory, and not empty: it holds {foreign[0]}; choose another path"
             )
+
+
+def _foreign(path: Path) -> list[str]:
+    return [entry.name for entry in path.iterdir() if not _DRAFT.fullmatch(entry.name)]
 
 
 @contextmanager
@@ -264,7 +190,8 @@ def make_run(path: Path | str, config: RunConfig, table: Path | str | None = Non
 
     More trials than before are taken over. While there is no result yet, the configuration is replaced by
     another one, so that settings that no search could start with can be corrected; the study that was begun
-    with them goes. A latency table is copied into a new run, or one whose configuration is replaced.
+    with them goes. A latency table is copied into a new run, or one whose configuration is replaced, and with
+    it those that the configuration names for other costs.
 
     Raises:
         BadRun: the directory holds something else, was made with another configuration (the message names the
@@ -297,9 +224,13 @@ def _settled(path: Path, config: RunConfig, table: Path | str | None) -> RunConf
                 write_whole(wanted.config_file, config.to_toml().encode())
             return config
         there.log(f"the settings are replaced, there being no result yet: {'; '.join(found)}")
-        there.journal.unlink(missing_ok=True)
+        for begun in (there.journal, there.reference_file, there.gaps):
+            begun.unlink(missing_ok=True)
     if table is not None:
         _copy_table(str(table), wanted.table)
+        for cost, one in config.also.items():
+            if one.table is not None:
+                _copy_table(one.table, wanted.table_of(label_of(cost)))
     write_whole(wanted.config_file, config.to_toml().encode())
     return config
 
@@ -317,7 +248,7 @@ def _usable(path: Path) -> Iterator[None]:
 def _mended(run: RunDirectory) -> RunDirectory:
     with _usable(run.path):
         run.models.mkdir(exist_ok=True)
-        for file in (run.journal, run.results_file, run.finalists):
+        for file in (run.journal, run.results_file, run.finalists, run.gaps):
             if file.exists():
                 mend(file)
         run.log(f"opened by process {os.getpid()} on {platform.node()}, mnas {__version__}")

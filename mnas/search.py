@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnas.costs import LATENCY, Cost, Goal, Latency, goals_for
+from mnas.costs import Cost, Goal, Latency, goals_for
 from mnas.errors import BadInput
 from mnas.evaluations import Evaluations, Inline
 from mnas.feasible import require_feasible
@@ -70,7 +70,7 @@ def search(
         reward: what strategies for one number learn from: `soft` (the default), `hard`, exponents, or a
             function of accuracy and of costs by name.
         trials: candidates to train; 40 without a run.
-        target_ms: of the first device, or of several by name.
+        target_ms: of the first device or cost, or of several by name.
         cap_ms: likewise.
         costs: others than latency.
         goals: what is wanted of costs, by name; the others are objectives without limits, but for `target_ms`
@@ -92,12 +92,14 @@ def search(
         DeviceTrouble: candidates cannot be measured any more.
     """
     every = _costs(space, latency, costs)
-    devices = list(latency) if isinstance(latency, Mapping) else []
-    targets, caps = _by_cost(target_ms, devices), _by_cost(cap_ms, devices)
-    if not goals and not targets and not caps:
-        goals = goals_of(run) if run is not None else tuple(getattr(space, "goals", ()))
-    wanted = goals_for(every, _limited(goals, targets, caps))
     config = None if run is None else run.config
+    devices = list(latency) if isinstance(latency, Mapping) else []
+    names = dict(zip(devices, (cost.name for cost in every), strict=False))
+    names = {**names, **{cost.name: cost.name for cost in every}}
+    targets, caps = _by_cost(target_ms, names), _by_cost(cap_ms, names)
+    if not goals and not targets and not caps:
+        goals = goals_of(config) if config is not None else tuple(getattr(space, "goals", ()))
+    wanted = goals_for(every, _limited(goals, targets, caps))
     trials = trials if trials is not None else TRIALS if config is None else config.trials
     seed = seed if seed is not None else 0 if config is None else config.seed
     if trials < 1:
@@ -156,16 +158,22 @@ def _limited(goals: Sequence[Goal], targets: Mapping[str, float], caps: Mapping[
     return list(named.values())
 
 
-def _by_cost(limit: Limit, devices: Sequence[str]) -> dict[str, float]:
-    """Limits by the name of the cost, from one for the first device, or several by device."""
+def _by_cost(limit: Limit, names: Mapping[str, str]) -> dict[str, float]:
+    """Limits by the name of the cost.
+
+    Args:
+        limit: one for the first cost, or several.
+        names: of costs, by what they may be called.
+    """
     if limit is None:
         return {}
     if not isinstance(limit, Mapping):
-        return {LATENCY: limit}
-    if foreign := [name for name in limit if name not in devices]:
-        known = ", ".join(devices) or "none by name"
-        raise BadInput(f"a limit is for {foreign[0]}, which has no latency here; there are: {known}")
-    return {LATENCY if name == devices[0] else f"{LATENCY}:{name}": value for name, value in limit.items()}
+        return {next(iter(names.values())): limit}
+    if foreign := [name for name in limit if name not in names]:
+        raise BadInput(
+            f"a limit is for {foreign[0]}, of which nothing is known; known are: {', '.join(names)}"
+        )
+    return {names[name]: value for name, value in limit.items()}
 
 
 def _scores(

@@ -11,7 +11,8 @@ import numpy as np
 from mnas.costs import LATENCY, Goal
 from mnas.errors import BadRun
 from mnas.pareto import hypervolume, non_dominated
-from mnas.run import Result, RunDirectory
+from mnas.results import Result
+from mnas.run import RunConfig, RunDirectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +144,14 @@ def status_of(run: RunDirectory, factors: Mapping[str, float] | None = None) -> 
     return Status(
         tuple(run.results()),
         run.config.trials,
-        goals_of(run),
+        goals_of(run.config),
         factors=factors or {},
         reference=read_reference(run),
     )
 
 
-def goals_of(run: RunDirectory) -> tuple[Goal, ...]:
+def goals_of(config: RunConfig) -> tuple[Goal, ...]:
     """What a run's settings want of its costs, the first device's latency first."""
-    config = run.config
     first = Goal(LATENCY, target=config.target_ms, cap=config.cap_ms)
     others = (Goal(name, one.objective, one.target, one.cap) for name, one in config.also.items())
     return (first, *others)

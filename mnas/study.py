@@ -21,7 +21,8 @@ from optuna.trial import FrozenTrial, TrialState
 from controllers.seeded import ABANDONED
 from mnas.errors import BadRun
 from mnas.problem import REWARD
-from mnas.run import Result, RunDirectory
+from mnas.results import Result
+from mnas.run import RunDirectory
 from mnas.spaces.base import SearchSpace
 
 NAME = "search"

@@ -11,23 +11,34 @@ from devices.warnings import Warning, warnings
 from latency_tables.errors import BadTable
 from latency_tables.fitting.statistics import network_ms
 from mnas.architecture import Architecture
+from mnas.costs import LATENCY
 from mnas.finalists.choose import choose
 from mnas.finalists.ledger import Final, Ledger, Records, Trouble
+from mnas.gaps import Gap, by_cost, factors_of, gaps_of
 from mnas.latency import elsewhere
 from mnas.lower import lower
 from mnas.pareto import best_under, front, knee
 from mnas.reports.comparison import Bar, Comparison, RankCorrelation, Rated, compare, rank_correlation
-from mnas.run import STATES, Result, RunDirectory
+from mnas.results import STATES, Result
+from mnas.run import RunDirectory
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A trained candidate of the search."""
+    """A trained candidate of the search.
+
+    Attributes:
+        corrected_ms: its prediction times the factor that measuring during the search came to; None where
+            nothing was measured.
+        measured_ms: as the search measured it; None if it did not.
+    """
 
     result: Result
     on_front: bool
     knee: bool
     best: bool
+    corrected_ms: float | None = None
+    measured_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,8 @@ class Network:
         comparable_ms: the measured latency by the statistic that tables predict: the median over passes of
             each pass's lower quartile.
         predicted_error: predicted over `comparable_ms`, less 1; None where either is missing.
+        corrected_ms: predicted times the factor that measuring during the search came to; None where nothing
+            was measured, or in another element type than the search's.
         knee: of the measured finalists in the search's element type.
         best: the most accurate measured network at or below the target: what `mnas pick` gives for it.
         warnings: reasons to doubt its latency.
@@ -53,6 +66,7 @@ class Network:
     comparable_ms: float | None
     predicted_error: float | None
     warnings: tuple[Warning, ...]
+    corrected_ms: float | None = None
     knee: bool = False
     best: bool = False
 
@@ -73,6 +87,7 @@ class Summary:
         comparisons: per measured finalist, with the element type.
         missing: what is not done yet, and the command that does it.
         notes: what limits the figures.
+        gaps: what the search measured, beside what was predicted.
     """
 
     run: RunDirectory
@@ -85,6 +100,7 @@ class Summary:
     troubles: tuple[Trouble, ...]
     missing: tuple[str, ...]
     notes: tuple[str, ...]
+    gaps: tuple[Gap, ...] = ()
 
 
 def summarise(run: RunDirectory) -> Summary:
@@ -95,8 +111,11 @@ def summarise(run: RunDirectory) -> Summary:
     """
     results = run.results()
     records = Ledger(run.finalists).read()
-    candidates = _candidates([result for result in results if result.counts], run.config.target_ms)
-    networks = _marked([_network(final) for final in records.finals()], run)
+    gaps = gaps_of(run)
+    trained = [result for result in results if result.counts]
+    candidates = _candidates(trained, run.config.target_ms, by_cost(gaps).get(LATENCY, []))
+    factor = factors_of(gaps).get(LATENCY)
+    networks = _marked([_network(final, run.config.dtype, factor) for final in records.finals()], run)
     missing = _missing(run, candidates, networks)
     measured = [(one, rated) for one in networks if (rated := one.rated)]
     comparisons = tuple(
@@ -126,6 +145,7 @@ def summarise(run: RunDirectory) -> Summary:
         (*_open_troubles(records), *(session.troubles if session else ())),
         missing,
         (*_notes(networks, run), *_prediction_notes(networks, run)),
+        tuple(gaps),
     )
 
 
@@ -134,27 +154,37 @@ def _proposals(results: Sequence[Result]) -> dict[str, int]:
     return {state: count[state] for state in (*STATES, "repeated")}
 
 
-def _candidates(trained: Sequence[Result], target_ms: float) -> tuple[Candidate, ...]:
+def _candidates(trained: Sequence[Result], target_ms: float, gaps: Sequence[Gap]) -> tuple[Candidate, ...]:
     if not trained:
         return ()
     accuracy, latency = zip(*(result.point for result in trained), strict=True)
     members = {int(index) for index in front(accuracy, latency)}
-    choice = choose(trained, 1, target_ms)
+    factor = factors_of(gaps).get(LATENCY)
+    choice = choose(trained, 1, target_ms, factor or 1.0)
+    seen = {one.network: one.measured_ms for one in gaps if one.why != "anchor"}
     return tuple(
-        Candidate(result, index in members, result is choice.knee, result is choice.best)
+        Candidate(
+            result,
+            index in members,
+            result is choice.knee,
+            result is choice.best,
+            None if factor is None else factor * result.point[1],
+            seen.get(result.architecture),
+        )
         for index, result in enumerate(trained)
     )
 
 
-def _network(final: Final) -> Network:
+def _network(final: Final, dtype: str, factor: float | None) -> Network:
+    """A finalist or baseline; `factor` is of predictions in the search's element type, `dtype`."""
     lowered = lower(Architecture.parse(final.architecture))
     mean = final.accuracy
     accuracy = None if mean is None else Bar(min(final.accuracies), mean, max(final.accuracies))
-    measured = final.measurement
+    measured, predicted = final.measurement, final.model.predicted_ms
+    corrected = factor * predicted if factor and predicted and final.dtype == dtype else None
     if measured is None:
-        return Network(final, lowered.parameters, lowered.macs, accuracy, None, None, None, ())
+        return Network(final, lowered.parameters, lowered.macs, accuracy, None, None, None, (), corrected)
     comparable = network_ms([one.distribution_ms for one in measured.passes])
-    predicted = final.model.predicted_ms
     return Network(
         final,
         lowered.parameters,
@@ -164,6 +194,7 @@ def _network(final: Final) -> Network:
         comparable,
         None if predicted is None else predicted / comparable - 1,
         warnings(measured),
+        corrected,
     )
 
 
