@@ -207,7 +207,12 @@ def gaps_of(run: RunDirectory) -> list[Gap]:
     Raises:
         BadRun: its file holds something else.
     """
-    return read_gaps(run.path / "gaps.jsonl")
+    return read_gaps(run.gaps)
+
+
+def factors_of(gaps: Iterable[Gap]) -> dict[str, float]:
+    """The factors by cost."""
+    return {cost: fit(rows).factor for cost, rows in by_cost(gaps).items()}
 
 
 def keep(file: Path, gap: Gap) -> None:

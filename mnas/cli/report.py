@@ -32,8 +32,9 @@ def report(
     """Plot and summarise a run: its search, and its finalists beside the baselines.
 
     Writes pareto.csv, pareto.png, pareto.svg and summary.json into the run's
-    directory. Works at any time, also while a search is running, and says what
-    is missing.
+    directory, and gaps.png and gaps.svg if the search measured networks: how
+    they were predicted. Works at any time, also while a search is running, and
+    says what is missing.
 
     Example: mnas report runs/digits
     """
@@ -63,14 +64,18 @@ def present(written: Report, *, as_json: bool, quiet: bool) -> None:
 
 def show(written: Report) -> None:
     """Print a report for people."""
+    from mnas.reports import gaps
+
     summary = written.summary
     if any(one.rated for one in summary.networks):
         _show_networks(summary)
     else:
         _show_candidates(summary)
+    for line in gaps.lines(summary.gaps):
+        print_line(line)
     for line in summary.missing:
         print_line(f"missing: {line}")
-    for path in (written.png, written.svg, written.csv, written.json):
+    for path in (written.png, written.svg, *written.gaps, written.csv, written.json):
         print_line(str(path))
 
 
@@ -80,13 +85,21 @@ def _show_candidates(summary: Summary) -> None:
     front = [candidate for candidate in by_latency(summary.candidates) if candidate.on_front]
     print_table(
         f"Front of {len(summary.candidates)} trained candidates, {summary.run.config.dtype}",
-        ("trial", "validation accuracy", "ms", "90 %", ""),
+        (
+            "trial",
+            "validation accuracy",
+            "ms",
+            "90 %",
+            *(("x factor", "measured") if summary.gaps else ()),
+            "",
+        ),
         [
             (
                 candidate.result.number,
                 f"{candidate.result.point[0]:.2%}",
                 f"{candidate.result.point[1]:.3g}",
                 interval(candidate.result.low_ms, candidate.result.high_ms),
+                *((_ms(candidate.corrected_ms), _ms(candidate.measured_ms)) if summary.gaps else ()),
                 _marks(candidate, summary),
             )
             for candidate in front
@@ -101,7 +114,11 @@ def _show_networks(summary: Summary) -> None:
     }
     print_table(
         f"Test accuracy of the .tflite files in %, latency measured on {', '.join(sorted(measured))} in ms",
-        ("network", "type", "accuracy", "range", "ms", "pred.", "90 %", "vs base"),
+        (
+            *("network", "type", "accuracy", "range", "ms", "pred.", "90 %"),
+            *(("x factor",) if summary.gaps else ()),
+            "vs base",
+        ),
         [
             (
                 one.final.name,
@@ -111,6 +128,7 @@ def _show_networks(summary: Summary) -> None:
                 "-" if one.latency_ms is None else f"{one.latency_ms.middle:.3g}",
                 "-" if one.final.model.predicted_ms is None else f"{one.final.model.predicted_ms:.2g}",
                 interval(one.final.model.predicted_low_ms, one.final.model.predicted_high_ms),
+                *((_ms(one.corrected_ms),) if summary.gaps else ()),
                 _difference(compared.get((one.final.name, one.final.dtype))),
             )
             for one in summary.networks
@@ -146,6 +164,10 @@ def _footnotes(summary: Summary) -> Iterator[str]:
 def _marks(candidate: Candidate, summary: Summary) -> str:
     best = f"best under {summary.run.config.target_ms:g} ms" if candidate.best else ""
     return ", ".join(filter(None, (best, "knee" if candidate.knee else "")))
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
 
 
 def _range(bar: Bar | None, seeds: int) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mnas.costs import LATENCY
 from mnas.errors import BadInput
 from mnas.pareto import best_under, front, knee
 from mnas.run import Result
@@ -30,12 +31,17 @@ class Choice:
     knee: Result
 
 
-def choose(results: Sequence[Result], count: int, target_ms: float | None) -> Choice:
+def choose(results: Sequence[Result], count: int, target_ms: float | None, factor: float = 1.0) -> Choice:
     """Up to `count` trained candidates, spread along the Pareto front.
 
     The best below the target latency comes first and the front's knee second; then, again and again, the
     front's member farthest from those already chosen (axes scaled to the front's extent), so that a longer
     choice contains every shorter one. A front with too few members is filled up from the fronts behind it.
+
+    Args:
+        target_ms: None for no best.
+        factor: measured over predicted: by it, predicted latencies are held against the target. What was
+            measured during the search counts as it is.
 
     Raises:
         BadInput: nothing is trained, or `count` is below 1.
@@ -46,7 +52,8 @@ def choose(results: Sequence[Result], count: int, target_ms: float | None) -> Ch
         raise BadInput("no candidate is trained yet, so there are no finalists; run mnas search first")
     accuracy = np.array([result.point[0] for result in results])
     latency = np.array([result.point[1] for result in results])
-    best = None if target_ms is None else best_under(accuracy, latency, target_ms)
+    there = [result.measured_ms.get(LATENCY, factor * result.point[1]) for result in results]
+    best = None if target_ms is None else best_under(accuracy, there, target_ms)
     bend = knee(accuracy, latency)
     first = front(accuracy, latency)
     chosen = list(dict.fromkeys(index for index in (best, bend) if index is not None))[:count]

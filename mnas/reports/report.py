@@ -1,16 +1,18 @@
-"""Writes what a run shows: pareto.csv, pareto.png, pareto.svg and summary.json. Trains nothing."""
+"""Writes what a run shows: pareto.csv, pictures and summary.json. Trains nothing."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mnas.jsonl import write_whole
+from mnas.reports import gaps_plot
 from mnas.reports.comparison import Bar
 from mnas.reports.plot import Chart, Dot, Mark, draw
 from mnas.reports.summary import Network, Summary, summarise
@@ -34,6 +36,7 @@ COLUMNS = (
     "predicted_ms",
     "predicted_low_ms",
     "predicted_high_ms",
+    "corrected_ms",
     "parameters",
     "macs",
     "on_front",
@@ -46,13 +49,18 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was written."""
+    """What was written.
+
+    Attributes:
+        gaps: pictures of predicted and measured latencies; none where the search measured nothing.
+    """
 
     summary: Summary
     csv: Path
     png: Path
     svg: Path
     json: Path
+    gaps: tuple[Path, ...] = ()
 
 
 def write_report(run: RunDirectory) -> Report:
@@ -63,16 +71,27 @@ def write_report(run: RunDirectory) -> Report:
     """
     summary = summarise(run)
     files = Report(
-        summary, *(run.path / name for name in ("pareto.csv", "pareto.png", "pareto.svg", "summary.json"))
+        summary,
+        csv=run.path / "pareto.csv",
+        png=run.path / "pareto.png",
+        svg=run.path / "pareto.svg",
+        json=run.path / "summary.json",
+        gaps=tuple(run.path / name for name in ("gaps.png", "gaps.svg") if summary.gaps),
     )
     write_whole(files.csv, to_csv(summary).encode())
     chart = to_chart(summary)
     for path in (files.png, files.svg):
-        draft = path.with_name(f"draft-{path.name}")
-        draw(chart, [draft])
-        draft.replace(path)
+        _replace(path, partial(draw, chart))
+    for path in files.gaps:
+        _replace(path, partial(gaps_plot.draw, summary.gaps, f"{chart.title}: predicted and measured"))
     write_whole(files.json, (json.dumps(to_json(summary), indent=2, allow_nan=False) + "\n").encode())
     return files
+
+
+def _replace(path: Path, drawn: Callable[[list[Path]], None]) -> None:
+    draft = path.with_name(f"draft-{path.name}")
+    drawn([draft])
+    draft.replace(path)
 
 
 def to_csv(summary: Summary) -> str:
@@ -101,6 +120,7 @@ def _rows(summary: Summary) -> Iterator[dict[str, Any]]:
             "predicted_ms": latency_ms if config.latency == "table" else None,
             "predicted_low_ms": candidate.result.low_ms,
             "predicted_high_ms": candidate.result.high_ms,
+            "corrected_ms": candidate.corrected_ms,
             "on_front": candidate.on_front,
             "knee": candidate.knee,
             "best_under_target": candidate.best,
@@ -120,6 +140,7 @@ def _rows(summary: Summary) -> Iterator[dict[str, Any]]:
             "predicted_ms": one.final.model.predicted_ms,
             "predicted_low_ms": one.final.model.predicted_low_ms,
             "predicted_high_ms": one.final.model.predicted_high_ms,
+            "corrected_ms": one.corrected_ms,
             "parameters": one.parameters,
             "macs": one.macs,
             "knee": one.knee,

@@ -8,6 +8,7 @@ from typing import Any
 
 from devices.measurement import Measurement
 from mnas.reports.comparison import Comparison
+from mnas.reports.gaps import to_json as gaps_json
 from mnas.reports.measurement_json import latency_json
 from mnas.reports.summary import Candidate, Network, Summary
 
@@ -41,6 +42,7 @@ def to_json(summary: Summary) -> dict[str, Any]:
             ],
             "candidates": [_candidate(candidate) for candidate in by_latency(summary.candidates)],
         },
+        "gaps": gaps_json(summary.gaps),
         "finalists": [network_json(one) for one in summary.networks if one.final.role == "finalist"],
         "baselines": [network_json(one) for one in summary.networks if one.final.role == "baseline"],
         "best_under_target": next((_name(one) for one in summary.networks if one.best), None),
@@ -80,6 +82,8 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
         "latency_ms": latency_ms,
         "low_ms": candidate.result.low_ms,
         "high_ms": candidate.result.high_ms,
+        "corrected_ms": candidate.corrected_ms,
+        "measured_ms": candidate.measured_ms,
         "on_front": candidate.on_front,
         "architecture": candidate.result.architecture,
     }
@@ -107,6 +111,7 @@ def network_json(one: Network) -> dict[str, Any]:
         "predicted_ms": final.model.predicted_ms,
         "predicted_low_ms": final.model.predicted_low_ms,
         "predicted_high_ms": final.model.predicted_high_ms,
+        "corrected_ms": one.corrected_ms,
         "prediction_error_percent": None if one.predicted_error is None else 100 * one.predicted_error,
         "model_file": final.model.file,
         "model_bytes": final.model.model_bytes,

@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mnas.gaps import keep
+from mnas.reports.gaps import to_json
 from mnas.run import RunDirectory, open_run
 from tests.command_line import Ended, running
 from tests.mnas import finished
 from tests.mnas.documented import documented, fields
+from tests.mnas.test_gaps import gap
 
 Report = Callable[..., Ended]
 
@@ -52,6 +56,8 @@ def test_json_is_the_summary(run: RunDirectory, mnas_report: Report) -> None:
 
 def test_every_field_is_documented(run: RunDirectory, mnas_report: Report) -> None:
     document = json.loads(mnas_report(run.path, "--json").out)
+    assert document["gaps"] == []
+    document["gaps"] = to_json([gap(1.1), gap(1.1, "anchor")])
     for one in document["finalists"]:
         one["latency"] |= {"device": None, "warnings": []}
     assert all(set(one) == set(document["finalists"][0]) for one in document["baselines"])
@@ -71,6 +77,20 @@ def test_a_search_alone_is_shown_with_what_is_missing(tmp_path: Path, mnas_repor
     assert ended.code == 0
     assert f"missing: no finalists yet: run mnas finalize {run.path}" in ended.out
     assert "best under 1 ms, knee" in ended.out
+
+
+def test_what_the_search_measured_is_shown_beside_what_was_predicted(
+    tmp_path: Path, mnas_report: Report
+) -> None:
+    run = finished.searched(tmp_path / "run", finished.POINTS)
+    for result in run.results()[:2]:
+        keep(run.gaps, replace(gap(1.1, network=result.architecture), predicted_ms=2.0))
+    ended = mnas_report(run.path)
+    assert ended.code == 0
+    assert "x factor" in ended.out
+    assert "latency_ms: networks take 9." in ended.out
+    assert str(run.path / "gaps.png") in ended.out
+    assert json.loads(mnas_report(run.path, "--json").out)["gaps"][0]["networks"] == 2
 
 
 def test_it_works_while_another_process_writes(run: RunDirectory, mnas_report: Report) -> None:
