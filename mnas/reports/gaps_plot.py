@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from mnas.gaps import Gap, Why, by_cost, fit, in_words
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SUBTLE = "#5F666D"
+#: characters of a line below the title
+WIDTH = 165
 #: colour, shape and name of what was measured
 LOOKS: dict[Why, tuple[str, str, str]] = {
     "front": (BLUE, "o", "member of the front"),
@@ -33,12 +36,13 @@ def draw(gaps: Sequence[Gap], title: str, paths: Iterable[Path]) -> None:
 
     costs = by_cost(gaps)
     with mpl.rc_context(STYLE):
-        height = 0.9 + 4.3 * len(costs)
+        top = 0.85 + 0.31 * len(costs)
+        height = top + 4.2 * len(costs)
         figure = Figure(figsize=(11.4, height), facecolor="white")
         FigureCanvasAgg(figure)
         panels = figure.subplots(len(costs), 2, squeeze=False)
         figure.subplots_adjust(
-            left=0.065, right=0.985, top=1 - 1.2 / height, bottom=0.6 / height, wspace=0.17, hspace=0.42
+            left=0.065, right=0.985, top=1 - top / height, bottom=0.6 / height, wspace=0.17, hspace=0.42
         )
         for row, (cost, rows) in zip(panels, costs.items(), strict=True):
             name = "" if len(costs) == 1 else f": {cost}"
@@ -47,8 +51,8 @@ def draw(gaps: Sequence[Gap], title: str, paths: Iterable[Path]) -> None:
         figure.text(
             0.017, 1 - 0.14 / height, title, ha="left", va="top", fontsize=14, fontweight="bold", color=BLACK
         )
-        words = "\n".join(f"{cost}: {in_words(fit(rows))}" for cost, rows in costs.items())
-        figure.text(0.017, 1 - 0.47 / height, words, ha="left", va="top", fontsize=9, color=SUBTLE)
+        words = [fill(f"{cost}: {in_words(fit(rows))}", WIDTH) for cost, rows in costs.items()]
+        figure.text(0.017, 1 - 0.47 / height, "\n".join(words), ha="left", va="top", fontsize=9, color=SUBTLE)
         for path in paths:
             if path.suffix == ".svg":
                 figure.savefig(path, format="svg", metadata={"Date": None})
@@ -116,10 +120,11 @@ def _over_time(axes: Axes, rows: Sequence[Gap], name: str) -> None:
             linestyle="none",
             zorder=4 if why != "anchor" else 3,
         )
-    times = [0, *(one.trained for one in rows)]
+    after = list({one.visit: one for one in rows}.values())  # the last of each visit has the factor after it
+    times = [0, *(one.trained for one in after)]
     axes.step(
         times,
-        [0.0, *(100 * (one.factor - 1) for one in rows)],
+        [0.0, *(100 * (one.factor - 1) for one in after)],
         where="post",
         color=ORANGE,
         linewidth=1.6,
@@ -144,9 +149,7 @@ def _over_time(axes: Axes, rows: Sequence[Gap], name: str) -> None:
     axes.margins(x=0.04, y=0.14)
     axes.grid(visible=True, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.legend(  # beside the title
-        loc="lower right", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8, borderaxespad=0.2, ncols=2
-    )
+    axes.legend(loc="best", frameon=False, fontsize=8.5)
 
 
 def _by_reason(rows: Sequence[Gap]) -> list[tuple[Why, list[Gap]]]:
