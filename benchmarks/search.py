@@ -87,7 +87,7 @@ class Bench:
 
 
 BENCHES = (
-    Bench("fashion-216", "accuracy", "latency_float32_ms", IGNORED, True, 60, FOLDER / "fashion-216.csv"),
+    Bench("fashion-192", "accuracy", "latency_float32_ms", IGNORED, True, 60, FOLDER / "fashion-192.csv"),
     Bench("fashion-162", "accuracy", "latency_int8_ms", IGNORED, True, 50, FOLDER / "fashion-162.csv"),
     Bench("synthetic-6912", "accuracy", "latency_ms", (), False, 200),
 )
