@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
@@ -14,30 +17,62 @@ ABANDONED = "abandoned"
 #: option indices, or for parameters that are no choices, the distribution's own numbers
 Place = tuple[float, ...]
 
+State = TypeVar("State")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """What a study had when it was looked at.
+
+    Attributes:
+        seen: where trials are that have all parameters, finished or not.
+        pending: those of them that are not finished, by number.
+        fresh: what has finished since the last look, in the order of the numbers.
+    """
+
+    seen: Set[Place]
+    pending: Mapping[int, Place]
+    fresh: tuple[tuple[FrozenTrial, Place], ...]
+
 
 class Archive:
-    """Reads each finished trial once.
+    """Reads each finished trial of one study once. Trials marked `ABANDONED` are not there.
 
     Args:
-        search_space: the parameters that make a point, in their order.
+        search_space: the parameters that make a point, in their order; trials that lack some have none.
     """
 
     def __init__(self, search_space: Mapping[str, BaseDistribution]) -> None:
         self.search_space = dict(search_space)
-        self._finished: dict[int, Place | None] = {}
+        self._seen: set[Place] = set()
+        self._open: list[int] = []
+        self._read = 0
 
-    def places(self, study: Study, but: int | None = None) -> dict[int, Place]:
-        """Where each trial is that has all parameters, by number, those marked `ABANDONED` left out.
+    def look(self, study: Study, but: int) -> Past:
+        """What the study has now.
 
         Args:
+            study: always the same one.
             but: number of a trial to leave out: the one that is being proposed.
         """
-        found = {}
-        for trial in study.get_trials(deepcopy=False):
-            place = self._place(trial)
-            if place is not None and trial.number != but:
-                found[trial.number] = place
-        return found
+        trials = study.get_trials(deepcopy=False)
+        pending: dict[int, Place] = {}
+        fresh: list[tuple[FrozenTrial, Place]] = []
+        still_open = []
+        for at in (*self._open, *range(self._read, len(trials))):
+            trial = trials[at]
+            if not trial.state.is_finished():
+                still_open.append(at)
+            if ABANDONED in trial.user_attrs or not self.search_space.keys() <= trial.params.keys():
+                continue
+            if trial.state.is_finished():
+                place = self.place(trial.params)
+                self._seen.add(place)
+                fresh.append((trial, place))
+            elif trial.number != but:
+                pending[trial.number] = self.place(trial.params)
+        self._open, self._read = still_open, len(trials)
+        return Past(self._seen.union(pending.values()), pending, tuple(fresh))
 
     def place(self, params: Mapping[str, object]) -> Place:
         """The point of parameters by name."""
@@ -45,14 +80,14 @@ class Archive:
             distribution.to_internal_repr(params[name]) for name, distribution in self.search_space.items()
         )
 
-    def _place(self, trial: FrozenTrial) -> Place | None:
-        if trial.number in self._finished:
-            return self._finished[trial.number]
-        lacks = ABANDONED in trial.user_attrs or not self.search_space.keys() <= trial.params.keys()
-        place = None if lacks else self.place(trial.params)
-        if trial.state.is_finished():
-            self._finished[trial.number] = place
-        return place
+    def params(self, place: Place) -> dict[str, object]:
+        """The parameters by name of a point."""
+        return {
+            name: distribution.to_external_repr(
+                int(value) if isinstance(distribution, CategoricalDistribution) else value
+            )
+            for (name, distribution), value in zip(self.search_space.items(), place, strict=True)
+        }
 
 
 def ordinal(study: Study, trial: FrozenTrial) -> int:
@@ -64,3 +99,20 @@ def ordinal(study: Study, trial: FrozenTrial) -> int:
         other.number < trial.number and ABANDONED not in other.user_attrs
         for other in study.get_trials(deepcopy=False)
     )
+
+
+class PerStudy(Generic[State]):
+    """Something for each study, made when it is first asked for. It stays behind in pickles."""
+
+    def __init__(self, make: Callable[[], State]) -> None:
+        self._make = make
+        self._states: WeakKeyDictionary[Study, State] = WeakKeyDictionary()
+
+    def __reduce__(self) -> tuple[type[PerStudy[State]], tuple[Callable[[], State]]]:
+        return type(self), (self._make,)
+
+    def of(self, study: Study) -> State:
+        """That of a study."""
+        if study not in self._states:
+            self._states.setdefault(study, self._make())
+        return self._states[study]

@@ -1,27 +1,31 @@
-"""What known figures say about a proposal before it is evaluated. Proposes nothing."""
+"""What known figures say about points before they are evaluated. Proposes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from optuna.study import Study, StudyDirection
 from optuna.trial import TrialState
 
-from controllers.problem import Known
+from controllers.problem import Figures, Known
+
+#: grades of points: ruled out; allowed but certainly beaten; worth evaluating
+RULED_OUT, POINTLESS, WORTHWHILE = range(3)
 
 
 class Screen:
-    """Whether a point is worth evaluating: it is allowed, and could still be on the front.
+    """Grades points: whether they are allowed, and could still be on the front.
 
     A point that is no better in any known objective than a trial that is the best so far in all unknown ones
     could be on the front only as a new record in an unknown objective: that is not worth a draw.
     """
 
     def __init__(self, known: Known, study: Study) -> None:
-        self._known = known
+        self.known = known
         self._columns = [at for at, objective in enumerate(known.objectives) if objective is not None]
-        self._best: list[np.ndarray] = []
+        self._best = np.empty((0, len(self._columns)))
         trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if not trials or not self._columns:
             return
@@ -30,12 +34,17 @@ class Screen:
         known_objectives = [known.objectives[at] for at in self._columns]
         unknown = [at for at in range(costs.shape[1]) if at not in known_objectives]
         best = np.all(costs[:, unknown] <= costs[:, unknown].min(axis=0), axis=1)
-        self._best = list(costs[best][:, np.array(known_objectives, int)])
+        self._best = costs[best][:, np.array(known_objectives, int)]
 
-    def __call__(self, place: Sequence[float]) -> bool:
-        """Whether the point at a place passes."""
-        figures = self._known.figures(np.array([place], dtype=np.int64))
-        if not self._known.allowed(figures)[0]:
-            return False
-        own = figures[0, self._columns]
-        return not any(np.all(own >= best) for best in self._best)
+    def grades(self, figures: Figures) -> NDArray[np.int64]:
+        """Of each point with figures [n, k], one of the grades above, [n]."""
+        own = figures[:, self._columns]
+        beaten = np.zeros(len(own), dtype=bool)
+        for best in self._best:
+            beaten |= np.all(own >= best, axis=1)
+        allowed = self.known.allowed(figures)
+        return np.where(allowed, np.where(beaten, POINTLESS, WORTHWHILE), RULED_OUT)
+
+    def grade(self, place: Sequence[float]) -> int:
+        """That of one point."""
+        return int(self.grades(self.known.figures(np.array([place], dtype=np.int64)))[0])

@@ -14,7 +14,7 @@ from copy import copy
 from threading import Lock
 from typing import Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import (
     BaseGASampler,
@@ -29,7 +29,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from controllers.archive import ordinal
 from controllers.problem import Problem
-
 
 #: a change of the warnings' filters is everybody's; two at a time would not end as they began
 _filters = Lock()
@@ -118,11 +117,7 @@ class QuasiRandom:
     def __init__(self, problem: Problem | None, seed: int) -> None:
         with _no_warning_of_experiments():
             self.sequence = _Numbered(scramble=True, seed=seed, warn_independent_sampling=False)
-        self.choices: dict[str, BaseDistribution] | None = None
-        if problem is not None:
-            self.choices = {
-                name: CategoricalDistribution(tuple(options)) for name, options in problem.choices.items()
-            }
+        self.choices = None if problem is None else problem.distributions
 
     def __call__(self, seed: int) -> BaseSampler:
         """A sampler for one proposal."""
@@ -137,7 +132,7 @@ class _Quasi(BaseSampler):
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         if self._choices is not None:
-            return self._choices
+            return dict(self._choices)
         return self._sequence.infer_relative_search_space(study, trial)
 
     def sample_relative(

@@ -8,6 +8,7 @@ from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial
 
 from controllers.errors import BadSetting
@@ -48,6 +49,11 @@ class Problem:
         reward: of a finished trial, more is better: what strategies that learn from one number learn from.
             None lets them make one from the study's values (controllers.replay).
         points: the points that exist, [n, d]; None if every combination of options does.
+        existing: the same as a set.
+        distributions: the choices in Optuna's words.
+
+    Raises:
+        BadSetting: points of another shape.
     """
 
     choices: Mapping[str, Sequence[Option]]
@@ -55,6 +61,7 @@ class Problem:
     reward: Callable[[FrozenTrial], float] | None = None
     points: Points | None = None
     existing: frozenset[Point] | None = field(init=False)
+    distributions: Mapping[str, CategoricalDistribution] = field(init=False)
 
     def __post_init__(self) -> None:
         if self.points is not None and (
@@ -66,6 +73,8 @@ class Problem:
             )
         rows = None if self.points is None else frozenset(map(tuple, self.points.tolist()))
         object.__setattr__(self, "existing", rows)
+        menus = {name: CategoricalDistribution(tuple(options)) for name, options in self.choices.items()}
+        object.__setattr__(self, "distributions", menus)
 
     @property
     def sizes(self) -> tuple[int, ...]:

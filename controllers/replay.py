@@ -6,19 +6,19 @@ of their numbers, and proposes what the one before it would have proposed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, RandomSampler
-from optuna.search_space import intersection_search_space
+from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from controllers.algorithm import Algorithm, Finished, Turn
-from controllers.archive import Archive, ordinal
+from controllers.archive import Archive, PerStudy, Place, ordinal
 from controllers.problem import Point, Problem
 
 _STATES: Mapping[TrialState, Literal["complete", "infeasible", "failed"]] = {
@@ -29,7 +29,7 @@ _STATES: Mapping[TrialState, Literal["complete", "infeasible", "failed"]] = {
 
 
 class Replay:
-    """Makes samplers that share one algorithm's state, one for each proposal.
+    """Makes samplers that share one algorithm's state, one for each proposal; one thread at a time may propose.
 
     Args:
         make: the algorithm for a problem; called again where a study's choices change.
@@ -37,59 +37,58 @@ class Replay:
     """
 
     def __init__(self, make: Callable[[Problem], Algorithm], problem: Problem | None) -> None:
-        self._make = make
-        self._problem = problem
-        self._states: dict[tuple[str, tuple[str, ...]], _State] = {}
+        self.make = make
+        self.problem = problem
+        self.courses = PerStudy(_Course)
 
     def __call__(self, seed: int) -> BaseSampler:
         """A sampler for one proposal, with a generator of its own."""
-        return _Proposer(self, self._problem, seed)
-
-    def state(self, study: Study, search_space: Mapping[str, BaseDistribution]) -> _State:
-        """The algorithm for these choices, which has learned from every finished trial of the study."""
-        key = (study.study_name, tuple(search_space))
-        if key not in self._states:
-            self._states[key] = _State(self._make, self._problem, search_space)
-        self._states[key].catch_up(study)
-        return self._states[key]
+        return _Proposer(self, seed)
 
 
-class _State:
-    """One algorithm, and which trials it has learned from."""
+class _Course:
+    """What was learned in one study, by the names of the choices."""
 
-    def __init__(
-        self,
-        make: Callable[[Problem], Algorithm],
-        problem: Problem | None,
-        search_space: Mapping[str, BaseDistribution],
-    ) -> None:
-        menus = {
-            name: distribution.choices
-            for name, distribution in search_space.items()
-            if isinstance(distribution, CategoricalDistribution)
-        }
-        if problem is None or tuple(problem.choices) != tuple(menus):
-            problem = Problem(menus)  # type: ignore[arg-type] # Optuna allows None and bool as options, too
-        self.archive = Archive(search_space)
-        self.algorithm = make(problem)
+    def __init__(self) -> None:
+        self.common = IntersectionSearchSpace(include_pruned=True)
+        self._learned: dict[tuple[str, ...], _Learned] = {}
+
+    def learned(self, replay: Replay, search_space: Mapping[str, BaseDistribution]) -> _Learned:
+        """The algorithm for these choices."""
+        names = tuple(search_space)
+        if names not in self._learned:
+            menus = {
+                name: distribution.choices
+                for name, distribution in search_space.items()
+                if isinstance(distribution, CategoricalDistribution)
+            }
+            problem = replay.problem
+            if problem is None or tuple(problem.choices) != tuple(menus):
+                problem = Problem(menus)  # type: ignore[arg-type] # Optuna allows None and bool as options, too
+            self._learned[names] = _Learned(replay.make(problem), problem, Archive(search_space))
+        return self._learned[names]
+
+
+class _Learned:
+    """One algorithm, and the trials that it has learned from."""
+
+    def __init__(self, algorithm: Algorithm, problem: Problem, archive: Archive) -> None:
+        self._algorithm = algorithm
         self._reward = problem.reward
-        self._learned: set[int] = set()
+        self._archive = archive
         self._costs: list[NDArray[np.float64]] = []
 
-    def catch_up(self, study: Study) -> None:
-        fresh = [
-            trial
-            for trial in study.get_trials(deepcopy=False)
-            if trial.state in _STATES and trial.number not in self._learned
-        ]
-        if not fresh:
-            return
-        places = self.archive.places(study)
-        for trial in fresh:
-            self._learned.add(trial.number)
-            if trial.number in places:
-                point = tuple(map(int, places[trial.number]))
-                self.algorithm.learn(self._finished(study, trial, point))
+    def propose(self, study: Study, trial: FrozenTrial, seed: int) -> dict[str, Any]:
+        """Learn from what has finished since, then propose."""
+        past = self._archive.look(study, but=trial.number)
+        for finished, place in past.fresh:
+            self._algorithm.learn(self._finished(study, finished, _point(place)))
+        pending = tuple(_point(place) for place in past.pending.values())
+        rng = np.random.default_rng(seed)
+        # these places are points: all parameters are choices
+        seen = cast("Set[Point]", past.seen)
+        point = self._algorithm.propose(Turn(rng, ordinal(study, trial), pending, seen))
+        return self._archive.params(point)
 
     def _finished(self, study: Study, trial: FrozenTrial, point: Point) -> Finished:
         state = _STATES[trial.state]
@@ -108,12 +107,15 @@ class _State:
         return float(np.mean(costs <= np.array(self._costs)))
 
 
+def _point(place: Place) -> Point:
+    return tuple(map(int, place))
+
+
 class _Proposer(BaseSampler):
     """One proposal of an algorithm."""
 
-    def __init__(self, replay: Replay, problem: Problem | None, seed: int) -> None:
+    def __init__(self, replay: Replay, seed: int) -> None:
         self._replay = replay
-        self._problem = problem
         self._seed = seed
         self._random = RandomSampler(seed=seed)
 
@@ -123,15 +125,11 @@ class _Proposer(BaseSampler):
         trial: FrozenTrial,  # noqa: ARG002 - Optuna's interface
     ) -> dict[str, BaseDistribution]:
         """The problem's choices; without a problem, those that every finished trial has."""
-        if self._problem is not None:
-            return {
-                name: CategoricalDistribution(tuple(options))
-                for name, options in self._problem.choices.items()
-            }
-        known = intersection_search_space(study.get_trials(deepcopy=False), include_pruned=True)
+        if self._replay.problem is not None:
+            return dict(self._replay.problem.distributions)
         return {
             name: distribution
-            for name, distribution in known.items()
+            for name, distribution in self._replay.courses.of(study).common.calculate(study).items()
             if isinstance(distribution, CategoricalDistribution) and not distribution.single()
         }
 
@@ -141,21 +139,11 @@ class _Proposer(BaseSampler):
         """The algorithm's proposal."""
         if not search_space:
             return {}
-        state = self._replay.state(study, search_space)
-        places = state.archive.places(study, but=trial.number)
-        points = {number: tuple(map(int, place)) for number, place in places.items()}
-        running = [
-            points[other.number]
-            for other in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-            if other.number in points
-        ]
-        rng = np.random.default_rng(self._seed)
-        turn = Turn(rng, ordinal(study, trial), running, frozenset(points.values()))
-        point = state.algorithm.propose(turn)
-        return {
-            name: distribution.to_external_repr(index)
-            for (name, distribution), index in zip(search_space.items(), point, strict=True)
-        }
+        return (
+            self._replay.courses.of(study)
+            .learned(self._replay, search_space)
+            .propose(study, trial, self._seed)
+        )
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import product
-from math import prod
+from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
-from optuna.search_space import intersection_search_space
+from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from controllers.archive import ABANDONED, Archive, Place, ordinal
-from controllers.known import Screen
-from controllers.problem import Point, Problem
+from controllers.archive import ABANDONED, Archive, PerStudy, Place, ordinal
+from controllers.known import RULED_OUT, WORTHWHILE, Screen
+from controllers.nearby import Nearby, nearby
+from controllers.problem import Problem
 
 __all__ = ["ABANDONED", "SeededSampler"]
 
 #: how often a strategy is asked again when it proposes what the study has already
 REDRAWS = 8
-#: then, how many random neighbours of its last proposal are tried, farther and farther away
-NEIGHBOURS = 200
-#: then, the largest space whose points are listed to pick one of those left
-LISTABLE = 100_000
 
 Proposal = dict[str, Any]
 
@@ -39,6 +36,9 @@ class SeededSampler(BaseSampler):
 
     A proposal that the study has already, or that does not exist, is drawn again, then moved: strategies that
     forget failed trials, as Optuna's do, would propose the same failure for ever.
+
+    Threads may share one, for one study or several: proposals are made one at a time. It goes to another
+    process without what it remembers of studies, and reads that there again.
 
     Args:
         name: of the strategy, for messages.
@@ -62,8 +62,7 @@ class SeededSampler(BaseSampler):
         self._seed = seed
         self._problem = problem
         self._screened = screened
-        self._running: dict[tuple[str, int], BaseSampler] = {}
-        self._archives: dict[tuple[str, tuple[str, ...]], Archive] = {}
+        self._memories = PerStudy(_Memory)
 
     def __str__(self) -> str:
         return f"{self._name}(seed={self._seed})"
@@ -82,11 +81,10 @@ class SeededSampler(BaseSampler):
     ) -> dict[str, BaseDistribution]:
         """All parameters that are proposed together: the problem's, else what every finished trial has."""
         if self._problem is not None:
-            return {
-                name: CategoricalDistribution(tuple(options))
-                for name, options in self._problem.choices.items()
-            }
-        known = intersection_search_space(study.get_trials(deepcopy=False), include_pruned=True)
+            return dict(self._problem.distributions)
+        memory = self._memories.of(study)
+        with memory.lock:
+            known = memory.common.calculate(study)
         return {name: distribution for name, distribution in known.items() if not distribution.single()}
 
     def sample_relative(
@@ -95,25 +93,13 @@ class SeededSampler(BaseSampler):
         """The strategy's proposal, or where the study has it already, another one."""
         if not search_space:
             return {}
-        archive = self._archive(study, search_space)
-        seen = set(archive.places(study, but=trial.number).values())
-        problem = self._problem
-        screen = Screen(problem.known, study) if self._screened and problem and problem.known else None
-        proposal: Proposal = {}
-        for attempt in range(1 + REDRAWS):
-            strategy = self._of(study, trial) if not attempt else self._new(study, trial, attempt)
-            proposal = _draw(strategy, study, trial, search_space)
-            place = archive.place(proposal)
-            if place in seen or (screen and not screen(place)):
-                continue
-            if problem is None or problem.existing is None or place in problem.existing:
-                return proposal
-            break  # points that exist may be few: not one of a thousand draws may be among them
-        rng = np.random.default_rng((self._seed, ordinal(study, trial), 1 + REDRAWS))
-        if problem is not None and problem.existing is not None:
-            left = [point for point in problem.existing if point not in seen]
-            return _nearest(archive.place(proposal), left, archive, rng, screen) if left else proposal
-        return _moved(proposal, archive, seen, rng, screen)
+        memory = self._memories.of(study)
+        with memory.lock:
+            space = memory.space(search_space, self._problem)
+            space.made.pop(trial.number, None)
+            place = self._place(study, trial, space)
+            space.made[trial.number] = place
+            return space.archive.params(place)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -126,25 +112,90 @@ class SeededSampler(BaseSampler):
     ) -> None:
         """Let the trial's strategy learn, and let go of it."""
         self._of(study, trial).after_trial(study, trial, state, values)
-        self._running.pop((study.study_name, trial.number), None)
+        self._memories.of(study).forget(trial.number)
 
-    def _archive(self, study: Study, search_space: dict[str, BaseDistribution]) -> Archive:
-        return self._archives.setdefault((study.study_name, tuple(search_space)), Archive(search_space))
+    def _place(self, study: Study, trial: FrozenTrial, space: _Space) -> Place:
+        past = space.archive.look(study, but=trial.number)
+        made = {place for number, place in space.made.items() if number not in past.pending}
+        seen = past.seen | made
+        problem = self._problem
+        exists = None if problem is None else problem.existing
+        screen = Screen(problem.known, study) if self._screened and problem and problem.known else None
+        place: Place | None = None
+        best: Place | None = None
+        best_grade = RULED_OUT - 1
+        for attempt in range(1 + REDRAWS):
+            strategy = self._of(study, trial) if not attempt else self._new(study, trial, attempt)
+            before, place = place, space.archive.place(_draw(strategy, study, trial, space.archive))
+            if place == before or (exists is not None and place not in exists):
+                break  # it has nothing else to say; or too few exist to be met by chance
+            if place in seen:
+                continue
+            grade = WORTHWHILE if screen is None else screen.grade(place)
+            if grade == WORTHWHILE:
+                return place
+            if grade > best_grade:
+                best, best_grade = place, grade
+        assert place is not None  # it was drawn at least once
+        rng = np.random.default_rng((self._seed, ordinal(study, trial), 1 + REDRAWS))
+        other = space.nearby.find(place, seen, rng, screen)
+        if best is None:
+            return place if other is None else other
+        return other if other is not None and screen and screen.grade(other) > best_grade else best
 
     def _of(self, study: Study, trial: FrozenTrial) -> BaseSampler:
-        key = (study.study_name, trial.number)
-        if key not in self._running:
-            self._running[key] = self._new(study, trial, 0)
-        return self._running[key]
+        running = self._memories.of(study).running
+        if trial.number not in running:
+            running[trial.number] = self._new(study, trial, 0)
+        return running[trial.number]
 
     def _new(self, study: Study, trial: FrozenTrial, attempt: int) -> BaseSampler:
         entropy = (self._seed, ordinal(study, trial), attempt)
         return self._make(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
 
-def _draw(
-    strategy: BaseSampler, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-) -> Proposal:
+class _Memory:
+    """What is remembered of one study: nothing that the study does not say, but for what is being made."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.running: dict[int, BaseSampler] = {}
+        self.common = IntersectionSearchSpace(include_pruned=True)
+        self._spaces: dict[tuple[str, ...], _Space] = {}
+
+    def space(self, search_space: dict[str, BaseDistribution], problem: Problem | None) -> _Space:
+        names = tuple(search_space)
+        if names not in self._spaces:
+            sizes = [
+                len(distribution.choices) if isinstance(distribution, CategoricalDistribution) else 0
+                for distribution in search_space.values()
+            ]
+            points = None if problem is None else problem.points
+            self._spaces[names] = _Space(Archive(search_space), nearby(sizes, points), {})
+        return self._spaces[names]
+
+    def forget(self, number: int) -> None:
+        self.running.pop(number, None)
+        for space in self._spaces.values():
+            space.made.pop(number, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Space:
+    """Parameters that are proposed together.
+
+    Attributes:
+        archive: which of their points the study has.
+        nearby: how to find others.
+        made: proposals by number of trials that are not finished, which the study may not have yet.
+    """
+
+    archive: Archive
+    nearby: Nearby
+    made: dict[int, Place]
+
+
+def _draw(strategy: BaseSampler, study: Study, trial: FrozenTrial, archive: Archive) -> Proposal:
     """What a strategy proposes for all parameters, whether it samples them together or one by one."""
     together = strategy.infer_relative_search_space(study, trial)
     proposal = strategy.sample_relative(study, trial, together)
@@ -152,58 +203,5 @@ def _draw(
         name: proposal[name]
         if name in proposal
         else strategy.sample_independent(study, trial, name, distribution)
-        for name, distribution in search_space.items()
-    }
-
-
-def _moved(
-    proposal: Proposal,
-    archive: Archive,
-    seen: set[Place],
-    rng: np.random.Generator,
-    screen: Screen | None,
-) -> Proposal:
-    """An unseen neighbour, else any unseen point of a small space, else the proposal itself."""
-    menus = {
-        name: distribution.choices
         for name, distribution in archive.search_space.items()
-        if isinstance(distribution, CategoricalDistribution)
-    }
-    names = list(menus)
-    unscreened: Proposal | None = None
-    for attempt in range(NEIGHBOURS if names else 0):
-        changes = min(len(names), 1 + attempt * len(names) // NEIGHBOURS)
-        changed = rng.choice(len(names), size=changes, replace=False)
-        other = proposal | {
-            names[at]: menus[names[at]][rng.integers(len(menus[names[at]]))] for at in changed
-        }
-        place = archive.place(other)
-        if place in seen:
-            continue
-        if screen is None or screen(place):
-            return other
-        unscreened = unscreened or other
-    if unscreened is not None:
-        return unscreened
-    if len(menus) == len(archive.search_space) and len(seen) < prod(map(len, menus.values())) <= LISTABLE:
-        points = (dict(zip(menus, values, strict=True)) for values in product(*menus.values()))
-        left = [point for point in points if archive.place(point) not in seen]
-        if left:
-            return left[rng.integers(len(left))]
-    return proposal
-
-
-def _nearest(
-    place: Place, left: list[Point], archive: Archive, rng: np.random.Generator, screen: Screen | None
-) -> Proposal:
-    """Of the points that exist and are left, one of those that differ from a place in the fewest choices."""
-    if screen is not None:
-        left = [point for point in left if screen(point)] or left
-    points = np.array(sorted(left))
-    apart = np.count_nonzero(points != np.array(place), axis=1)
-    nearest = points[apart == apart.min()]
-    chosen = nearest[rng.integers(len(nearest))].tolist()
-    return {
-        name: distribution.to_external_repr(index)
-        for (name, distribution), index in zip(archive.search_space.items(), chosen, strict=True)
     }
