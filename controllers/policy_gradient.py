@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from controllers.adam import Adam
+from controllers.aims import Aims, Rewards
 from controllers.algorithm import Finished, Turn
 from controllers.errors import BadSetting
 from controllers.policies.independent import Independent
@@ -33,15 +34,19 @@ class PolicyGradient:
     there. Probabilities before the update are those of the policy before the update, not of when a point was
     proposed: by then, trials that ran side by side may have taught it more.
 
+    With several aims, proposals are drawn for one aim after the other, and a batch teaches all of them, with
+    the reward of each.
+
     Args:
         problem: what is searched.
         policy: what learns.
         weigh: the objective.
+        aims: how many.
         batch: finished trials per update; those that failed do not count.
         epochs: steps per update.
         learning_rate: of Adam.
         entropy: weight of the mean entropy of a decision against the mean objective of a decision.
-        decay: of the moving average of rewards that is the baseline, per batch; 0 is the batch's own mean.
+        decay: per batch, of the moving average of rewards that is the baseline; with 0 it is the batch before.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class PolicyGradient:
         policy: Policy,
         weigh: Weigh,
         *,
+        aims: int,
         batch: int,
         epochs: int,
         learning_rate: float,
@@ -57,34 +63,34 @@ class PolicyGradient:
         decay: float,
     ) -> None:
         self._existing = problem.existing
-        self.policy = policy
+        self._policy = policy
         self._weigh = weigh
+        self._aims = Aims(aims)
         self._batch = batch
         self._epochs = epochs
         self._entropy = entropy
         self._decay = decay
         self._adam = Adam(learning_rate)
-        self._baseline = 0.0
-        self._variance = 0.0
+        self._baseline = self._variance = np.zeros(aims)
         self._updates = 0
-        self._waiting: list[Finished] = []
+        self._waiting: list[Point] = []
 
     def learn(self, finished: Finished) -> None:
         """Wait for a batch, then learn from it."""
-        if finished.reward is None:
+        if not self._aims.add(finished):
             return
-        self._waiting.append(finished)
+        self._waiting.append(finished.point)
         if len(self._waiting) == self._batch:
-            points = np.array([each.point for each in self._waiting], np.int64)
-            rewards = np.array([each.reward for each in self._waiting], np.float64)
-            self._update(points, self._advantages(rewards))
+            rewards = self._aims.rewards(self._batch)
+            self._update(np.array(self._waiting, np.int64), self._advantages(rewards))
             self._waiting = []
 
     def propose(self, turn: Turn) -> Point:
         """A point drawn from the policy, where possible one that exists and was not proposed before."""
+        aim = turn.ordinal % self._aims.count
         first: Point | None = None
         for _ in range(ROUNDS):
-            for drawn in self.policy.sample(turn.rng, DRAWS).tolist():
+            for drawn in self._policy.sample(turn.rng, DRAWS, aim).tolist():
                 point = tuple(drawn)
                 first = first or point
                 if point not in turn.seen and (self._existing is None or point in self._existing):
@@ -92,43 +98,51 @@ class PolicyGradient:
         assert first is not None
         return first
 
-    def _advantages(self, rewards: Array) -> Array:
-        """How much better than usual each reward [n] is, in standard deviations, [n].
+    def _advantages(self, rewards: Rewards) -> Array:
+        """How much better than usual each reward [aims, n] is, in standard deviations, [aims, n].
 
         What is usual, and the deviation from it, are moving averages, so that rewards of any unit weigh the
         same against the entropy.
         """
-        weight = 1.0 if not self._updates else 1.0 - self._decay
+        weight = 1.0 - self._decay if self._updates else 1.0
+        mean = rewards.mean(axis=1)
         if not self._updates:
-            self._baseline = float(rewards.mean())
-        advantages = rewards - self._baseline
-        self._variance += weight * (float(np.mean(advantages**2)) - self._variance)
-        self._baseline += weight * (float(rewards.mean()) - self._baseline)
+            self._baseline = mean
+        advantages = rewards - self._baseline[:, None]
+        self._variance = self._variance + weight * (np.mean(advantages**2, axis=1) - self._variance)
+        self._baseline = self._baseline + weight * (mean - self._baseline)
         self._updates += 1
-        scaled: Array = advantages / (np.sqrt(self._variance) + 1e-12)
+        # where all rewards were the same there is nothing to learn
+        deviation = np.sqrt(np.where(self._variance > 0, self._variance, 1.0))
+        scaled: Array = advantages / deviation[:, None]
         return scaled
 
     def _update(self, points: Points, advantages: Array) -> None:
+        """Climb at each of points [n, d] for each aim with its advantages [aims, n]."""
+        count = len(advantages)
+        aims = np.repeat(np.arange(count), len(points))
+        every = np.tile(points, (count, 1))
         before: Array | None = None
         for _ in range(self._epochs):
-            decisions = decide(self.policy, points)
+            decisions = decide(self._policy, every, aims)
             now = decisions.log_probabilities
             before = now if before is None else before
-            weights = self._weigh(before, now, advantages[:, None])
+            weights = self._weigh(before, now, advantages.reshape(-1, 1))
+            # the mean over a batch's decisions, the sum over aims
             gradient = decisions.gradient(weights / points.size, self._entropy / points.size)
-            self._adam.climb(self.policy.parameters, gradient)
+            self._adam.climb(self._policy.parameters, gradient)
 
 
-def policy_of(name: str, policy: str, problem: Problem, seed: int, *, bias: float) -> Policy:
+def policy_of(name: str, policy: str, problem: Problem, seed: int, *, aims: int, bias: float) -> Policy:
     """A policy by its name, for the strategy of a name.
 
     Raises:
         BadSetting: there is no policy of that name.
     """
     if policy == "recurrent":
-        return Recurrent(problem.sizes, seed, gain=bias)
+        return Recurrent(problem.sizes, seed, aims=aims, gain=bias)
     if policy == "independent":
-        return Independent(problem.sizes, gain=GAIN)
+        return Independent(problem.sizes, aims=aims, gain=GAIN)
     raise BadSetting(f"policy of {name} is {policy!r}; allowed: recurrent, independent")
 
 

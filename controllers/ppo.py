@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from controllers.aims import aims_of
 from controllers.policies.policy import Array
 from controllers.policy_gradient import PolicyGradient, check, policy_of
 from controllers.problem import Problem
@@ -15,6 +16,7 @@ def ppo(
     problem: Problem,
     seed: int,
     *,
+    aims: int,
     policy: str,
     bias: float,
     batch: int,
@@ -33,6 +35,7 @@ def ppo(
     Args:
         problem: what is searched.
         seed: of the policy's first parameters.
+        aims: how many parts of a front to go for; 0 for 1, the reward, where the problem has one, else 5.
         policy: `recurrent` or `independent`.
         bias: of the recurrent policy; see `Recurrent`'s gain.
         batch: finished trials per update.
@@ -47,10 +50,12 @@ def ppo(
     """
     check("ppo", batch=batch, epochs=epochs, learning_rate=learning_rate, entropy=entropy, baseline=baseline)
     check("ppo", clip=clip, bias=bias)
+    count = aims_of("ppo", aims, problem)
     return PolicyGradient(
         problem,
-        policy_of("ppo", policy, problem, seed, bias=bias),
+        policy_of("ppo", policy, problem, seed, aims=count, bias=bias),
         partial(clipped, clip=clip),
+        aims=count,
         batch=batch,
         epochs=epochs,
         learning_rate=learning_rate,

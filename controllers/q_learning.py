@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from controllers.aims import Aims, aims_of
 from controllers.algorithm import Finished, Turn
 from controllers.errors import BadSetting
 from controllers.policies.policy import absent
@@ -38,9 +39,12 @@ class QLearning:
     Practical Block-wise Neural Network Architecture Generation, 2018, arXiv:1708.05552: a state knows no more
     than the decision before it, so that nothing of the reward would reach the decisions before that.
 
+    With several aims there is a table of values for each, and proposals are for one after the other.
+
     Args:
         problem: what is searched.
         seed: of the replay.
+        aims: how many parts of a front to go for; 0 for 1, the reward, where the problem has one, else 5.
         trials: length of the epsilon schedule: the paper's, for so many trials in place of 2700.
         learning_rate: of a value's step to its target.
         replays: trials drawn from memory after each finished one.
@@ -50,7 +54,7 @@ class QLearning:
     """
 
     def __init__(
-        self, problem: Problem, seed: int, *, trials: int, learning_rate: float, replays: int
+        self, problem: Problem, seed: int, *, aims: int, trials: int, learning_rate: float, replays: int
     ) -> None:
         if trials < 1 or replays < 1 or not 0 < learning_rate <= 1:
             raise BadSetting(
@@ -65,29 +69,30 @@ class QLearning:
         self._sizes = np.array(problem.sizes)
         self._absent = absent(problem.sizes)
         choices, options = self._absent.shape
-        # of a choice, the option before it (0 for the first choice), and an option
-        self._values = np.zeros((choices, options, options))
+        self._aims = Aims(aims_of("q_learning", aims, problem))
+        # of an aim, a choice, the option before it (0 for the first choice), and an option
+        self._values = np.zeros((self._aims.count, choices, options, options))
         self._points: list[Point] = []
-        self._rewards: list[float] = []
 
     def learn(self, finished: Finished) -> None:
         """Remember it, and replay trials drawn from memory."""
-        if finished.reward is None:
+        if not self._aims.add(finished):
             return
         self._points.append(finished.point)
-        self._rewards.append(finished.reward)
         rng = np.random.default_rng((self._seed, len(self._points)))
         drawn = rng.integers(len(self._points), size=self._replays)
-        rewards = np.array(self._rewards)
-        # less their mean: what was never tried counts as average
-        self._replay(np.array(self._points)[drawn], (rewards - rewards.mean())[drawn])
+        points = np.array(self._points)[drawn]
+        for values, rewards in zip(self._values, self._aims.rewards(len(self._points)), strict=True):
+            # less their mean: what was never tried counts as average
+            self._replay(values, points, (rewards - rewards.mean())[drawn])
 
     def propose(self, turn: Turn) -> Point:
         """The best decision each, or with a probability of epsilon any; where possible a new point."""
         epsilon = self.epsilon(turn.ordinal)
+        values = self._values[turn.ordinal % self._aims.count]
         first: Point | None = None
         for _ in range(DRAWS):
-            point = self._drawn(epsilon, turn.rng)
+            point = self._drawn(values, epsilon, turn.rng)
             first = first or point
             if point not in turn.seen and (self._existing is None or point in self._existing):
                 return point
@@ -103,21 +108,21 @@ class QLearning:
                 return epsilon
         return SCHEDULE[-1][0]
 
-    def _drawn(self, epsilon: float, rng: np.random.Generator) -> Point:
+    def _drawn(self, values: NDArray[np.float64], epsilon: float, rng: np.random.Generator) -> Point:
         at_random = rng.random(len(self._sizes)) < epsilon
         point = rng.integers(self._sizes)
         ties = rng.random(self._absent.shape)
         before = 0
         for at in np.flatnonzero(~at_random):
             before = point[at - 1] if at else 0
-            values = self._values[at, before] + self._absent[at]
-            point[at] = np.lexsort((ties[at], values))[-1]
+            point[at] = np.lexsort((ties[at], values[at, before] + self._absent[at]))[-1]
         return tuple(point.tolist())
 
-    def _replay(self, points: Points, rewards: NDArray[np.float64]) -> None:
+    def _replay(self, values: NDArray[np.float64], points: Points, rewards: NDArray[np.float64]) -> None:
         """One step of each value that occurs towards the target of each of its occurrences.
 
         Args:
+            values: of an aim, changed in place.
             points: [n, d].
             rewards: [n].
         """
@@ -133,6 +138,5 @@ class QLearning:
             targets = totals / np.maximum(times, 1)
             # k steps towards one target leave (1 - rate)^k of the way to it
             left = ((1 - self._learning_rate) ** times).reshape(options, options)
-            values = self._values[at]
-            values[:] = left * values + (1 - left) * targets.reshape(options, options)
-            ahead = np.max(values + self._absent[at], axis=1)[before]
+            values[at] = left * values[at] + (1 - left) * targets.reshape(options, options)
+            ahead = np.max(values[at] + self._absent[at], axis=1)[before]

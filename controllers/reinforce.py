@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from controllers.aims import aims_of
 from controllers.policies.policy import Array
 from controllers.policy_gradient import PolicyGradient, check, policy_of
 from controllers.problem import Problem
@@ -13,6 +14,7 @@ def reinforce(
     problem: Problem,
     seed: int,
     *,
+    aims: int,
     policy: str,
     bias: float,
     batch: int,
@@ -28,6 +30,7 @@ def reinforce(
     Args:
         problem: what is searched.
         seed: of the policy's first parameters.
+        aims: how many parts of a front to go for; 0 for 1, the reward, where the problem has one, else 5.
         policy: `recurrent` or `independent`.
         bias: of the recurrent policy; see `Recurrent`'s gain.
         batch: finished trials per step.
@@ -40,10 +43,12 @@ def reinforce(
     """
     check("reinforce", batch=batch, learning_rate=learning_rate, entropy=entropy, baseline=baseline)
     check("reinforce", bias=bias)
+    count = aims_of("reinforce", aims, problem)
     return PolicyGradient(
         problem,
-        policy_of("reinforce", policy, problem, seed, bias=bias),
+        policy_of("reinforce", policy, problem, seed, aims=count, bias=bias),
         score,
+        aims=count,
         batch=batch,
         epochs=1,
         learning_rate=learning_rate,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from controllers.problem import Points
 
 Array = NDArray[np.floating[Any]]
+Indices = NDArray[np.int64]
 
 #: logit of an option that a choice does not have: its probability is 0, and its slope too
 ABSENT = -1e9
@@ -20,21 +21,23 @@ ABSENT = -1e9
 class Policy(Protocol):
     """A distribution over points: one softmax over the options of each choice.
 
-    n points of d choices with at most o options: logits are [n, d, o], `ABSENT` where a choice has fewer.
+    n points of d choices with at most o options: logits are [n, d, o], `ABSENT` where a choice has fewer. One
+    policy may serve several aims, with a distribution for each.
     """
 
     @property
     def parameters(self) -> Array:
         """All parameters, [p]; learners change them in place."""
 
-    def sample(self, rng: np.random.Generator, count: int) -> Points:
-        """Points drawn at random, [count, d]."""
+    def sample(self, rng: np.random.Generator, count: int, aim: int = 0) -> Points:
+        """Points drawn at random for an aim, [count, d]."""
 
-    def forward(self, points: Points) -> tuple[Array, Callable[[Array], Array]]:
+    def forward(self, points: Points, aims: Indices | None = None) -> tuple[Array, Callable[[Array], Array]]:
         """Logits of each decision given the decisions before it, and how to go back.
 
         Args:
             points: option indices [n, d].
+            aims: of each point, [n]; None is the first.
 
         Returns:
             logits [n, d, o], and a function from an objective's slopes by them, [n, d, o], to its gradient
@@ -58,9 +61,9 @@ class Decisions:
     gradient: Callable[[Array, float], Array]
 
 
-def decide(policy: Policy, points: Points) -> Decisions:
-    """What a policy makes of points [n, d]."""
-    logits, backward = policy.forward(points)
+def decide(policy: Policy, points: Points, aims: Indices | None = None) -> Decisions:
+    """What a policy makes of points [n, d] for their aims [n]."""
+    logits, backward = policy.forward(points, aims)
     log_all = log_softmax(logits)
     probabilities = np.exp(log_all)
     taken = points[..., None] == np.arange(logits.shape[-1])
@@ -83,9 +86,9 @@ def log_softmax(logits: Array) -> Array:
     return found
 
 
-def drawn(logits: Array, rng: np.random.Generator) -> NDArray[np.int64]:
+def drawn(logits: Array, rng: np.random.Generator) -> Indices:
     """An option for each row of logits [..., o], by the Gumbel-max trick, [...]."""
-    options: NDArray[np.int64] = np.argmax(logits + rng.gumbel(size=logits.shape), axis=-1)
+    options: Indices = np.argmax(logits + rng.gumbel(size=logits.shape), axis=-1)
     return options
 
 

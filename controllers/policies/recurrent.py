@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 from numpy.typing import DTypeLike
 
-from controllers.policies.policy import Array, absent, drawn
+from controllers.policies.policy import Array, Indices, absent, drawn
 from controllers.problem import Points
 
 #: parameters are drawn uniformly from plus and minus this (Zoph et al. 2018, appendix)
@@ -25,6 +25,8 @@ class Recurrent:
     Args:
         sizes: number of options of each choice.
         seed: of the first parameters.
+        aims: how many; what is fed in for each decision is the embedding of the decision before plus, where
+            there are several, one of the aim.
         units: size of the hidden state and of the embeddings.
         gain: of a bias for each option of each choice, which starts at 0, as `Independent`'s; 0 for no bias,
             as in the papers.
@@ -36,6 +38,7 @@ class Recurrent:
         sizes: Sequence[int],
         seed: int,
         *,
+        aims: int = 1,
         units: int = 100,
         gain: float = 0.0,
         dtype: DTypeLike = np.float32,
@@ -53,6 +56,8 @@ class Recurrent:
             "offset": (4 * units,),
             "heads": (choices, units, options),
         }
+        if aims > 1:
+            shapes["aims"] = (aims, units)
         if gain:
             shapes["bias"] = (choices, options)
         self._shapes: Mapping[str, tuple[int, ...]] = shapes
@@ -63,10 +68,12 @@ class Recurrent:
         ]
         self.parameters: Array = np.concatenate(first).astype(dtype)
 
-    def sample(self, rng: np.random.Generator, count: int) -> Points:
-        """Points drawn at random, [count, d]."""
+    def sample(self, rng: np.random.Generator, count: int, aim: int = 0) -> Points:
+        """Points drawn at random for an aim, [count, d]."""
         parts = self._parts()
         inputs, constant = self._inputs(parts), self._constant(parts)
+        if "aims" in parts:
+            inputs = inputs + parts["aims"][aim] @ parts["input"]
         state = cell = np.zeros((count, self._units), self.parameters.dtype)
         points = np.zeros((count, len(self._absent)), np.int64)
         tokens = np.zeros(count, np.int64)
@@ -77,7 +84,7 @@ class Recurrent:
             tokens = self._offsets[at] + points[:, at]
         return points
 
-    def forward(self, points: Points) -> tuple[Array, Callable[[Array], Array]]:
+    def forward(self, points: Points, aims: Indices | None = None) -> tuple[Array, Callable[[Array], Array]]:
         """Logits [n, d, o] and backpropagation through time; see `Policy`."""
         count, choices = points.shape
         units, dtype = self._units, self.parameters.dtype
@@ -85,6 +92,9 @@ class Recurrent:
         hidden, heads, inputs = parts["hidden"], parts["heads"], self._inputs(parts)
         tokens = np.concatenate([np.zeros((count, 1), np.int64), self._offsets[:-2] + points[:, :-1]], axis=1)
         fed = inputs[tokens.T]  # [d, n, 4h]
+        aims = np.zeros(count, np.int64) if aims is None else aims
+        if "aims" in parts:
+            fed += (parts["aims"] @ parts["input"])[aims]
         gates = np.empty((choices, count, 4 * units), dtype)
         squashed = np.empty((choices, count, units), dtype)
         states = np.zeros((choices + 1, count, units), dtype)
@@ -118,14 +128,21 @@ class Recurrent:
             flat = by_gates.reshape(-1, 4 * units)
             by_inputs = np.zeros_like(inputs)
             np.add.at(by_inputs, tokens.T.ravel(), flat)
+            by_input = parts["embedding"].T @ by_inputs
+            if "aims" in parts:
+                by_aims = np.zeros((len(parts["aims"]), 4 * units), dtype)
+                np.add.at(by_aims, aims, by_gates.sum(axis=0))
+                by_input += parts["aims"].T @ by_aims
             gradients = [
                 by_inputs @ parts["input"].T,
-                parts["embedding"].T @ by_inputs,
+                by_input,
                 states[:-1].reshape(-1, units).T @ flat,
                 flat.sum(axis=0),
                 states[1:].transpose(0, 2, 1) @ by_choice,
             ]
-            if self._gain:
+            if "aims" in parts:
+                gradients.append(by_aims @ parts["input"].T)
+            if "bias" in parts:
                 gradients.append(self._gain * by_choice.sum(axis=1))
             return np.concatenate([part.ravel() for part in gradients])
 
@@ -148,7 +165,7 @@ class Recurrent:
 
     def _constant(self, parts: Mapping[str, Array]) -> Array:
         """What is added to the heads' logits, [d, o]."""
-        return self._absent + self._gain * parts["bias"] if self._gain else self._absent
+        return self._absent + self._gain * parts["bias"] if "bias" in parts else self._absent
 
     def _gates(self, before: Array) -> Array:
         """Forget, input and output gates, sigmoids, and the new content, a tanh; [n, 4h]."""

@@ -1,0 +1,82 @@
+"""What finished trials are worth to those who learn from one number. Knows no strategy and no network."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controllers.algorithm import Finished
+from controllers.errors import BadSetting
+from controllers.problem import Problem
+
+#: aims where nothing says what is to be reached
+SEVERAL = 5
+
+Rewards = NDArray[np.float64]
+
+
+def aims_of(name: str, aims: int, problem: Problem) -> int:
+    """How many aims the strategy of a name has; of 0, one where the problem has a reward, else `SEVERAL`.
+
+    Raises:
+        BadSetting: fewer than 0.
+    """
+    if aims < 0:
+        raise BadSetting(
+            f"aims of {name} is {aims}; it must be 1 or more, or 0 for 1 where there is a reward"
+        )
+    return aims or (SEVERAL if problem.reward is None else 1)
+
+
+class Aims:
+    """Rewards of finished trials by several aims.
+
+    One aim is the trials' own reward. It leads to one point of a front. Several aims lead to as many parts of
+    it: aim k of n, from 0, weighs the first objective by (k + 1/2) / n and the mean of the others by the rest.
+    What is weighed is the share of all trials so far that are worse in an objective, so that neither units nor
+    extreme values matter. Every trial counts for every aim, whichever it was proposed for. What is infeasible
+    is the worst in every objective.
+
+    Of a single objective, all aims are the trials' own reward.
+
+    Args:
+        count: of aims, n.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._finished: list[Finished] = []
+
+    def __len__(self) -> int:
+        return len(self._finished)
+
+    def add(self, finished: Finished) -> bool:
+        """Take a trial in; False if it failed, which says nothing of its point."""
+        if finished.reward is None:
+            return False
+        self._finished.append(finished)
+        return True
+
+    def rewards(self, last: int) -> Rewards:
+        """Of the last trials that were taken in, in their order, [n, last]; more is better."""
+        costs = self._costs()
+        if self.count == 1 or costs.shape[1] < 2:
+            own = np.array([each.reward for each in self._finished[-last:]], np.float64)
+            return np.broadcast_to(own, (self.count, len(own)))
+        ranks = np.stack([_ranks(column, column[-last:]) for column in costs.T])
+        weights = (np.arange(self.count)[:, None] + 0.5) / self.count
+        found: Rewards = weights * ranks[0] + (1 - weights) * ranks[1:].mean(axis=0)
+        return found
+
+    def _costs(self) -> NDArray[np.float64]:
+        """Of all trials, infinite where infeasible, [trials, m]; m is 0 if none is complete."""
+        widths = {len(each.costs) for each in self._finished if each.costs is not None}
+        width = max(widths, default=0)
+        return np.array(
+            [np.full(width, np.inf) if each.costs is None else each.costs for each in self._finished]
+        )
+
+
+def _ranks(every: NDArray[np.float64], some: NDArray[np.float64]) -> Rewards:
+    """The share of costs that are larger than each of some, [some]."""
+    return 1.0 - np.searchsorted(np.sort(every), some, side="right") / len(every)
