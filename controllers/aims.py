@@ -31,11 +31,11 @@ def aims_of(name: str, aims: int, problem: Problem) -> int:
 class Aims:
     """Rewards of finished trials by several aims.
 
-    One aim is the trials' own reward. It leads to one point of a front. Several aims lead to as many parts of
-    it: aim k of n, from 0, weighs the first objective by (k + 1/2) / n and the mean of the others by the rest.
-    What is weighed is the share of all trials so far that are worse in an objective, so that neither units nor
-    extreme values matter. Every trial counts for every aim, whichever it was proposed for. What is infeasible
-    is the worst in every objective.
+    One aim is the trials' own reward. It leads to one point of a front. Several aims lead to as many parts
+    of it: aim k of n, from 0, weighs the first objective by (k + 1/2) / n and the mean of the others by the
+    rest. What is weighed is the share of all trials so far that are worse in an objective, so that neither
+    units nor extreme values matter. Every trial counts for every aim, whichever it was proposed for. What is
+    infeasible is the worst in every objective.
 
     Of a single objective, all aims are the trials' own reward.
 

@@ -46,7 +46,7 @@ class PolicyGradient:
         epochs: steps per update.
         learning_rate: of Adam.
         entropy: weight of the mean entropy of a decision against the mean objective of a decision.
-        decay: per batch, of the moving average of rewards that is the baseline; with 0 it is the batch before.
+        decay: per batch, of the moving average of rewards that is the baseline; of 0, the batch before.
     """
 
     def __init__(
