@@ -24,6 +24,7 @@ from mnas.gaps import read_gaps
 from mnas.latency import Latency, TableLatency
 from mnas.lower import lower
 from mnas.run import Result
+from mnas.search import search
 from mnas.visiting import PLAN, Place, place_of
 from tests.mnas import boards
 from tests.mnas.boards import Board
@@ -428,3 +429,68 @@ def test_local_networks_are_really_measured(
     assert {one.passes for one in kept} == {3}
     assert len({one.device for one in kept}) == 1
     assert 0.3 < found.factor(COST) < 3  # whatever else this machine does
+
+
+# --- in a search
+
+
+def hashed(network: object) -> float:
+    return random.Random(str(network)).random()
+
+
+class Wide(TableLatency):
+    """A table that says less of itself than it knows: the board that it is of has hardly any noise."""
+
+    def predict(self, architecture: Architecture) -> Latency:
+        found = super().predict(architecture)
+        return replace(found, low_ms=0.95 * found.latency_ms, high_ms=1.05 * found.latency_ms)
+
+
+def test_a_search_near_a_cap_trains_what_is_under_it_on_the_device(table: LatencyTable) -> None:
+    """On a device that is 6 % slower than its table; what is recorded stays as the table predicts it."""
+    bench, source = Bench(slow=1.06), Wide(table)
+    cap = sorted(true_ms(number) for number in range(40))[20]
+    found = correction(table, bench, measure_every=5)
+    status = search(
+        SPACE,
+        "random",
+        accuracy=hashed,
+        latency=source,
+        trials=12,
+        target_ms=0.9 * cap,
+        cap_ms=cap,
+        correction=found,
+    )
+    assert len(status.trained) == 12
+    assert status.factors[COST] == pytest.approx(1.06, rel=0.02)
+    states: dict[str, int] = {}
+    for one in status.results:
+        network = Architecture.parse(one.architecture)
+        assert one.latency_ms == source.predict_ms(network)
+        on_device = 1.06 * Board("first").latency_ms(lower(network).graph.specs)
+        if COST in one.measured_ms:
+            assert one.measured_ms[COST] == pytest.approx(on_device, rel=0.01)
+            assert (one.state == "infeasible") is (one.measured_ms[COST] > cap)
+            states[one.state] = states.get(one.state, 0) + 1
+    assert sum(states.values()) == len([one for one in found.gaps if one.why == "cap"]) > 0
+    assert status.best is None or status.corrected(status.best)[COST] <= 0.9 * cap
+
+
+def test_without_anything_to_measure_a_search_is_the_same(table: LatencyTable) -> None:
+    bench = Bench(slow=1.5)
+    plain, watched = (
+        search(
+            SPACE,
+            "tpe",
+            accuracy=hashed,
+            latency=TableLatency(table),
+            trials=6,
+            target_ms=1e3,
+            correction=one,
+        )
+        for one in (None, correction(table, bench, measure_every=0))
+    )
+    assert [replace(one, seconds=0.0) for one in plain.results] == [
+        replace(one, seconds=0.0) for one in watched.results
+    ]
+    assert bench.opened == 0
