@@ -12,7 +12,7 @@ import tomli_w
 
 from mnas.errors import BadInput, BadRun
 from mnas.lower import DTYPES
-from mnas.wanted import OtherCost, check_name, label_of
+from mnas.wanted import LATENCY, OF_NETWORKS, OtherCost, check_name, label_of
 
 SCHEMA = 1
 LATENCIES = ("table", "device")
@@ -48,6 +48,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "beta": (int, float),
     "settings": (dict,),
     "measure_every": (int,),
+    "across": (list,),
 }
 _OTHER_COST_TYPES: Mapping[str, tuple[type, ...]] = {
     "objective": (bool,),
@@ -92,6 +93,7 @@ class RunConfig:
         beta: exponent above the target; likewise.
         settings: of the controller, those that were asked for.
         measure_every: trained candidates after which the front is measured on the devices; 0 for never.
+        across: facts and settings in which devices may differ from their tables'.
     """
 
     space: str
@@ -120,6 +122,7 @@ class RunConfig:
     beta: float | None = None
     settings: Mapping[str, int | float | str | bool] = field(default_factory=dict)
     measure_every: int = MEASURE_EVERY
+    across: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("resolution", "channels", "classes", "threads", "trials"):
@@ -157,7 +160,9 @@ class RunConfig:
         for name in ("training", "settings"):
             values[name] = dict(values.pop(name))  # tables stand last in TOML
         values["also"] = {name: _set(asdict(one)) for name, one in values.pop("also").items()}
-        return tomli_w.dumps({"schema": SCHEMA} | {name: v for name, v in _set(values).items() if v != {}})
+        values["across"] = list(self.across)
+        kept = {name: value for name, value in _set(values).items() if value not in ({}, [])}
+        return tomli_w.dumps({"schema": SCHEMA} | kept)
 
     @classmethod
     def from_toml(cls, text: str) -> Self:
@@ -182,15 +187,20 @@ class RunConfig:
         if missing := [name for name in needed if name not in values]:
             raise BadRun(f"missing field(s): {', '.join(missing)}")
         values = {"measure_every": 0, **values}  # runs of before did not measure
+        if not all(isinstance(name, str) for name in values.get("across", [])):
+            raise BadRun(f"field across is {values['across']!r}; it must be a list of words")
         try:
+            values["across"] = tuple(values.get("across", ()))
             values["also"] = {name: _other(name, one) for name, one in values.get("also", {}).items()}
             return cls(**values)
         except BadInput as error:
             raise BadRun(str(error)) from error
 
-    def label_of(self, cost: str) -> str:
-        """What people call the device of a latency or an energy."""
-        return label_of(cost) or self.label or self.device
+    @property
+    def names(self) -> dict[str, str]:
+        """What people call the device of each cost, where devices have names."""
+        costs = {LATENCY: self.label, **{name: label_of(name) or self.label for name in self.also}}
+        return {name: label for name, label in costs.items() if label and name not in OF_NETWORKS}
 
 
 def _set(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -248,4 +258,6 @@ def difference(name: str, old: object, new: object) -> str:
 def _print(value: object) -> str:
     if isinstance(value, Mapping):
         return "(" + ", ".join(f"{name}={item}" for name, item in sorted(value.items())) + ")"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "not set"
     return "not set" if value is None else str(value)

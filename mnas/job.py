@@ -1,33 +1,45 @@
-"""From the settings of a search to the things they name, and the search itself. Knows no command line."""
+"""The search that a run's settings describe: its parts put together, and gone. Knows no command line."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mnas import spaces
 from mnas.config import RunConfig
-from mnas.errors import BadRun
-from mnas.latency import DeviceLatency, LatencySource, TableLatency, require_reachable
+from mnas.errors import BadInput, BadRun
+from mnas.reward import Exponents
 from mnas.run import RunDirectory
-from mnas.search_tables import complete_table
-from mnas.spaces import Space
+from mnas.search_costs import measurables, opened_for, space_of
+from mnas.status import goals_of
 
 if TYPE_CHECKING:
-    from devices.device import Device
     from mnas.accuracy import Evaluator
     from mnas.data import Dataset, Images
+    from mnas.evaluations import Evaluations
     from mnas.search import Status
     from mnas.training_plan import TrainingPlan
+    from mnas.workers import Running
+
+
+@dataclass(slots=True)
+class Step:
+    """How far the one candidate is that is trained in this process (`mnas.workers.Running`)."""
+
+    number: int
+    done: int
+    total: int
 
 
 def search_run(
     run: RunDirectory,
     on_progress: Callable[[Status], None] | None = None,
-    on_step: Callable[[int, int], None] | None = None,
+    on_running: Callable[[Sequence[Step | Running]], None] | None = None,
     *,
+    jobs: int = 1,
     bench: Path | None = None,
     wait_s: float = 0.0,
     on_event: Callable[[str], None] | None = None,
@@ -36,84 +48,118 @@ def search_run(
 
     Args:
         run: open for writing.
-        on_progress: called at the start and after every proposal.
-        on_step: told a candidate's training steps done and in all.
-        bench: the inventory in which the device is looked up.
+        on_progress: called at the start and for every result.
+        on_running: told how far the candidates are that are being evaluated.
+        jobs: processes that evaluate; with 1, this one does. With more the order in which results come, and
+            so what is proposed, does not repeat.
+        bench: the inventory in which devices are looked up.
         wait_s: how long to wait for a device that another job holds.
-        on_event: told, in words, what the device is waited for.
+        on_event: told, in words, what a device is waited for, what is measured on one and what came of it.
 
     Raises:
         BadInput: something that the configuration names cannot be had any more.
         DeviceTrouble: the device cannot measure.
     """
-    from controllers.registry import create
+    from mnas.correction import Correction
     from mnas.search import search
 
     config = run.config
-    space = space_of(config)
-    with latency_of(run, bench=bench, wait_s=wait_s, on_event=on_event) as latency:
-        sampler = create(config.controller, config.seed)
-        evaluator = _evaluator(config, on_step)
-        return search(space, sampler, accuracy=evaluator, latency=latency, run=run, on_progress=on_progress)
+
+    def tell(text: str) -> None:
+        run.log(text)
+        if on_event is not None:
+            on_event(text)
+
+    with ExitStack() as stack:
+        opened = stack.enter_context(opened_for(run, bench=bench, wait_s=wait_s, on_event=on_event))
+        running = _Running(on_running or (lambda _: None))
+        evaluations = stack.enter_context(_evaluations(config, jobs, running))
+        correction = None
+        if opened.tables:
+            correction = Correction(
+                measurables(config, opened, bench=bench, across=config.across),
+                file=run.gaps,
+                measure_every=config.measure_every,
+                paused=evaluations.paused,
+                tell=tell,
+            )
+        return search(
+            space_of(config),
+            config.controller,
+            latency=opened.latencies,
+            costs=opened.others,
+            goals=goals_of(config),
+            reward=Exponents.of(config.reward, config.alpha, config.beta),
+            settings=config.settings,
+            run=run,
+            evaluations=evaluations,
+            correction=correction,
+            on_progress=running.heeding(on_progress or (lambda _: None)),
+        )
 
 
-def space_of(config: RunConfig) -> Space:
-    """The space that a search looks through."""
-    return spaces.create(config.space, config.resolution, config.width, config.channels, config.classes)
+@dataclass(slots=True)
+class _Running:
+    """Tells what runs, in this process too, where only the trial's number comes from elsewhere."""
 
+    tell: Callable[[Sequence[Step | Running]], None]
+    number: int = 0
 
-def require_possible(config: RunConfig) -> None:
-    """Check that some architecture keeps to the targets and caps, by the tables as they were given.
+    def heeding(self, report: Callable[[Status], None]) -> Callable[[Status], None]:
+        """Reports a status, from which the next candidate's number follows."""
 
-    Raises:
-        Infeasible: none does.
-        BadInput: a table is incomplete, or does not know a cost.
-    """
-    if config.table is not None:
-        with complete_table(config.table) as table:
-            require_reachable(space_of(config), TableLatency(table, config.dtype), config.target_ms)
+        def reported(status: Status) -> None:
+            self.number = max((result.number for result in status.results), default=-1) + 1
+            report(status)
+
+        return reported
+
+    def step(self, done: int, total: int) -> None:
+        """A candidate in this process has come so far."""
+        self.tell([Step(self.number, done, total)] if done < total else [])
 
 
 @contextmanager
-def latency_of(
-    run: RunDirectory,
-    *,
-    bench: Path | None = None,
-    wait_s: float = 0.0,
-    on_event: Callable[[str], None] | None = None,
-) -> Iterator[LatencySource]:
-    """Where a search's latencies come from: its own copy of the table, or the device."""
-    config = run.config
-    if config.latency == "table":
-        with complete_table(run.table) as table:
-            yield TableLatency(table, config.dtype)
-        return
-    from devices.plan import Plan
+def _evaluations(config: RunConfig, jobs: int, running: _Running) -> Iterator[Evaluations]:
+    """Who trains candidates: this process, or several others. Ended when the context is left."""
+    from mnas.evaluations import Inline
 
-    plan = Plan(passes=3, min_runs=30, min_time_s=0.2, seed=config.seed)
-    with closing(device_of(config, bench=bench, wait_s=wait_s, on_event=on_event)) as device:
-        yield DeviceLatency(device, plan, config.dtype)
+    if jobs < 1:
+        raise BadInput(f"jobs is {jobs}; it must be 1 or more")
+    evaluations: Evaluations
+    if jobs == 1:
+        evaluations = Inline(evaluator_of(config, running.step))
+    else:
+        from mnas.workers import Workers
+
+        evaluator_of(config)  # refuses what cannot be, here where the message is read
+        evaluations = Workers(partial(evaluator_of, config), jobs, on_running=running.tell)
+    try:
+        yield evaluations
+    finally:
+        evaluations.close()
 
 
-def device_of(
-    config: RunConfig,
-    where: str | None = None,
-    *,
-    bench: Path | None = None,
-    wait_s: float = 0.0,
-    on_event: Callable[[str], None] | None = None,
-) -> Device:
-    """The device whose latencies count, with the run's threads; `where` names another one.
+def evaluator_of(config: RunConfig, on_step: Callable[[int, int], None] | None = None) -> Evaluator:
+    """What a run's candidates are trained by, in the process that asks for it.
+
+    Args:
+        on_step: told a candidate's training steps done and in all.
 
     Raises:
-        BadSettings: there is no such device.
-        DeviceTrouble: it cannot be reached.
+        BadInput: the data are not what the run was begun with.
     """
-    from devices.registry import open_device, settings_for
+    from mnas.accuracy import ProxyTraining
+    from mnas.data import open_dataset
 
-    where = config.device if where is None else where
-    settings = settings_for(where, bench=bench, threads=config.threads)
-    return open_device(where, settings, bench=bench, wait_s=wait_s, on_event=on_event)
+    dataset = open_dataset(config.dataset)
+    if (dataset.channels, len(dataset.labels)) != (config.channels, config.classes):
+        raise BadRun(
+            f"{config.dataset} now has {dataset.channels} channels and {len(dataset.labels)} classes; "
+            f"the run was begun with {config.channels} and {config.classes}"
+        )
+    plan = training_plan(config.training)
+    return ProxyTraining(*search_images(config, dataset), plan, config.seed, on_step)
 
 
 def search_images(config: RunConfig, dataset: Dataset) -> tuple[Images, Images]:
@@ -137,17 +183,3 @@ def training_plan(values: Mapping[str, Any]) -> TrainingPlan:
         return TrainingPlan(**values)
     except TypeError as error:
         raise BadRun(f"the run's training plan cannot be used: {error}") from error
-
-
-def _evaluator(config: RunConfig, on_step: Callable[[int, int], None] | None) -> Evaluator:
-    from mnas.accuracy import ProxyTraining
-    from mnas.data import open_dataset
-
-    dataset = open_dataset(config.dataset)
-    if (dataset.channels, len(dataset.labels)) != (config.channels, config.classes):
-        raise BadRun(
-            f"{config.dataset} now has {dataset.channels} channels and {len(dataset.labels)} classes; "
-            f"the run was begun with {config.channels} and {config.classes}"
-        )
-    plan = training_plan(config.training)
-    return ProxyTraining(*search_images(config, dataset), plan, config.seed, on_step)

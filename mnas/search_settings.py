@@ -10,7 +10,7 @@ from typing import Any
 from mnas import spaces
 from mnas.config import RunConfig
 from mnas.errors import BadInput
-from mnas.job import require_possible, space_of
+from mnas.search_costs import require_possible, space_of
 from mnas.search_tables import Conditions, completed, require_conditions, sha256
 
 #: training steps of a candidate where neither steps nor epochs are asked for
@@ -41,7 +41,7 @@ def begin(
             `table` or `latency` as `device` with a `space`.
         training: fields of `TrainingPlan` that were asked for.
         bench: the inventory in which devices are looked up.
-        across: names of facts and settings in which a device may differ from its table's.
+        across: names of facts and settings in which a device may differ from its table's, unless given.
         conditions: remembers how the devices are, for a caller that asks again; by default one for `bench`.
 
     Raises:
@@ -60,7 +60,7 @@ def begin(
     measured = given.get("latency") == "device"
     _require(given, measured)
     dataset = open_dataset(given["dataset"])
-    settings = {"controller": CONTROLLER, "trials": TRIALS, **given}
+    settings = {"controller": CONTROLLER, "trials": TRIALS, "across": tuple(across), **given}
     settings |= {"channels": dataset.channels, "classes": len(dataset.labels)}
     _check_controller(settings["controller"], settings.get("settings", {}))
     if measured:
@@ -75,7 +75,7 @@ def begin(
     space_of(config)
     require_possible(config)
     if not measured:
-        require_conditions(config, conditions, across, asked="device" in given)
+        require_conditions(config, conditions, asked="device" in given)
     plan = TrainingPlan(**training)
     frozen = {entry.name: getattr(plan, entry.name) for entry in fields(plan)}
     return replace(config, training={name: value for name, value in frozen.items() if value is not None})

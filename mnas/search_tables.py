@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mnas.config import RunConfig
 from mnas.errors import BadInput
 from mnas.latency import build_command, differing, require_complete
-from mnas.wanted import LATENCY, OtherCost, label_of
+from mnas.wanted import OtherCost, label_of
 
 if TYPE_CHECKING:
     from latency_tables.records import Origin
@@ -37,6 +37,7 @@ class Placed:
 
     label: str | None
     table: str
+    table_sha256: str | None
     where: str
     threads: int | None
 
@@ -46,11 +47,11 @@ def placed(config: RunConfig) -> list[Placed]:
     if config.table is None:
         return []
     others = [
-        Placed(label_of(name), one.table, one.device or config.device, one.threads)
+        Placed(label_of(name), one.table, one.table_sha256, one.device or config.device, one.threads)
         for name, one in config.also.items()
         if one.table is not None
     ]
-    return [Placed(None, config.table, config.device, config.threads), *others]
+    return [Placed(None, config.table, config.table_sha256, config.device, config.threads), *others]
 
 
 @dataclass(slots=True)
@@ -186,13 +187,10 @@ def complete_table(file: Path | str) -> Iterator[LatencyTable]:
         yield table
 
 
-def require_conditions(
-    config: RunConfig, conditions: Conditions, across: Collection[str], *, asked: bool
-) -> None:
-    """Check that the devices of a search are as their tables were measured.
+def require_conditions(config: RunConfig, conditions: Conditions, *, asked: bool) -> None:
+    """Check that the devices of a search are as their tables were measured, or differ across what may differ.
 
     Args:
-        across: names of facts and settings in which a device may differ.
         asked: whether the first device was asked for; if not, another device in its place is none of the
             search's. Those of the other tables count as asked for where bench.toml has their names.
 
@@ -203,7 +201,7 @@ def require_conditions(
     from latency_tables.store import LatencyTable
     from mnas.tables import TableRequest
 
-    refuse_unknown_names(across)
+    refuse_unknown_names(config.across)
     for one in placed(config):
         with LatencyTable.open(one.table) as table:
             origin, request, address = table.origin, asdict(TableRequest.of_table(table)), table.address
@@ -212,7 +210,7 @@ def require_conditions(
         named = (one.label is None and asked) or (label == one.where and conditions.known(one.where))
         if not named and any(name_of(difference) in ANOTHER_DEVICE for difference in found):
             continue
-        if refused := beyond(found, across):
+        if refused := beyond(found, config.across):
             where = {"device": one.where, "threads": one.threads}
             raise BadInput(
                 f"the latency table {address} was measured under other conditions than {one.where} has "
@@ -253,8 +251,3 @@ def table_warnings(run: RunDirectory, conditions: Conditions | None = None) -> t
 def table_of(run: RunDirectory, label: str | None) -> Path:
     """A run's own copy of a device's table; the first device has no label."""
     return run.table if label is None else run.table_of(label)
-
-
-def latency_name(label: str | None) -> str:
-    """The name of a device's latency among the costs; the first device has no label."""
-    return LATENCY if label is None else f"{LATENCY}:{label}"

@@ -82,7 +82,9 @@ class Status:
     def front(self) -> list[Result]:
         """Trained candidates that no other beats in all objectives; least of the first cost first."""
         trained = self.trained
-        points = np.array([self.point(result) for result in trained]).reshape(len(trained), -1)
+        if not trained:
+            return []
+        points = np.array([self.point(result) for result in trained])
         ways = [True, *(False for _ in self.objectives)]
         kept: list[int] = np.flatnonzero(non_dominated(points, ways)).tolist() if trained else []
         return sorted((trained[at] for at in kept), key=lambda result: self.point(result)[1:])

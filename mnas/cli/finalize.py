@@ -94,8 +94,8 @@ def finalized(
     """Finalize with progress on standard error, and write the report."""
     from mnas.data import open_dataset
     from mnas.finalists.finalize import finalize as run_finalize
-    from mnas.job import device_of
     from mnas.reports.report import write_report
+    from mnas.search_costs import device_of
 
     tell = teller(quiet)
     with Display(quiet) as display:

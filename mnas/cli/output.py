@@ -135,14 +135,15 @@ class Display:
         first, began = self._began.setdefault(step, (done, time.monotonic()))
         if not first < done < total:
             return ""
-        return f"about {_duration((time.monotonic() - began) * (total - done) / (done - first))} left"
+        return f"about {duration((time.monotonic() - began) * (total - done) / (done - first))} left"
 
 
 def _say(line: str) -> None:
     errors.print(shown(line), highlight=False, markup=False, soft_wrap=True)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time for people: seconds, minutes or hours."""
     minutes = round(seconds / 60)
     return (
         f"{seconds:.0f} s" if seconds < 90 else f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mnas.cli.app import Exit
+from controllers.registry import names as controller_names
 from mnas.cli.opening import teller
 from mnas.cli.options import Across, Bench, Json, Quiet, Wait
-from mnas.cli.output import Display, interval, keeping, print_json, print_line, print_table, warn
+from mnas.cli.output import keeping, print_json, warn
+from mnas.cli.search_opening import Words, asked, controller_settings, opened_run, place
+from mnas.cli.search_results import document, outcome, show
+from mnas.cli.search_view import SearchView
+from mnas.errors import BadInput
 
 if TYPE_CHECKING:
-    from mnas.config import RunConfig
-    from mnas.run import Result, RunDirectory
+    from mnas.run import RunDirectory
     from mnas.search import Status
     from mnas.search_tables import Conditions
 
-#: failed candidates that are listed for people; JSON has all
-LISTED = 5
+__all__ = ["document", "outcome", "register", "search", "searched"]
+
+#: what `--space` begins with where it is a table of evaluated architectures
+TABLE = "table:"
+#: options that only such a table has
+_OF_TABLES = ("--accuracy", "--latency", "--ignore", "--latency-unknown")
+#: options whose names are not those of what they set
+_OPTIONS: Mapping[str, str] = {"latency": "--measure", "output": "-o"}
 
 
 def register(app: typer.Typer) -> None:
@@ -33,9 +41,15 @@ def register(app: typer.Typer) -> None:
 def search(
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The run's directory; one that was begun goes on.")
-    ],
-    space: Annotated[str | None, typer.Option(help="The search space; the table's if left out.")] = None,
+        Path | None, typer.Option("--output", "-o", help="The run's directory; one that was begun goes on.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Go on with a run, by its own settings.")
+    ] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(help="The search space; the table's if left out. table:FILE searches a CSV or Parquet."),
+    ] = None,
     resolution: Annotated[
         int | None, typer.Option(min=1, help="Image size in pixels; the table's, or the space's own.")
     ] = None,
@@ -47,7 +61,11 @@ def search(
         typer.Option(help="digits, fashion_mnist, cifar10, folder:PATH or package.module:function."),
     ] = None,
     table: Annotated[
-        str | None, typer.Option(help="Latency table to predict from, a file or URL of mnas table build.")
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]FILE",
+            help="Latency table of mnas table build, a file or URL; of several devices, each with its name.",
+        ),
     ] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Measure each candidate instead of a table.")
@@ -60,13 +78,46 @@ def search(
         str | None, typer.Option(help="Whose latency counts, float32 or int8; the table's.")
     ] = None,
     target_ms: Annotated[
-        float | None, typer.Option(help="Latency to aim at; refused if no architecture reaches it.")
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]MS", help="Latency to aim at; refused if no architecture reaches it. Repeatable."
+        ),
     ] = None,
-    cap_ms: Annotated[
-        float | None, typer.Option(help="Never train what is slower; no cap if left out.")
+    cap: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cap",
+            "--cap-ms",
+            metavar="[NAME=]FIGURE",
+            help="Never train what is above it: ms, of a named device, or of parameters, file_bytes, "
+            "memory_bytes, energy_mj. Repeatable.",
+        ),
+    ] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Keep this small, too: parameters, file_bytes, memory_bytes, energy_mj, or a device that "
+            "has only a cap. Repeatable.",
+        ),
+    ] = None,
+    reward: Annotated[
+        str | None,
+        typer.Option(
+            help="soft (the default) or hard: how a target counts where one number is learned from."
+        ),
+    ] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="Its exponent at or below the target; -0.07 if soft, 0 if hard.")
+    ] = None,
+    beta: Annotated[
+        float | None, typer.Option(help="Its exponent above the target; -0.07 if soft, -1 if hard.")
     ] = None,
     controller: Annotated[
-        str | None, typer.Option(help="Strategy: random, nsga2 or tpe (the default).")
+        str | None, typer.Option(help=f"Strategy: {', '.join(controller_names())}; tpe if left out.")
+    ] = None,
+    controller_option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of it. Repeatable.")
     ] = None,
     trials: Annotated[
         int | None, typer.Option(help="Candidates to train, 40 by default; may grow later.")
@@ -81,6 +132,39 @@ def search(
         float | None, typer.Option(help="Share of the training images that judges candidates.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of strategy, split and training; 0 by default.")] = None,
+    measure_every: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Measure the front on the devices every N trained candidates, 20 by default, and candidates "
+            "whose error bar straddles a cap; 0 measures nothing.",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs",
+            "-j",
+            metavar="N",
+            help="Train N candidates at once, sharing the cores; with more than one, the order, and so the "
+            "search, does not repeat.",
+        ),
+    ] = 1,
+    accuracy: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Of table:FILE: the column of accuracies.")
+    ] = None,
+    latency: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN,...", help="Of table:FILE: columns to keep small, such as latencies."),
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN,...", help="Of table:FILE: columns that are no choices."),
+    ] = None,
+    latency_unknown: Annotated[
+        bool,
+        typer.Option("--latency-unknown", help="Of table:FILE: strategies do not know latencies beforehand."),
+    ] = False,
     across: Across = None,
     bench: Bench = None,
     wait: Wait = 0.0,
@@ -89,42 +173,82 @@ def search(
 ) -> int:
     """Search a space for networks that are accurate and fast.
 
-    Every result is kept as it comes. The same command, or -o alone, goes on where an ended search stopped;
-    more --trials make it longer. A table that was measured under other conditions than its device has now,
-    such as another runtime, is refused by what differs, unless --across names it.
+    Every result is kept as it comes. The same command, or --resume RUN, goes on where an ended search
+    stopped; more --trials make it longer. A table that was measured under other conditions than its device
+    has now, such as another runtime, is refused by what differs, unless --across names it.
 
     Example: mnas search --dataset digits --table digits.db --target-ms 1.5 --trials 24 -o runs/digits
+
+    Example: mnas search --dataset digits --table pixel6=p.db --table pi5=b.db
+    --target-ms pixel6=20 --cap pi5=80 -o runs/two
     """
-    given = {
+    given: dict[str, Any] = {
         "space": space,
         "resolution": resolution,
         "width": width,
         "dataset": dataset,
-        "table": table,
         "latency": "device" if measure else None,
         "device": device,
         "threads": threads,
         "dtype": dtype,
-        "target_ms": target_ms,
-        "cap_ms": cap_ms,
+        "reward": reward,
+        "alpha": alpha,
+        "beta": beta,
         "controller": controller,
+        "settings": controller_settings(controller_option or ()) or None,
         "trials": trials,
         "validation_share": validation_share,
         "seed": seed,
+        "measure_every": measure_every,
+        "across": tuple(across) if across else None,
     }
     training = {"steps": steps, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    again = shlex.quote(str(output))
+    of_tables = (accuracy, latency, ignore, latency_unknown or None)
+    if space is not None and space.startswith(TABLE):
+        from mnas.cli.table_search import search_table
+
+        meant = {"space", "controller", "settings", "trials", "seed", "reward", "alpha", "beta"}
+        others = {name: value for name, value in given.items() if name not in meant} | training
+        others |= {"output": output, "resume": resume, "table": table, "objective": objective, "bench": bench}
+        others |= {"jobs": None if jobs == 1 else jobs, "wait": wait or None}
+        return search_table(
+            space.removeprefix(TABLE),
+            accuracy=accuracy,
+            latency=latency or (),
+            ignore=ignore or (),
+            controller=controller,
+            trials=trials,
+            seed=seed,
+            settings=controller_option or (),
+            latency_known=not latency_unknown,
+            targets=target_ms or (),
+            caps=cap or (),
+            reward=reward,
+            alpha=alpha,
+            beta=beta,
+            as_json=as_json,
+            quiet=quiet,
+            foreign=[_OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in asked(others)],
+        )
+    if foreign := [name for name, value in zip(_OF_TABLES, of_tables, strict=True) if value is not None]:
+        raise BadInput(
+            f"{', '.join(foreign)}: only for --space {TABLE}FILE, a table of evaluated architectures"
+        )
+    from mnas.search_tables import Conditions
+
+    path = place(output, resume)
+    again = shlex.quote(str(path))
+    conditions = Conditions(bench)
+    words = Words(table or (), target_ms or (), cap or (), objective or ())
     with (
-        _opened(
-            output, _asked(given), _asked(training), quiet=quiet, bench=bench, across=across or ()
-        ) as run,
-        keeping(f"go on with: mnas search -o {again}"),
+        opened_run(path, asked(given), asked(training), words, conditions, quiet=quiet) as run,
+        keeping(f"go on with: mnas search --resume {again}"),
     ):
-        status = searched(run, quiet, bench=bench, wait_s=wait)
+        status = searched(run, quiet, jobs=jobs, bench=bench, wait_s=wait, conditions=conditions)
     if as_json:
         print_json(document(run, status))
     else:
-        _show(run, status)
+        show(run, status)
     return outcome(run, status)
 
 
@@ -132,6 +256,7 @@ def searched(
     run: RunDirectory,
     quiet: bool = False,
     *,
+    jobs: int = 1,
     bench: Path | None = None,
     wait_s: float = 0.0,
     conditions: Conditions | None = None,
@@ -143,197 +268,7 @@ def searched(
     for text in () if quiet else table_warnings(run, conditions or Conditions(bench)):
         warn(text)
     tell = teller(quiet)
-    with Display(quiet) as display:
+    with SearchView(quiet, run.config.names) as view:
         return search_run(
-            run,
-            lambda status: display.report("training", len(status.trained), status.trials, _headline(status)),
-            lambda done, total: display.part("  this candidate", done, total),
-            bench=bench,
-            wait_s=wait_s,
-            on_event=tell,
+            run, view.report, view.running, jobs=jobs, bench=bench, wait_s=wait_s, on_event=tell
         )
-
-
-def document(run: RunDirectory, status: Status) -> dict[str, Any]:
-    """The fields that `docs/json.md` lists under `mnas search`."""
-    return {
-        "run": str(run.path),
-        "trials": status.trials,
-        "trained": len(status.trained),
-        "infeasible": status.count("infeasible"),
-        "failed": status.count("failed"),
-        "repeated": status.repeated,
-        "proposals": len(status.results),
-        "stopped": status.stopped,
-        "exhausted": status.exhausted,
-        "target_ms": run.config.target_ms,
-        "cap_ms": run.config.cap_ms,
-        "controller": run.config.controller,
-        "seed": run.config.seed,
-        "training_seconds": sum(result.seconds for result in status.results),
-        "front": [_candidate(run, result) for result in status.front],
-        "best_under_target": None if status.best is None else _candidate(run, status.best),
-        "failures": [
-            {"trial": result.number, "architecture": result.architecture, "message": result.message}
-            for result in _failures(status)
-        ],
-        "next": _next(run),
-    }
-
-
-@contextmanager
-def _opened(
-    path: Path,
-    given: dict[str, Any],
-    training: dict[str, Any],
-    *,
-    quiet: bool,
-    bench: Path | None,
-    across: Sequence[str],
-) -> Iterator[RunDirectory]:
-    from latency_tables.storage.database import shown
-    from latency_tables.store import LatencyTable
-    from mnas.config import differences
-    from mnas.run import make_run, read_run
-    from mnas.search_settings import begin, resume
-    from mnas.search_tables import sha256
-
-    if (path / "config.toml").exists():
-        run = read_run(path)
-        config = resume(run.config, given, training)
-        if not run.begun and differences(run.config, config):
-            amended = _amended_training(run.config, training)
-            config = begin(_amended(run.config, given), amended, bench, across)
-            with make_run(path, config, config.table) as run:
-                yield run
-            return
-        table = given.get("table")
-        same = table is not None and table == config.table and LatencyTable.exists(table)
-        if table is not None and same and not quiet and sha256(table) != config.table_sha256:
-            warn(f"{shown(table)} has changed since {path} was begun; the run goes on with its own copy")
-        with make_run(path, config) as run:
-            yield run
-        return
-    config = begin(given, training, bench, across)
-    with make_run(path, config, config.table) as run:
-        yield run
-
-
-def _amended(config: RunConfig, given: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a search without a result, and those asked for now; what its table says is left out."""
-    names = ["dataset", "target_ms", "cap_ms", "controller", "trials", "validation_share", "seed"]
-    kept = _asked({name: getattr(config, name) for name in names})
-    if "latency" not in given and (config.latency == "table" or "table" in given):
-        return {"table": config.table, **kept, **given}
-    measured = ["space", "resolution", "width", "device", "threads", "dtype"]
-    return {
-        "latency": "device",
-        **_asked({name: getattr(config, name) for name in measured}),
-        **kept,
-        **given,
-    }
-
-
-def _amended_training(config: RunConfig, training: dict[str, Any]) -> dict[str, Any]:
-    """The same for the training, which takes either steps or epochs."""
-    apart = {"steps": "epochs", "epochs": "steps"}
-    gone = {apart[name] for name in training if name in apart}
-    return {name: value for name, value in config.training.items() if name not in gone} | training
-
-
-def _next(run: RunDirectory) -> str:
-    return f"mnas finalize {shlex.quote(str(run.path))}"
-
-
-def _headline(status: Status) -> str:
-    best = status.best
-    found = "none under target yet" if best is None else f"best under target {_point(best)}"
-    apart = [
-        f"{count} {name}"
-        for name, count in (
-            ("infeasible", status.count("infeasible")),
-            ("failed", status.count("failed")),
-            ("repeated", status.repeated),
-        )
-        if count
-    ]
-    return ", ".join([*apart, f"{len(status.front)} on the front", found])
-
-
-def _show(run: RunDirectory, status: Status) -> None:
-    print_table(
-        f"{len(status.trained)} trained, {len(status.front)} on the front ({run.path})",
-        ("trial", "accuracy", "latency", "90 %", "reward"),
-        [
-            (
-                f"{result.number}{' *' if result is status.best else ''}",
-                f"{result.point[0]:.2%}",
-                f"{result.point[1]:.3g} ms",
-                interval(result.low_ms, result.high_ms),
-                f"{_reward(run, result):.3f}",
-            )
-            for result in status.front
-        ],
-    )
-    if status.best is not None:
-        print_line(f"* best at or under {run.config.target_ms:g} ms: {status.best.architecture}")
-    elif status.trained:
-        print_line(f"nothing trained is as fast as {run.config.target_ms:g} ms")
-    print_line(f"next: {_next(run)}")
-
-
-def outcome(run: RunDirectory, status: Status) -> Exit:
-    """List a search's failed candidates and why it stopped early, if it did; the exit code that says so."""
-    failures = _failures(status)
-    for result in failures[:LISTED]:
-        warn(f"trial {result.number} failed: {result.message} ({result.architecture})")
-    if len(failures) > LISTED:
-        warn(f"{len(failures) - LISTED} more failed; {run.log_file} has all, with their traces")
-    if status.stopped is not None:
-        reached = f"{len(status.trained)} of {status.trials} candidates are trained"
-        warn(f"{status.stopped}: {reached}. {_advice(run, status)}")
-    incomplete = status.stopped is not None and not status.exhausted
-    return Exit.FAILURES if failures or incomplete else Exit.DONE
-
-
-def _advice(run: RunDirectory, status: Status) -> str:
-    if status.exhausted:
-        return "There is nothing more to find here"
-    if status.count("infeasible") > len(status.results) / 2:
-        return (
-            f"{status.count('infeasible')} proposals were above the cap of {run.config.cap_ms:g} ms: raise it"
-        )
-    return f"The trace of each failure is in {run.log_file}; the same command goes on"
-
-
-def _failures(status: Status) -> list[Result]:
-    return [result for result in status.results if result.state == "failed" and result.repeats is None]
-
-
-def _candidate(run: RunDirectory, result: Result) -> dict[str, Any]:
-    accuracy, latency_ms = result.point
-    return {
-        "trial": result.number,
-        "architecture": result.architecture,
-        "accuracy": accuracy,
-        "latency_ms": latency_ms,
-        "low_ms": result.low_ms,
-        "high_ms": result.high_ms,
-        "reward": _reward(run, result),
-        "training_seconds": result.seconds,
-    }
-
-
-def _reward(run: RunDirectory, result: Result) -> float:
-    from mnas.reward import MnasReward
-
-    return float(MnasReward.soft(run.config.target_ms)(*result.point))
-
-
-def _point(result: Result) -> str:
-    accuracy, latency_ms = result.point
-    return f"{accuracy:.1%} at {latency_ms:.3g} ms"
-
-
-def _asked(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}

@@ -216,7 +216,7 @@ def test_interrupting_keeps_what_is_there_and_says_how_to_go_on(table: Path, tmp
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert f"interrupted: everything measured so far is kept; go on with: mnas search -o {path}" in err
+    assert f"interrupted: everything measured so far is kept; go on with: mnas search --resume {path}" in err
     assert "the table's is 'a CPU'" in err
     assert "Traceback" not in err
     assert len(read_run(path).trained()) >= 1

@@ -14,7 +14,7 @@ from devices.registry import open_device
 from devices.runners.litert import LitertDevice
 from latency_tables.errors import BadTable
 from latency_tables.store import LatencyTable
-from mnas import job, search_settings, search_tables
+from mnas import job, search_costs, search_settings, search_tables
 from mnas.errors import BadInput, Infeasible
 from mnas.run import RunConfig, make_run
 from tests.mnas import measured_table
@@ -193,15 +193,16 @@ def test_a_table_on_a_server_becomes_the_runs_own_copy(
     monkeypatch.setenv("PGPASSWORD", "p&w d!5")
     config = begun(plain)
     assert (config.table, config.table_sha256) == (plain, search_tables.sha256(plain))
-    with make_run(tmp_path / "run", config, config.table) as run, job.latency_of(run) as latency:
-        assert latency.name == f"{run.table} (float32)"
+    with make_run(tmp_path / "run", config, config.table) as run, search_costs.opened_for(run) as opened:
+        assert opened.latencies[""].name == f"{run.table} (float32)"
         assert search_settings.resume(run.config, {"table": plain}, {}) == run.config
     with LatencyTable.open(plain) as served, LatencyTable.open(tmp_path / "run" / "table.db") as copied:
         assert copied.bursts() == served.bursts()
 
 
 def test_latency_comes_from_the_runs_own_copy(tmp_path: Path, table: Path) -> None:
-    with make_run(tmp_path / "run", begun(table), table) as run, job.latency_of(run) as latency:
+    with make_run(tmp_path / "run", begun(table), table) as run, search_costs.opened_for(run) as opened:
+        latency = opened.latencies[""]
         assert latency.quick
         assert latency.name == f"{run.table} (float32)"
 
@@ -220,9 +221,9 @@ def test_a_run_measures_with_its_threads_and_the_devices_other_settings(tmp_path
     bench = tmp_path / "bench.toml"
     bench.write_text('[devices.here]\naddress = "local"\nthreads = 1\ncpus = [0]\n')
     config = replace(begun(table), device="here")
-    with closing(job.device_of(config, bench=bench)) as device:
+    with closing(search_costs.device_of(config, bench=bench)) as device:
         assert device.settings == Settings(1, (0,))
-    with closing(job.device_of(config, "local", bench=bench)) as device:
+    with closing(search_costs.device_of(config, "local", bench=bench)) as device:
         assert device.settings == Settings(1)
     with pytest.raises(BadSettings, match=r"2 threads on 1 core\(s\)"):
-        job.device_of(replace(config, threads=2), bench=bench)
+        search_costs.device_of(replace(config, threads=2), bench=bench)
