@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mnas import sizes
 from mnas.errors import BadInput
 from mnas.latency import LatencySource, VectorisedLatency
 from mnas.lower import lower
@@ -143,20 +145,33 @@ class Latency:
 
 
 class Counted:
-    """A figure that follows from a network's operators, one network at a time.
+    """A figure that follows from a network's operators.
 
     Args:
         space: whose points `figures` is asked for.
         count: the figure of an architecture.
+        many: makes the same for points of a space of stages; None where it is no sum over operators.
     """
 
     quick = True
-    vectorised = False
 
-    def __init__(self, name: str, unit: str, space: Any, count: Callable[[Any], float]) -> None:
+    def __init__(
+        self,
+        name: str,
+        unit: str,
+        space: Any,
+        count: Callable[[Any], float],
+        many: Callable[[StagedSpace], Callable[[Points], Figures]] | None = None,
+    ) -> None:
         self.name, self.unit = name, unit
-        self._space = space
-        self._count = count
+        self._space, self._count = space, count
+        self._many = many if isinstance(space, StagedSpace) else None
+        self._lookup: Callable[[Points], Figures] | None = None
+
+    @property
+    def vectorised(self) -> bool:
+        """Whether it is looked up by stages."""
+        return self._many is not None
 
     def predict(self, architecture: Any) -> Amount:
         """The figure, which has no interval."""
@@ -164,7 +179,10 @@ class Counted:
 
     def figures(self, points: Points) -> Figures:
         """The figures of points."""
-        return one_by_one(self, self._space, points)
+        if self._many is None:
+            return one_by_one(self, self._space, points)
+        self._lookup = self._lookup or self._many(self._space)
+        return self._lookup(points)
 
 
 def one_by_one(cost: Cost, space: Any, points: Points) -> Figures:
@@ -174,28 +192,13 @@ def one_by_one(cost: Cost, space: Any, points: Points) -> Figures:
 
 def parameters(space: Any) -> Cost:
     """Trainable parameters: weights, biases, batch normalisation's gamma and beta."""
-    return Counted("parameters", "parameters", space, _Parameters())
+    return Counted("parameters", "parameters", space, sizes.parameters, sizes.parameters_of)
 
 
 def file_bytes(space: Any, dtype: str = "float32") -> Cost:
-    """Size of the `.tflite` file."""
-    return Counted("file_bytes", "bytes", space, _FileBytes(dtype))
-
-
-@dataclass(frozen=True, slots=True)
-class _Parameters:
-    def __call__(self, architecture: Any) -> float:
-        return float(lower(architecture).parameters)
-
-
-@dataclass(frozen=True, slots=True)
-class _FileBytes:
-    dtype: str
-
-    def __call__(self, architecture: Any) -> float:
-        from latency_tables.tflite import write
-
-        return float(len(write(lower(architecture, self.dtype).graph)))
+    """Size of the `.tflite` file, closely (`mnas.sizes`)."""
+    many = sizes.float32_bytes_of if dtype == "float32" else None
+    return Counted("file_bytes", "bytes", space, partial(sizes.file_bytes, dtype=dtype), many)
 
 
 @dataclass(frozen=True, slots=True)

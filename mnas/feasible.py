@@ -12,8 +12,8 @@ import numpy as np
 from mnas.costs import LATENCY, Cost, Goal, Latency
 from mnas.errors import Infeasible
 from mnas.latency import fastest, require_reachable
-from mnas.problem import points_of
 from mnas.spaces.base import SearchSpace, Space
+from mnas.spaces.sampling import points_of
 
 
 def require_feasible(space: SearchSpace, costs: Sequence[Cost], goals: Sequence[Goal]) -> None:

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from devices.errors import DeadlineExceeded, ModelRejected, WorkerCrashed
+from mnas import spaces
 from mnas.costs import Amount, Cost, Goal
 from mnas.errors import BadInput
 from mnas.evaluations import Evaluations, Finished, share
 from mnas.latency import Latency
-from mnas.problem import Correction, Scores, points_of, size_of
+from mnas.problem import Correction, Scores
 from mnas.results import Result
 from mnas.spaces.base import SearchSpace
+from mnas.spaces.sampling import points_of
 from mnas.status import Status, corrected
 from mnas.study import RunStudy
 
@@ -134,7 +136,7 @@ class Loop:
         if self.trained >= self.trials:
             return None
         limit = self.trials * PROPOSALS_PER_TRIAL
-        if len(self.points) == size_of(self.space):
+        if len(self.points) == spaces.size(self.space):
             return "every point of the space has been looked at", True
         if len(self.results) + len(self.running) + sum(map(len, self.waiting.values())) >= limit:
             return f"gave up after {limit} proposals", False

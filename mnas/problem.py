@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +14,12 @@ from controllers.problem import Known, Problem
 from mnas.costs import Cost, Figures, Goal, Points
 from mnas.reward import Exponents, Reward
 from mnas.spaces.base import SearchSpace
+from mnas.spaces.sampling import points_of, typical
 
 #: user attribute of a trained trial: its reward when it was trained
 REWARD = "reward"
 #: points that a strategy may have looked up for one proposal, where all costs are vectorised, and else
 MANY, FEW = 200_000, 2_000
-#: points at random that stand for a space, and the generator's seed: always the same
-TYPICAL, TYPICAL_SEED = 1024, 0
 
 
 class Correction(Protocol):
@@ -90,27 +88,6 @@ def default_reward(
             if goal.objective
         }
     return Reward(targets, exponents or Exponents.of("soft"))
-
-
-def points_of(space: Any) -> Points | None:
-    """The points that exist, [n, choices]; None if every combination of options does."""
-    points: Points | None = getattr(space, "points", None)
-    return points
-
-
-def size_of(space: SearchSpace) -> int:
-    """How many points there are."""
-    points = points_of(space)
-    return prod(len(choice.options) for choice in space.choices) if points is None else len(points)
-
-
-def typical(space: SearchSpace) -> Points:
-    """Random points of a space, always the same; all of them where only certain points exist."""
-    points = points_of(space)
-    if points is not None:
-        return points
-    sizes = [len(choice.options) for choice in space.choices]
-    return np.random.default_rng(TYPICAL_SEED).integers(0, sizes, (TYPICAL, len(sizes)))
 
 
 @dataclass(frozen=True, slots=True)

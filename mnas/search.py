@@ -16,10 +16,11 @@ from mnas.feasible import require_feasible
 from mnas.jsonl import write_whole
 from mnas.latency import LatencySource
 from mnas.loop import FAILURES_IN_A_ROW, PROPOSALS_PER_TRIAL, InMemory, LiveCorrection, Loop
-from mnas.problem import Scores, default_reward, points_of, problem_of, typical
+from mnas.problem import Scores, default_reward, problem_of
 from mnas.reward import Exponents
 from mnas.run import RunDirectory
 from mnas.spaces.base import SearchSpace
+from mnas.spaces.sampling import points_of, typical
 from mnas.status import Status, goals_of, read_reference, values
 from mnas.study import RunStudy, quiet_optuna
 

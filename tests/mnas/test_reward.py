@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnas.errors import BadInput
-from mnas.reward import MnasReward
+from mnas.reward import Exponents, MnasReward, Reward, exponent
 
 shares = st.floats(0, 1)
 latencies = st.floats(0.01, 1e4)
@@ -68,3 +68,67 @@ def test_refuses_accuracies_in_percent(share: float | list[float]) -> None:
 def test_refuses_latencies(latency: float | list[float]) -> None:
     with pytest.raises(BadInput, match="milliseconds"):
         MnasReward.soft(10)(0.5, latency)
+
+
+def test_the_paper_s_rule_by_hand() -> None:
+    assert exponent() == pytest.approx(-0.070389, abs=1e-6)  # -log 1.05 / log 2
+    assert exponent(0.10, 2) == pytest.approx(-0.137504, abs=1e-6)
+    assert exponent(0.05, 4) == pytest.approx(-0.035195, abs=1e-6)
+    assert Exponents.of("soft") == Exponents(-0.07, -0.07)
+    assert Exponents.of("hard") == Exponents(0.0, -1.0)
+    assert Exponents.of("hard", beta=-2) == Exponents(0.0, -2)
+    assert Exponents.of("soft", -0.1) == Exponents(-0.1, -0.07)
+
+
+@given(st.floats(0.001, 0.5), st.floats(1.5, 100), latencies, latencies)
+def test_the_rule_makes_the_gain_worth_the_cost(
+    gain: float, times: float, target: float, latency: float
+) -> None:
+    weight = exponent(gain, times)
+    reward = Reward({"ms": target}, Exponents(weight, weight))
+    plain, dear = reward(0.1, {"ms": latency}), reward(0.1 * (1 + gain), {"ms": latency * times})
+    assert dear == pytest.approx(plain, rel=1e-9)
+
+
+@pytest.mark.parametrize(("gain", "times"), [(0, 2), (-0.1, 2), (0.05, 1), (0.05, 0.5), (math.nan, 2)])
+def test_a_rule_that_is_none_is_refused(gain: float, times: float) -> None:
+    with pytest.raises(BadInput, match="above 0 and above 1"):
+        exponent(gain, times)
+
+
+def test_kinds_that_there_are_not() -> None:
+    with pytest.raises(BadInput, match="'linear'; allowed: soft, hard"):
+        Exponents.of("linear")
+    with pytest.raises(BadInput, match="0 or less"):
+        Exponents.of("soft", beta=0.5)
+
+
+@given(shares, latencies, latencies)
+def test_for_one_device_it_is_the_papers_reward(share: float, target: float, latency: float) -> None:
+    for exponents, papers in (
+        (Exponents.of("soft"), MnasReward.soft(target)),
+        (Exponents.of("hard"), MnasReward.hard(target)),
+    ):
+        found = Reward({"ms": target}, exponents)(share, {"ms": latency})
+        assert found == pytest.approx(float(papers(share, latency)), rel=1e-12)
+
+
+def test_several_devices_multiply() -> None:
+    reward = Reward({"pixel6": 20, "pi5": 80}, Exponents(0.0, -1.0))
+    assert reward(0.8, {"pixel6": 40, "pi5": 80, "parameters": 1e6}) == pytest.approx(0.4)
+    assert reward(0.8, {"pixel6": 40, "pi5": 160}) == pytest.approx(0.2)
+    assert reward(0.8, {"pixel6": 10, "pi5": 40}) == 0.8
+    assert Reward({}, Exponents.of("soft"))(0.8, {"pi5": 3}) == 0.8
+
+
+def test_what_no_reward_can_be_made_of() -> None:
+    reward = Reward({"pixel6": 20, "pi5": 80}, Exponents.of("soft"))
+    with pytest.raises(BadInput, match="needs pi5; known are: pixel6"):
+        reward(0.5, {"pixel6": 1})
+    with pytest.raises(BadInput, match="not percent"):
+        reward(50, {"pixel6": 1, "pi5": 1})
+    for wrong in (0, -1, math.nan, math.inf):
+        with pytest.raises(BadInput, match="must be above 0"):
+            reward(0.5, {"pixel6": 1, "pi5": wrong})
+        with pytest.raises(BadInput, match="target of pi5"):
+            Reward({"pi5": wrong}, Exponents.of("soft"))
