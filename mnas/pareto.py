@@ -21,6 +21,8 @@ def non_dominated(points: ArrayLike, maximise: Sequence[bool]) -> NDArray[np.boo
         BadInput: shapes disagree, or a figure is not a number.
     """
     costs = _costs(points, maximise)
+    if costs.shape[1] == 2:
+        return _staircase(costs)
     # who beats another has the smaller sum of ranks: so the first of those left by that sum is beaten by none
     ranks = [np.unique(column, return_inverse=True)[1] for column in costs.T]
     left = np.argsort(np.sum(ranks, axis=0), kind="stable") if len(costs) else np.empty(0, np.intp)
@@ -29,6 +31,19 @@ def non_dominated(points: ArrayLike, maximise: Sequence[bool]) -> NDArray[np.boo
         kept[left[0]] = True
         first, others = costs[left[0]], costs[left[1:]]
         left = left[1:][~(np.all(first <= others, axis=1) & np.any(first < others, axis=1))]
+    return kept
+
+
+def _staircase(costs: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The same of two costs, by one sweep along the first: who stays has a new least second cost."""
+    order = np.lexsort((costs[:, 1], costs[:, 0]))
+    first, second = costs[order].T
+    begins = np.append(True, first[1:] != first[:-1])[: len(costs)]
+    least = second[begins]
+    lower = np.append(True, least[1:] < np.minimum.accumulate(least)[:-1])[: len(least)]
+    step = np.cumsum(begins) - 1
+    kept = np.zeros(len(costs), bool)
+    kept[order] = lower[step] & (second == least[step])
     return kept
 
 

@@ -182,6 +182,7 @@ def run_table(
     settings: Mapping[str, Any] | None = None,
     goals: Sequence[Goal] = (),
     reward: str | Exponents | None = None,
+    truth: TableTruth | None = None,
     on_progress: Callable[[Status], None] | None = None,
 ) -> TableResult:
     """Search a table and judge what was found.
@@ -194,6 +195,7 @@ def run_table(
         settings: of a strategy by name.
         goals: what is wanted of the latencies; the table's own goals if left out.
         reward: what strategies for one number learn from, as `mnas.search.search` has it.
+        truth: of this space and these goals, if it is at hand.
         on_progress: called at the start and for every result.
 
     Raises:
@@ -203,7 +205,7 @@ def run_table(
     """
     from mnas.search import search
 
-    truth = TableTruth(space, goals or space.goals)
+    truth = truth or TableTruth(space, goals)
     status = search(
         space,
         sampler,

@@ -92,7 +92,7 @@ def search_table(
         try:
             result = run_table(
                 space, name, trials=trials, seed=seed, settings=asked, goals=goals, reward=exponents,
-                on_progress=progress,
+                truth=truth, on_progress=progress,
             )  # fmt: skip
             interrupted = False
         except KeyboardInterrupt:
