@@ -201,36 +201,47 @@ class Loop:
 
     def _judge(self, blank: Result, architecture: Any) -> Result:
         """The result with its costs; with a message if it is not to be evaluated. Cheap before dear."""
-        first = self.costs[0].name
-        order = sorted(zip(self.costs, self.goals, strict=True), key=lambda pair: not pair[0].quick)
+        pairs = list(zip(self.costs, self.goals, strict=True))
+        quick = [pair for pair in pairs if pair[0].quick]
         over: list[str] = []
-        for cost, goal in order:
-            if over and not cost.quick:
+        for group in (quick, *([pair] for pair in pairs if not pair[0].quick)):
+            if over:
                 break
-            try:
-                with nullcontext() if cost.quick else self.evaluations.paused():
-                    amount = cost.predict(architecture)
-            except (ModelRejected, WorkerCrashed, DeadlineExceeded) as error:
-                trace = "".join(traceback.format_exception(error)).rstrip()
-                return self._failed(blank, f"{type(error).__name__}: {error}", trace)
-            if cost.name == first:
-                blank = replace(blank, latency_ms=amount.value, low_ms=amount.low, high_ms=amount.high)
-            else:
-                blank = replace(blank, costs={**blank.costs, cost.name: amount.value})
-            if goal.cap is not None:
-                blank, message = self._against(goal.cap, blank, cost, amount, architecture)
+            amounts = []
+            for cost, goal in group:
+                try:
+                    with nullcontext() if cost.quick else self.evaluations.paused():
+                        amount = cost.predict(architecture)
+                except (ModelRejected, WorkerCrashed, DeadlineExceeded) as error:
+                    trace = "".join(traceback.format_exception(error)).rstrip()
+                    return self._failed(blank, f"{type(error).__name__}: {error}", trace)
+                blank = self._with(blank, cost, amount)
+                if goal.cap is not None:
+                    amounts.append((cost, goal.cap, amount))
+            for cost, cap, amount in sorted(amounts, key=lambda one: one[2].low is not None):
+                blank, message = self._against(cap, blank, cost, amount, None if over else architecture)
                 over += message
         return replace(blank, state="infeasible", message="; ".join(over)) if over else blank
+
+    def _with(self, blank: Result, cost: Cost, amount: Amount) -> Result:
+        if cost.name == self.costs[0].name:
+            return replace(blank, latency_ms=amount.value, low_ms=amount.low, high_ms=amount.high)
+        return replace(blank, costs={**blank.costs, cost.name: amount.value})
 
     def _against(
         self, cap: float, blank: Result, cost: Cost, amount: Amount, architecture: Any
     ) -> tuple[Result, list[str]]:
-        """Compare a cost with its cap: measured if its error bar leaves that open, else corrected."""
+        """Compare a cost with its cap: measured if its error bar leaves that open, else corrected.
+
+        Args:
+            architecture: None if it is ruled out already, so that nothing is measured for it.
+        """
         name, factor, measured = cost.name, 1.0, None
         if self.correction is not None:
             factor = self.correction.factor(name)
             latency = Latency(amount.value, amount.low, amount.high)
-            measured = self.correction.decide(name, architecture, latency, cap)
+            if architecture is not None:
+                measured = self.correction.decide(name, architecture, latency, cap)
         value = amount.value * factor
         how = "" if factor == 1 else f", {amount.value:.4g} as predicted times {factor:.4g} as measured,"
         if measured is not None:

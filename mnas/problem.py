@@ -50,7 +50,8 @@ def problem_of(
         costs: of its architectures.
         goals: one for each cost, in their order.
         correction: by which caps move as the search goes on.
-        reward: for trials that have none noted, as those of older runs; without it `default_reward`.
+        reward: for trials that have none noted, as those of older runs. Without it, the default if there is a
+            target; if there is none, strategies are told no reward: nobody has said how to weigh objectives.
     """
     objectives = [goal.cost for goal in goals if goal.objective]
     pairs = [pair for pair in zip(costs, goals, strict=True) if pair[0].quick and pair[1].known]
@@ -63,10 +64,12 @@ def problem_of(
             _Allowed(tuple(goal for _, goal in pairs), correction),
             MANY if all(cost.vectorised for cost in asked) else FEW,
         )
+    if reward is None and any(goal.target is not None for goal in goals):
+        reward = default_reward(space, costs, goals)
     return Problem(
         {choice.name: choice.options for choice in space.choices},
         known,
-        _Noted(reward or default_reward(space, costs, goals), tuple(objectives)),
+        None if reward is None else _Noted(reward, tuple(objectives)),
         points_of(space),
     )
 

@@ -98,8 +98,7 @@ def search(
     names = dict(zip(devices, (cost.name for cost in every), strict=False))
     names = {**names, **{cost.name: cost.name for cost in every}}
     targets, caps = _by_cost(target_ms, names), _by_cost(cap_ms, names)
-    if not goals and not targets and not caps:
-        goals = goals_of(config) if config is not None else tuple(getattr(space, "goals", ()))
+    goals = goals or (goals_of(config) if config is not None else tuple(getattr(space, "goals", ())))
     wanted = goals_for(every, _limited(goals, targets, caps))
     trials = trials if trials is not None else TRIALS if config is None else config.trials
     seed = seed if seed is not None else 0 if config is None else config.seed
@@ -118,7 +117,8 @@ def search(
     if isinstance(sampler, str):
         from controllers.registry import create
 
-        problem = problem_of(space, every, wanted, correction, scores)
+        asked = reward is not None or any(goal.target is not None for goal in wanted)
+        problem = problem_of(space, every, wanted, correction, scores if asked else None)
         sampler = create(sampler, seed, problem, settings)
     elif settings:
         raise BadInput("settings are for strategies by name; give the sampler its own")

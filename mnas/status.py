@@ -57,9 +57,9 @@ class Status:
     @property
     def feasible_share(self) -> float | None:
         """Of the architectures whose costs are known, how many are under every cap; None if there is none."""
-        ruled_out = self.count("infeasible")
-        looked_at = len({*(r.number for r in self.results if r.repeats is None)})
-        return None if not looked_at else 1 - ruled_out / looked_at
+        first = [one for one in self.results if one.repeats is None]
+        known = sum(one.state == "infeasible" or one.latency_ms is not None for one in first)
+        return None if not known else 1 - self.count("infeasible") / known
 
     @property
     def objectives(self) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnas.errors import BadInput
-from mnas.problem import points_of, problem_of, size_of
+from mnas.problem import problem_of
+from mnas.spaces.sampling import points_of, size
 from mnas.spaces.tabular import TableSpace
 
 FRAME = pd.DataFrame(
@@ -140,7 +141,7 @@ def test_unknown_latencies_are_objectives_that_no_strategy_is_told() -> None:
     assert problem_of(known, known.costs, known.goals).known is not None
     problem = problem_of(unknown, unknown.costs, unknown.goals)
     assert problem.known is None
-    assert problem.size == size_of(unknown) == 4
+    assert problem.size == size(unknown) == 4
     assert points_of(unknown) is unknown.points
 
 
