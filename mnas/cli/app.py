@@ -37,7 +37,10 @@ class Interrupted(Exception):
 errors = Console(stderr=True)
 
 #: modules of this package with commands, in the order of `mnas --help`
-MODULES = ("profile", "compare", "devices", "table", "zoo", "search", "finalize", "report", "pick", "demo")
+MODULES = (
+    *("profile", "compare", "devices", "table", "zoo", "search", "runs", "finalize", "report", "pick"),
+    "demo",
+)
 
 
 class _InOrder(TyperGroup):
