@@ -29,7 +29,7 @@ _STATES: Mapping[TrialState, Literal["complete", "infeasible", "failed"]] = {
 
 
 class Replay:
-    """Makes samplers that share one algorithm's state, one for each proposal; one thread at a time may propose.
+    """Makes samplers that share one algorithm's state, one per proposal; one thread at a time may propose.
 
     Args:
         make: the algorithm for a problem; called again where a study's choices change.
