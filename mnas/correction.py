@@ -141,6 +141,8 @@ class Correction:
     _fits: dict[str, Fit] = field(init=False)
     _looked_at: int = field(init=False)
     _trained: int = field(init=False, default=0)
+    #: costs of whose table anchors were measured by this process
+    _anchored: set[str] = field(init=False, default_factory=set)
     #: networks, by cost, that the device cannot measure
     _refused: set[tuple[str, str]] = field(init=False, default_factory=set)
     #: costs whose device is another one than the table's
@@ -181,6 +183,11 @@ class Correction:
         if str(architecture) not in known and time.monotonic() >= self._away.get(cost, (-math.inf, ""))[0]:
             self._visit(cost, "cap", [_Candidate(architecture, latency)])
             known = self._measured(cost)
+            if (found := known.get(str(architecture))) is not None:
+                self.tell(
+                    f"{self.measurables[cost].place.name}: near the cap of {cap:g} ms a candidate predicted "
+                    f"to take {latency.latency_ms:.4g} ms takes {found:.4g} ms"
+                )
         return known.get(str(architecture))
 
     def after(self, status: Standing) -> None:
@@ -227,8 +234,9 @@ class Correction:
         }
         if cost in self._others or not names:
             return
-        # near a cap one network is asked for, and waited for: with anchors it would take as long as five
-        place = measurable.place if why == "front" else replace(measurable.place, anchors=())
+        # near a cap one network is waited for: with anchors it takes as long as five, so only the first time
+        with_anchors = why == "front" or cost not in self._anchored
+        place = measurable.place if with_anchors else replace(measurable.place, anchors=())
         asked = {one.name: _Asked("anchor", one.name, one.latency_ms) for one in place.anchors}
         jobs = []
         for name, one in names.items():
@@ -238,7 +246,10 @@ class Correction:
         number = max((one.visit for one in self.gaps), default=0) + 1
 
         def measured(found: Measured) -> None:
-            self._keep(asked[found.job.name].gap(cost, self._trained, number, found))
+            gap = asked[found.job.name].gap(cost, self._trained, number, found)
+            if gap.why == "anchor":
+                self._anchored.add(cost)
+            self._keep(gap)
 
         def failed(failure: Failure) -> None:
             self.tell(f"{place.name}: {failure.message}")
@@ -261,7 +272,7 @@ class Correction:
         else:
             if self._away.pop(cost, None) is not None:
                 self.tell(f"{place.name} measures again")
-        if any(one.visit == number for one in self.gaps):
+        if with_anchors and any(one.visit == number for one in self.gaps):
             self.tell(f"{cost} on {place.name}: {in_words(self.fit(cost))}")
 
     def _keep(self, gap: Gap) -> None:

@@ -229,13 +229,26 @@ def test_what_the_device_doubts_does_not_count(table: LatencyTable) -> None:
 @pytest.mark.parametrize("slow", [0.97, 1.03])
 def test_near_a_cap_the_device_decides(table: LatencyTable, slow: float) -> None:
     """The prediction is on the cap, and its interval around it: measuring says which side it is on."""
+    said: list[str] = []
     bench = Bench(slow=slow)
-    found = correction(table, bench)
+    found = correction(table, bench, said=said)
     cap = true_ms(1)
     measured = found.decide(COST, architecture(1), Latency(cap, 0.95 * cap, 1.05 * cap), cap)
     assert measured == pytest.approx(true_ms(1, slow), rel=0.01)
-    assert set(bench.seen) == {"network-0"}
     assert (measured <= cap) is (slow < 1)
+    assert f"near the cap of {cap:g} ms" in said[-1]
+    assert said[-1].endswith(f"takes {measured:.4g} ms")
+
+
+def test_the_first_visit_of_a_process_asks_how_fast_the_device_is(table: LatencyTable) -> None:
+    bench = Bench(slow=1.1)
+    found = correction(table, bench)
+    for number in (1, 2):
+        cap = 1.1 * true_ms(number)
+        found.decide(COST, architecture(number), Latency(cap, 0.9 * cap, 1.1 * cap), cap)
+        assert found.fit(COST).speed == pytest.approx(1.1, rel=0.01)
+    assert [one.why for one in found.gaps if one.visit == 2] == ["cap"]
+    assert {one.why for one in found.gaps if one.visit == 1} == {"cap", "anchor"}
 
 
 def test_what_was_measured_near_a_cap_is_not_measured_again(table: LatencyTable, tmp_path: Path) -> None:
