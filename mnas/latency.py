@@ -6,6 +6,7 @@ import random
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from latency_tables.records import Origin
     from latency_tables.store import LatencyTable
     from latency_tables.units import Unit
+    from mnas.spaces.vectorised import Vectorised
 
 #: networks of few multiply-accumulates that are measured before a target counts as out of reach
 CHEAPEST = 5
@@ -114,8 +116,11 @@ class TableLatency:
         """The same for many points of a space at once; making it takes about a second."""
         from mnas.spaces.vectorised import Vectorised
 
-        predict = Vectorised(space, self._predictor, self._dtype).predict
-        return lambda points: predict(points).latency_ms
+        return partial(_latencies_ms, Vectorised(space, self._predictor, self._dtype))
+
+
+def _latencies_ms(vectorised: Vectorised, points: NDArray[np.int64]) -> NDArray[np.float64]:
+    return vectorised.predict(points).latency_ms
 
 
 class DeviceLatency:

@@ -34,7 +34,7 @@ def parameters(architecture: Any) -> float:
 def file_bytes(architecture: Any, dtype: str = "float32") -> float:
     """Bytes of the `.tflite` file that `latency_tables.tflite.write` makes, closely.
 
-    Off by at most 0.3 % in float32 and 1 % in int8 for files of 200 kB and more, by 3 % for the smallest.
+    Off by at most 0.3 % in float32 and 1 % in int8 for files of 200 kB and more, by 5 % for the smallest.
     """
     specs = lower(architecture, dtype).graph.specs
     if dtype != "int8":
