@@ -41,6 +41,9 @@ setup(
         "usb": [
             "adb-shell[usb]>=0.4.4",
         ],
+        "gp": [
+            "torch>=2.4",
+        ],
         "notebooks": [
             "ipykernel>=6.29",
         ],

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
+from importlib.util import find_spec
 from threading import Lock
 from typing import Any
 
@@ -19,15 +20,18 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import (
     BaseGASampler,
     BaseSampler,
+    GPSampler,
     NSGAIIISampler,
     NSGAIISampler,
     QMCSampler,
     RandomSampler,
+    TPESampler,
 )
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from controllers.archive import ordinal
+from controllers.errors import BadSetting, MissingExtra
 from controllers.problem import Problem
 
 #: a change of the warnings' filters is everybody's; two at a time would not end as they began
@@ -80,16 +84,42 @@ class Generational(BaseSampler):
 
 def nsga2(seed: int, *, population: int) -> BaseSampler:
     """Optuna's NSGA-II for one proposal."""
+    _at_least(2, "population of nsga2", population)
     return Generational(lambda own: NSGAIISampler(seed=own, population_size=population), seed)
 
 
 def nsga3(seed: int, *, population: int, divisions: int) -> BaseSampler:
-    """Optuna's NSGA-III for one proposal."""
+    """Optuna's NSGA-III for one proposal; reference points divide each objective into `divisions` parts."""
+    _at_least(2, "population of nsga3", population)
+    _at_least(1, "divisions of nsga3", divisions)
     with _no_warning_of_experiments():
         return Generational(
             lambda own: NSGAIIISampler(seed=own, population_size=population, dividing_parameter=divisions),
             seed,
         )
+
+
+def tpe(seed: int, *, startup: int) -> BaseSampler:
+    """Optuna's TPE for one proposal; the first `startup` complete trials are random."""
+    _at_least(1, "startup of tpe", startup)
+    return TPESampler(seed=seed, n_startup_trials=startup)
+
+
+def gp(seed: int, *, startup: int) -> BaseSampler:
+    """Optuna's Gaussian processes for one proposal; the first `startup` complete trials are random.
+
+    Raises:
+        MissingExtra: PyTorch is not installed.
+    """
+    _at_least(1, "startup of gp", startup)
+    if find_spec("torch") is None:
+        raise MissingExtra("gp needs PyTorch, which is not installed: pip install 'mnas[gp]'")
+    return GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False)
+
+
+def _at_least(least: int, what: str, value: int) -> None:
+    if value < least:
+        raise BadSetting(f"{what} is {value}; allowed: {least} or more")
 
 
 class _Numbered(QMCSampler):

@@ -115,8 +115,10 @@ def _wrapped(
     seed: int,  # noqa: ARG001 - likewise
     **settings: Setting,
 ) -> Callable[[int], BaseSampler]:
-    """Optuna's own samplers see the study alone."""
-    return partial(make, **settings)
+    """Optuna's own samplers see the study alone. One is made at once, to refuse what it does not take."""
+    made = partial(make, **settings)
+    made(0)
+    return made
 
 
 def _random(seed: int) -> BaseSampler:
@@ -125,22 +127,28 @@ def _random(seed: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
-def _nsga2(seed: int, *, population: int) -> BaseSampler:
+def _nsga2(seed: int, **settings: Any) -> BaseSampler:
     from controllers.optunas import nsga2
 
-    return nsga2(seed, population=population)
+    return nsga2(seed, **settings)
 
 
-def _nsga3(seed: int, *, population: int, divisions: int) -> BaseSampler:
+def _nsga3(seed: int, **settings: Any) -> BaseSampler:
     from controllers.optunas import nsga3
 
-    return nsga3(seed, population=population, divisions=divisions)
+    return nsga3(seed, **settings)
 
 
-def _tpe(seed: int) -> BaseSampler:
-    from optuna.samplers import TPESampler
+def _tpe(seed: int, **settings: Any) -> BaseSampler:
+    from controllers.optunas import tpe
 
-    return TPESampler(seed=seed)
+    return tpe(seed, **settings)
+
+
+def _gp(seed: int, **settings: Any) -> BaseSampler:
+    from controllers.optunas import gp
+
+    return gp(seed, **settings)
 
 
 def _qmc(problem: Problem | None, seed: int) -> Callable[[int], BaseSampler]:
@@ -198,12 +206,20 @@ _CONTROLLERS: Mapping[str, Controller] = {
         "genetic algorithm by reference points, for three or more objectives",
         "Deb and Jain, An evolutionary many-objective optimization algorithm: NSGA-III, 2014",
         partial(_wrapped, _nsga3),
-        {"population": 24, "divisions": 12},
+        # 21 reference points for three objectives: about one for each member, as the paper has it
+        {"population": 24, "divisions": 5},
     ),
     "tpe": Controller(
         "multi-objective tree-structured Parzen estimator",
         "Ozaki et al., Multiobjective tree-structured Parzen estimator, 2022",
         partial(_wrapped, _tpe),
+        {"startup": 10},
+    ),
+    "gp": Controller(
+        "Gaussian processes and expected hypervolume improvement; needs the extra mnas[gp]",
+        "Optuna's GPSampler; Daulton et al., Differentiable expected hypervolume improvement, 2020",
+        partial(_wrapped, _gp),
+        {"startup": 10},
     ),
     "qmc": Controller(
         "quasi-random: a scrambled Sobol sequence over the options, which spreads points evenly",
@@ -225,7 +241,7 @@ _CONTROLLERS: Mapping[str, Controller] = {
             "policy": "recurrent",
             "bias": 0.0,
             "batch": 5,
-            "epochs": 10,
+            "epochs": 5,
             "clip": 0.2,
             "learning_rate": 0.0005,
             "entropy": 1e-5,

@@ -87,7 +87,8 @@ def test_every_declared_one_is_pinned_within_its_bounds(setup_arguments: dict[st
 
     pins = [line.split("==") for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()]
     versions = {normal(name): version for name, version in pins}
-    extras = setup_arguments["extras_require"].values()
+    # PyTorch is pinned nowhere: the one extra that CI goes without
+    extras = [needs for name, needs in setup_arguments["extras_require"].items() if name != "gp"]
     for text in [*setup_arguments["install_requires"], *(text for extra in extras for text in extra)]:
         requirement = Requirement(text)
         assert requirement.specifier.contains(versions[normal(requirement.name)]), text
