@@ -20,7 +20,7 @@ DRAWS, ROUNDS = 16, 4
 
 #: of the independent policy: so many times as far as its parameters do its logits move in a step, which makes
 #: up for the hundred weights that move a logit of the recurrent policy together
-GAIN = 20.0
+GAIN = 60.0
 
 #: from log-probabilities before the update and now, [n, d], and advantages [n, 1], the slopes of an objective
 #: of each decision by the log-probabilities of now, [n, d]
