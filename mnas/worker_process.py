@@ -105,7 +105,7 @@ def serve(connection: Connection, progress: Progress, output: Connection, make: 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for descriptor in (1, 2):
         os.dup2(output.fileno(), descriptor)
-    faulthandler.enable()
+    faulthandler.enable(2)
     _Worker(connection, progress).run(make)
 
 

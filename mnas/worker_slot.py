@@ -6,7 +6,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, resource_tracker
@@ -42,6 +42,8 @@ _THREADS = (
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
 )
+#: so that the first TensorFlow of several does not take the whole memory of a GPU
+_SHARING = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +227,8 @@ class Slot:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - open while the process lives
         self._connection, theirs = self._context.Pipe()
         carrier = Connection(os.dup(self._output.fileno()), readable=False)
-        with theirs, carrier, _deaf_to_ctrl_c(), _threads_of_children(self._threads):
+        environment = dict.fromkeys(_THREADS, str(self._threads)) | _SHARING
+        with theirs, carrier, _deaf_to_ctrl_c(), _environment_of_children(environment):
             process = self._context.Process(
                 target=serve,
                 args=(theirs, self._progress, carrier, self._maker),
@@ -233,7 +236,7 @@ class Slot:
                 daemon=True,
             )
             process.start()
-        self._process = process
+            self._process = process
 
     def _reset(self) -> None:
         """No process writes meanwhile: there is none, or it waits for an evaluation."""
@@ -279,10 +282,10 @@ def _deaf_to_ctrl_c() -> Iterator[None]:
 
 
 @contextmanager
-def _threads_of_children(threads: int) -> Iterator[None]:
-    """Numerical libraries use so many threads in processes that start meanwhile."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, str(threads)))
+def _environment_of_children(values: Mapping[str, str]) -> Iterator[None]:
+    """Processes that start meanwhile have these variables, before they import anything."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:

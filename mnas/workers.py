@@ -67,6 +67,7 @@ class Workers:
         self._pause_s = pause_s
         self._pauses = 0
         self._paused = False
+        self._refusal: BadInput | None = None
         try:
             for slot in self._slots:
                 slot.provide()
@@ -102,6 +103,8 @@ class Workers:
             RuntimeError: there is none, or all are paused.
         """
         while not self._finished:
+            if self._refusal is not None:
+                raise self._refusal
             if self._paused or not self.running():
                 raise RuntimeError("no evaluation is running, so none will finish")
             self._listen(LOOK_EVERY_S)
@@ -136,6 +139,8 @@ class Workers:
                         f"{self._pause_s:g} s, so this machine cannot measure; it can after the search"
                     )
                 self._listen(min(left_s, LOOK_EVERY_S))
+                if self._refusal is not None:
+                    raise self._refusal
             yield
         finally:
             self._paused = False
@@ -150,14 +155,21 @@ class Workers:
             slot.close()
 
     def _listen(self, seconds: float) -> None:
-        """Take in what the workers say, waiting for so long at most; replace those that died."""
-        if not self._paused:
+        """Take in what the workers say, waiting for so long at most; replace those that died.
+
+        That one cannot start is kept, so that what the others have finished is handed out first.
+        """
+        if not self._paused and self._refusal is None:
             for slot in self._slots:
                 slot.provide()
         connection.wait([sign for slot in self._slots for sign in slot.signs()], seconds)
         for slot in self._slots:
-            if (finished := slot.hear()) is not None:
-                self._finished.append(finished)
+            try:
+                finished = slot.hear()
+            except BadInput as error:
+                self._refusal = error
+            else:
+                self._finished.extend([] if finished is None else [finished])
         self._on_running(self.running())
 
 

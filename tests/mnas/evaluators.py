@@ -90,6 +90,14 @@ def once_killed_at_start(file: Path, on_step: OnStep) -> Obedient:
     return Obedient(on_step)
 
 
+def good_once(file: Path, on_step: OnStep) -> Obedient:
+    try:
+        file.touch(exist_ok=False)
+    except FileExistsError:
+        raise ImportError("made twice") from None
+    return Obedient(on_step)
+
+
 def slow_to_start(seconds: float, on_step: OnStep) -> Obedient:
     time.sleep(seconds)
     return Obedient(on_step)

@@ -259,6 +259,18 @@ def test_what_cannot_evaluate_anything_is_said_at_once() -> None:
         assert "evaluators.py" in caught.value.__notes__[0]
 
 
+def test_what_others_finished_is_handed_out_before_one_that_cannot_start_is_told_of(tmp_path: Path) -> None:
+    with closing(Workers(partial(evaluators.good_once, tmp_path / "made"), 2)) as workers:
+        workers.submit(0, ("answer", 0.25))
+        workers.submit(1, ("answer", 0.5))
+        found: list[float | None] = []
+        with pytest.raises(BadInput, match="ImportError: made twice"):
+            found.extend(workers.next().accuracy for _ in range(2))
+        with pytest.raises(BadInput, match="ImportError: made twice"), workers.paused():
+            raise AssertionError
+    assert found in ([], [0.25], [0.5])
+
+
 def test_starting_is_given_up_where_it_is_killed_again_and_again() -> None:
     with closing(Workers(evaluators.killed_at_start, 1)) as workers:
         workers.submit(0, ("answer", 0.5))
