@@ -175,24 +175,25 @@ def _show_list(folder: Path, stands: list[Standing]) -> None:
     print_table(
         f"{len(stands)} run{'' if len(stands) == 1 else 's'} in {folder}",
         ("run", "searched", "device", "by", "trained", "front", "best", "state"),
-        [_row(one) for one in stands],
+        [_row(one, folder) for one in stands],
         texts=4,
     )
 
 
-def _row(stands: Standing) -> tuple[str, ...]:
+def _row(stands: Standing, folder: Path) -> tuple[str, ...]:
+    name = str(stands.path.relative_to(folder))
     age = "" if stands.age_s is None else f", {duration(stands.age_s)} ago"
     running = stands.process is not None
     ending = f"running (process {stands.process})" if running else f"{stands.state}{age}"
     config, status = None if stands.run is None else stands.run.config, stands.status
     if config is None or status is None:
-        return str(stands.path), "", "", "", "", "", "", ending
+        return name, "", "", "", "", "", "", ending
     names = config.names
     aims = [amount(goal.cost, goal.target, names) for goal in status.goals if goal.target is not None]
     where = ", ".join(aims) if names else f"{', '.join(aims)} on {config.device}"
     best = "-" if status.best is None else point(status, status.best, names)
     return (
-        str(stands.path),
+        name,
         f"{config.space} on {config.dataset}",
         where,
         config.controller,
@@ -220,7 +221,7 @@ def _show(stands: Standing) -> None:
     ]
     for goal in status.goals:
         rows.append((goal.cost, _wanted(goal, config)))
-    print_table(f"{run.path}: {_row(stands)[-1]}", ("setting", ""), rows, texts=2)
+    print_table(f"{run.path}: {_row(stands, run.path)[-1]}", ("setting", ""), rows, texts=2)
     if status.trained:
         show_front(run, status)
     if status.best is not None:

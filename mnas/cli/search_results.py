@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnas.cli.app import Exit
 from mnas.cli.output import interval, print_line, print_table, warn
-from mnas.cli.search_view import amount, limits
+from mnas.cli.search_view import amount, figure, limits
 
 if TYPE_CHECKING:
     from mnas.config import RunConfig
@@ -137,7 +137,7 @@ def show_front(run: RunDirectory, status: Status) -> None:
                 f"{result.point[0]:.2%}",
                 f"{status.corrected(result)['latency_ms']:.3g} ms",
                 interval(result.low_ms, result.high_ms),
-                *(amount(name, status.corrected(result)[name], {}) for name in others),
+                *(figure(name, status.corrected(result)[name]) for name in others),
                 f"{reward_of(run.config, status, result):.3f}",
             )
             for result in status.front
@@ -148,7 +148,8 @@ def show_front(run: RunDirectory, status: Status) -> None:
 def _heading(names: dict[str, str]) -> Any:
     def heading(cost: str) -> str:
         kind = cost.partition(":")[0]
-        return names[cost] if kind == "latency_ms" else kind.replace("_", " ")
+        words = {"latency_ms": "ms", "energy_mj": "mJ"}.get(kind, kind.replace("_", " "))
+        return f"{names[cost]} {words}" if cost in names else words
 
     return heading
 

@@ -128,7 +128,7 @@ def facts(status: Status, names: Mapping[str, str]) -> list[tuple[str, str]]:
     counts = [f"{share:.0%} feasible"] if share is not None else []
     counts += [f"{count} {state}" for state, count in _apart(status)]
     volume = status.hypervolume
-    front = f"{len(status.front)} networks"
+    front = f"{len(status.front)} network{'' if len(status.front) == 1 else 's'}"
     front += f", hypervolume {volume:.4g}" if volume is not None else ""
     found = [
         ("proposals", f"{len(status.results)}" + "".join(f", {text}" for text in counts)),
@@ -191,8 +191,14 @@ def amount(cost: str, value: float, names: Mapping[str, str]) -> str:
     """A cost's figure with its unit, and its device where that has a name."""
     kind = cost.partition(":")[0]
     unit = {"latency_ms": "ms", "energy_mj": "mJ", "file_bytes": "bytes", "memory_bytes": "bytes of memory"}
-    text = f"{value:.3g} {unit.get(kind, kind)}"
+    text = f"{figure(cost, value)} {unit.get(kind, kind)}"
     return f"{text} on {names[cost]}" if cost in names else text
+
+
+def figure(cost: str, value: float) -> str:
+    """A cost's figure without its unit: what is counted to the last one, what is measured to three digits."""
+    counted = cost.partition(":")[0] in {"parameters", "file_bytes", "memory_bytes"}
+    return f"{value:,.0f}" if counted else f"{value:.3g}"
 
 
 def _steps(running: Sequence[Step]) -> str:
