@@ -11,9 +11,13 @@ import numpy as np
 
 from mnas.costs import LATENCY, Cost, Goal, Latency
 from mnas.errors import Infeasible
-from mnas.latency import fastest, require_reachable
+from mnas.latency import LatencySource
+from mnas.least import cheapest, fastest
 from mnas.spaces.base import SearchSpace, Space
 from mnas.spaces.sampling import points_of
+
+#: networks of few multiply-accumulates that are measured before a target counts as out of reach
+CHEAPEST = 5
 
 
 def require_feasible(space: SearchSpace, costs: Sequence[Cost], goals: Sequence[Goal]) -> None:
@@ -48,6 +52,36 @@ def require_feasible(space: SearchSpace, costs: Sequence[Cost], goals: Sequence[
     if len(quick) > 1:
         _require_together(space, quick)
     return None
+
+
+def require_reachable(space: Space, latency: LatencySource, target_ms: float) -> None:
+    """Check that some architecture of the space is as fast as the target.
+
+    Where latencies are measured one by one, only the `CHEAPEST` of the fewest multiply-accumulates are, one
+    after the other until one is fast enough. They need not have the fastest among them, and the message says
+    so.
+
+    Raises:
+        Infeasible: none is; the message has the fastest one and its latency.
+    """
+    if latency.quick:
+        indices, least_ms = fastest(space, latency.predict_ms, enough=target_ms)
+        architecture, who = space.decode(indices), "no architecture"
+    else:
+        tried = cheapest(space, CHEAPEST)
+        who = f"none of the {len(tried)} cheapest networks, by multiply-accumulates,"
+        least_ms = float("inf")
+        for one in tried:
+            if (latency_ms := latency.predict_ms(one)) < least_ms:
+                architecture, least_ms = one, latency_ms
+            if least_ms <= target_ms:
+                return
+    if least_ms > target_ms:
+        raise Infeasible(
+            f"{who} of {space.name} at {space.resolution} pixels reaches {target_ms:g} ms: the "
+            f"fastest takes {least_ms:.3g} ms ({latency.name}): {architecture}. Ask for that or more, or "
+            "take a lower resolution or width"
+        )
 
 
 def _require_among_points(space: SearchSpace, limited: Sequence[tuple[Cost, float]]) -> None:

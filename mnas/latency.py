@@ -1,8 +1,7 @@
-"""Where an architecture's latency comes from, and the fastest a space has to offer. Trains nothing."""
+"""Where an architecture's latency comes from. Trains nothing."""
 
 from __future__ import annotations
 
-import random
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -13,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnas.architecture import Architecture
-from mnas.errors import BadInput, Infeasible
+from mnas.errors import BadInput
 from mnas.lower import lower
-from mnas.spaces.base import SearchSpace, Space
+from mnas.spaces.base import Space
 
 if TYPE_CHECKING:
     from devices.device import Device
@@ -25,11 +24,6 @@ if TYPE_CHECKING:
     from latency_tables.store import LatencyTable
     from latency_tables.units import Unit
     from mnas.spaces.vectorised import Vectorised
-
-#: networks of few multiply-accumulates that are measured before a target counts as out of reach
-CHEAPEST = 5
-#: restarts of the descent towards the fastest architecture, after the one from the first options
-RESTARTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,84 +248,3 @@ def build_command(options: Mapping[str, Any]) -> str:
         if value is not None
     )
     return f"mnas table build {' '.join(given)}"
-
-
-def fastest(
-    space: SearchSpace, cost: Callable[[Any], float], enough: float = float("-inf"), seed: int = 0
-) -> tuple[tuple[int, ...], float]:
-    """The option indices of the architecture of least cost, and that cost.
-
-    Coordinate descent: from the first options and from random ones, each choice in turn takes its cheapest
-    option until none gets cheaper. That is exact where choices add up, and close to it in spaces of stages,
-    where a stage's latency depends on its own choices and on the width before it.
-
-    Args:
-        enough: stop as soon as a cost is this or less.
-    """
-    rng = random.Random(seed)
-    sizes = [len(choice.options) for choice in space.choices]
-    best: tuple[tuple[int, ...], float] | None = None
-    for start in range(1 + RESTARTS):
-        indices = [rng.randrange(size) if start else 0 for size in sizes]
-        least = cost(space.decode(indices))
-        improved = True
-        while improved and least > enough:
-            improved = False
-            for position, size in enumerate(sizes):
-                for option in range(size):
-                    neighbour = [*indices[:position], option, *indices[position + 1 :]]
-                    if option != indices[position] and (price := cost(space.decode(neighbour))) < least:
-                        indices, least, improved = neighbour, price, True
-        if best is None or least < best[1]:
-            best = tuple(indices), least
-        if least <= enough:
-            break
-    assert best is not None
-    return best
-
-
-def require_reachable(space: Space, latency: LatencySource, target_ms: float) -> None:
-    """Check that some architecture of the space is as fast as the target.
-
-    Where latencies are measured one by one, only the `CHEAPEST` of the fewest multiply-accumulates are, one
-    after the other until one is fast enough. They need not have the fastest among them, and the message says
-    so.
-
-    Raises:
-        Infeasible: none is; the message has the fastest one and its latency.
-    """
-    if latency.quick:
-        indices, least_ms = fastest(space, latency.predict_ms, enough=target_ms)
-        architecture, who = space.decode(indices), "no architecture"
-    else:
-        tried = cheapest(space, CHEAPEST)
-        who = f"none of the {len(tried)} cheapest networks, by multiply-accumulates,"
-        least_ms = float("inf")
-        for one in tried:
-            if (latency_ms := latency.predict_ms(one)) < least_ms:
-                architecture, least_ms = one, latency_ms
-            if least_ms <= target_ms:
-                return
-    if least_ms > target_ms:
-        raise Infeasible(
-            f"{who} of {space.name} at {space.resolution} pixels reaches {target_ms:g} ms: the "
-            f"fastest takes {least_ms:.3g} ms ({latency.name}): {architecture}. Ask for that or more, or "
-            "take a lower resolution or width"
-        )
-
-
-def cheapest(space: Space, count: int) -> list[Architecture]:
-    """Up to `count` architectures of few multiply-accumulates: the one of the fewest, then its neighbours.
-
-    A neighbour differs in one choice; fewest multiply-accumulates first, each architecture once.
-    """
-    least, _ = fastest(space, _macs)
-    found = {space.decode(least): None}
-    for position, choice in enumerate(space.choices):
-        for option in range(len(choice.options)):
-            found.setdefault(space.decode([*least[:position], option, *least[position + 1 :]]), None)
-    return sorted(found, key=_macs)[:count]
-
-
-def _macs(architecture: Architecture) -> float:
-    return float(lower(architecture).macs)

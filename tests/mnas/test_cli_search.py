@@ -25,7 +25,7 @@ from latency_tables.records import Origin
 from latency_tables.store import LatencyTable
 from mnas.cli.app import Exit
 from mnas.cli.search import document, outcome
-from mnas.latency import fastest
+from mnas.least import fastest
 from mnas.run import Result, make_run, read_run
 from mnas.tables import TableRequest, networks_of
 from tests.command_line import Ended, running

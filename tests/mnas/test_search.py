@@ -10,7 +10,8 @@ from controllers.registry import create
 from devices.errors import DeadlineExceeded, RuntimeMissing
 from mnas.architecture import Architecture
 from mnas.errors import BadRun, Infeasible, TrainingFailed
-from mnas.latency import Latency, fastest
+from mnas.latency import Latency
+from mnas.least import fastest
 from mnas.pareto import non_dominated
 from mnas.run import make_run
 from mnas.search import Status, search
