@@ -74,7 +74,8 @@ def search_table(
     asked = _settings(settings)
     name, trials, seed = controller or CONTROLLER, trials or TRIALS, seed or 0
     create(name, seed, settings=asked)  # refuses what it does not take before anything is said
-    exponents = Exponents.of(reward or "soft", alpha, beta)
+    named = not (reward is None and alpha is None and beta is None)
+    exponents = Exponents.of(reward or "soft", alpha, beta) if named else None
     truth = TableTruth(space, goals)
     for column in () if quiet else space.naming:
         warn(
