@@ -136,8 +136,8 @@ def search(
         int | None,
         typer.Option(
             metavar="N",
-            help="Measure the front on the devices every N trained candidates, 20 by default, and candidates "
-            "whose error bar straddles a cap; 0 measures nothing.",
+            help="Measure the front on the devices every N trained candidates, 20 by default; 0 never. What "
+            "an error bar leaves open at a cap is measured anyhow.",
         ),
     ] = None,
     jobs: Annotated[
