@@ -58,10 +58,11 @@ def story(path: Path) -> list[tuple[object, ...]]:
 
 
 class Lives:
-    """A run directory, checked after each life of a process on it."""
+    """A run directory, checked after each life of a process on it, with so many evaluations at once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, slots: int = 1) -> None:
         self.path = path
+        self.slots = slots
         self.rows = rows(path)
         self.begun = evaluations(path)
         self.repeated = 0
@@ -73,9 +74,9 @@ class Lives:
         known = {row["architecture"] for row in self.rows}
         assert not known & set(new), "a finished candidate was trained again"
         again = set(new) & set(self.begun)
-        assert again <= {self.begun[-1]} if self.begun else not again, (
-            "only the one in flight is trained again"
-        )
+        in_flight = self.begun[-self.slots :] if self.slots == 1 else self.begun
+        assert again <= set(in_flight), "only what was in flight is trained again"
+        assert len(new) == len(set(new)), "one candidate was trained twice"
         self.repeated += len(again)
         self.rows, self.begun = now, begun
 
@@ -168,3 +169,23 @@ def test_resumes_over_lines_torn_at_any_byte(
         journal.write_bytes(journal.read_bytes() + b'{"op_code":5,"worker_id":"x'[: cut - 1])
     finish(path)
     assert story(path) == undisturbed["random"]
+
+
+def test_several_at_once_killed_at_every_point_lose_and_double_nothing(tmp_path: Path) -> None:
+    """In this order, so that each of the last three finds what the one before it left in flight."""
+    path = tmp_path / "run"
+    lives = Lives(path, slots=3)
+    for stop in ("record:2", "tell:2", "evaluate:5", "queue:2", "close:2", "note:2"):
+        process = start(path, "--slots", "3", "--sleep", "0.01", "--stop", stop)
+        process.communicate(timeout=60)
+        lives.ended()
+        assert process.returncode == -signal.SIGKILL
+    finish(path, "--slots", "3")
+    lives.ended()
+    found = rows(path)
+    assert sum(row["state"] == "trained" and row["repeats"] is None for row in found) == TRIALS
+    assert len({row["number"] for row in found}) == len(found)
+    first = [row["architecture"] for row in found if row["repeats"] is None]
+    assert len(first) == len(set(first))
+    evaluated = {row["architecture"] for row in found if row["state"] != "infeasible"}
+    assert evaluated == set(evaluations(path))

@@ -12,13 +12,18 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
 
 from optuna.study import Study
 
 from controllers.registry import create
 from mnas.architecture import Architecture
 from mnas.errors import TrainingFailed
+from mnas.evaluations import Evaluations, Finished, Inline
 from mnas.latency import Latency
 from mnas.lower import lower
 from mnas.run import RunConfig, RunDirectory, make_run
@@ -50,6 +55,40 @@ class ToySpace:
             f"ir_r1_k{values[at]}_s1_e{values[at + 1]}_c{values[at + 2]}" for at in range(0, len(values), 3)
         ]
         return Architecture.parse(f"in_16x16x3,{','.join(blocks)},fc_10")
+
+
+class Threads:
+    """Evaluations in threads of this process; those that finish together come in any order."""
+
+    def __init__(self, evaluator: Callable[[Architecture], float], slots: int) -> None:
+        self.slots = slots
+        self.busy: list[int] = []
+        self.most = 0
+        self._evaluator = evaluator
+        self._pool = ThreadPoolExecutor(slots)
+        self._finished: SimpleQueue[Finished] = SimpleQueue()
+
+    def submit(self, number: int, architecture: Architecture) -> None:
+        assert len(self.busy) < self.slots
+        self.busy.append(number)
+        self.most = max(self.most, len(self.busy))
+        self._pool.submit(self._evaluate, number, architecture)
+
+    def next(self) -> Finished:
+        finished = self._finished.get(timeout=30)
+        self.busy.remove(finished.number)
+        return finished
+
+    def paused(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+    def _evaluate(self, number: int, architecture: Architecture) -> None:
+        inline = Inline(self._evaluator)
+        inline.submit(number, architecture)
+        self._finished.put(inline.next())
 
 
 class MacsLatency:
@@ -86,13 +125,23 @@ def config(**changes: object) -> RunConfig:
 
 
 def run_search(
-    run: RunDirectory, evaluator: Callable[[Architecture], float] = accuracy, stages: int = 4
+    run: RunDirectory,
+    evaluator: Callable[[Architecture], float] = accuracy,
+    stages: int = 4,
+    evaluations: Evaluations | None = None,
 ) -> Status:
     few = (
         {"population": 4} if run.config.controller == "nsga2" else {}
     )  # several generations in a short search
     sampler = create(run.config.controller, run.config.seed, settings=few)
-    return search(ToySpace(stages), sampler, accuracy=evaluator, latency=MacsLatency(), run=run)
+    return search(
+        ToySpace(stages),
+        sampler,
+        accuracy=evaluator,
+        latency=MacsLatency(),
+        run=run,
+        evaluations=evaluations,
+    )
 
 
 def main() -> None:
@@ -102,13 +151,17 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--cap", type=float)
     parser.add_argument("--sleep", type=float, default=0.0)
+    parser.add_argument("--slots", type=int, default=1)
     parser.add_argument("--stop", help="POINT:N, where POINT is one of POINTS")
     options = parser.parse_args()
     point, _, ordinal = (options.stop or "never:0").partition(":")
     seen = dict.fromkeys(POINTS, 0)
 
+    lock = Lock()
+
     def pass_by(name: str) -> None:
-        seen[name] += 1
+        with lock:
+            seen[name] += 1
         if name == point and seen[name] == int(ordinal):
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -138,7 +191,10 @@ def main() -> None:
     wanted = config(controller=options.controller, trials=options.trials, cap_ms=options.cap)
     with make_run(options.path, wanted) as run:
         print("open", flush=True)  # noqa: T201 - the test waits for it
-        run_search(run, evaluate)
+        with closing(
+            Inline(evaluate) if options.slots == 1 else Threads(evaluate, options.slots)
+        ) as evaluations:
+            run_search(run, evaluate, evaluations=evaluations)
 
 
 if __name__ == "__main__":
