@@ -139,6 +139,8 @@ class SeededSampler(BaseSampler):
         assert place is not None  # it was drawn at least once
         rng = np.random.default_rng((self._seed, ordinal(study, trial), 1 + REDRAWS))
         other = space.nearby.find(place, seen, rng, screen)
+        if other is None and exists is not None:
+            other = space.nearby.find(place, frozenset(), rng, None)  # nothing is left: one that exists
         if best is None:
             return place if other is None else other
         return other if other is not None and screen and screen.grade(other) > best_grade else best

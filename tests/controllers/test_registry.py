@@ -1,37 +1,33 @@
-import pickle
-from collections.abc import Callable
+"""Strategies by name, and their settings."""
 
-import optuna
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
 import pytest
-from optuna.samplers import BaseSampler
-from optuna.testing.pytest_samplers import BasicSamplerTestCase, MultiObjectiveSamplerTestCase
 
 from controllers import registry
-from controllers.errors import UnknownController
+from controllers.errors import BadSetting, MissingExtra, UnknownController
+from controllers.problem import Problem
+from tests.controllers.contract import EXTRAS, NAMES
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
-class TestBasics(BasicSamplerTestCase):
-    """Optuna's own contract; `sampler` above is every name of the registry."""
-
-    @pytest.fixture(params=registry.names())
-    def sampler(self, request: pytest.FixtureRequest) -> Callable[[], BaseSampler]:
-        return lambda: registry.create(request.param, seed=3)
+PROBLEM = Problem({"kernel": (3, 5), "channels": (8, 16, 24)})
 
 
-class TestSeveralObjectives(MultiObjectiveSamplerTestCase):
-    """Likewise."""
+@pytest.mark.parametrize("name", NAMES)
+def test_a_strategy_says_what_it_is(name: str) -> None:
+    assert str(registry.create(name, 7)) == f"{name}(seed=7)"
+    about = registry.describe(name)
+    assert about.summary
+    assert about.source
+    assert "screened" not in about.settings
 
-    @pytest.fixture(params=registry.names())
-    def sampler(self, request: pytest.FixtureRequest) -> Callable[[], BaseSampler]:
-        return lambda: registry.create(request.param, seed=3)
 
-
-def test_names_create_samplers_that_say_who_they_are() -> None:
-    assert {"random", "nsga2", "nsga3", "tpe", "qmc", "regularized_evolution"} <= set(registry.names())
-    for name in registry.names():
-        assert str(registry.create(name, 7)) == f"{name}(seed=7)"
+def test_there_are_those_that_were_promised() -> None:
+    """Ours may grow; none may go."""
+    assert {"random", "nsga2", "nsga3", "tpe", "gp", "qmc", "regularized_evolution"} <= set(registry.names())
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:
@@ -39,6 +35,51 @@ def test_an_unknown_name_lists_those_there_are() -> None:
         registry.create("none", 0)
 
 
-@pytest.mark.parametrize("name", registry.names())
-def test_samplers_travel_to_other_processes(name: str) -> None:
-    assert str(pickle.loads(pickle.dumps(registry.create(name, 1)))) == f"{name}(seed=1)"
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("random", {"population": 3}, r"random has no setting 'population'; it has: screened"),
+        ("nsga2", {"population": "many"}, r"population of nsga2 is 'many'; it must be a whole number"),
+        ("nsga2", {"population": 2.5}, r"population of nsga2 is 2\.5; it must be a whole number"),
+        ("nsga2", {"population": True}, r"population of nsga2 is True; it must be a whole number"),
+        ("nsga2", {"population": 1}, r"population of nsga2 is 1; allowed: 2 or more"),
+        ("nsga3", {"population": "1"}, r"population of nsga3 is 1; allowed: 2 or more"),
+        ("nsga3", {"divisions": 0}, r"divisions of nsga3 is 0; allowed: 1 or more"),
+        ("tpe", {"startup": 0}, r"startup of tpe is 0; allowed: 1 or more"),
+        ("gp", {"startup": 0}, r"startup of gp is 0; allowed: 1 or more"),
+        ("tpe", {"screened": "maybe"}, r"screened of tpe is 'maybe'; it must be a yes or no"),
+        ("regularized_evolution", {"population": 1}, r"population of regularized_evolution is 1; allowed: 2"),
+        (
+            "regularized_evolution",
+            {"tournament": 0},
+            r"tournament of regularized_evolution is 0; allowed: 1 to",
+        ),
+        ("regularized_evolution", {"tournament": 99}, r"is 99; allowed: 1 to its population"),
+    ],
+)
+def test_a_setting_that_is_not_taken_is_refused_at_once(
+    name: str, settings: dict[str, Any], message: str
+) -> None:
+    for problem in (None, PROBLEM):
+        with pytest.raises(BadSetting, match=message):
+            registry.create(name, 0, problem, settings)
+
+
+def test_texts_are_read_as_what_the_default_is() -> None:
+    registry.create("nsga2", 0, PROBLEM, {"population": "8", "screened": "yes"})
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_a_missing_package_is_named_with_what_brings_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, EXTRAS[name], None)
+    monkeypatch.setattr("controllers.optunas.find_spec", lambda _: None)
+    with pytest.raises(MissingExtra, match=rf"pip install 'mnas\[{name}\]'"):
+        registry.create(name, 0)
+
+
+def test_the_names_cost_no_library() -> None:
+    code = (
+        "import controllers.registry, sys; print({'optuna', 'sklearn', 'scipy', 'numpy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
