@@ -171,9 +171,7 @@ def _by_cost(limit: Limit, names: Mapping[str, str]) -> dict[str, float]:
     if not isinstance(limit, Mapping):
         return {next(iter(names.values())): limit}
     if foreign := [name for name in limit if name not in names]:
-        raise BadInput(
-            f"a limit is for {foreign[0]}, of which nothing is known; known are: {', '.join(names)}"
-        )
+        raise BadInput(f"a limit is for {foreign[0]}, which is none of the costs: {', '.join(names)}")
     return {names[name]: value for name, value in limit.items()}
 
 

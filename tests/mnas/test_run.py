@@ -17,6 +17,7 @@ from mnas.config import differences
 from mnas.errors import BadInput, BadRun
 from mnas.jsonl import mend, write_whole
 from mnas.run import Result, RunConfig, append_jsonl, make_run, open_run, read_jsonl, read_run
+from mnas.wanted import OtherCost
 
 CONFIG = RunConfig(
     space="mnasnet-small-images",
@@ -221,7 +222,7 @@ def test_foreign_directories_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_start_that_was_killed_before_the_configuration_was_written_begins_anew(tmp_path: Path) -> None:
-    for name in ("lock", "config.toml.tmp", "table.db", "table.db.tmp"):
+    for name in ("lock", "config.toml.tmp", "table.db", "table.db.tmp", "table-pi5.db.tmp-journal"):
         (tmp_path / name).write_text("half")
     with make_run(tmp_path, CONFIG) as run:
         assert run.results() == []
@@ -248,6 +249,42 @@ def test_the_table_is_copied_with_what_is_in_it(tmp_path: Path) -> None:
     ):
         pass
     assert not (tmp_path / "y" / "config.toml").exists()
+
+
+def database(path: Path, name: str) -> Path:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"CREATE TABLE {name} (x)")
+    return path
+
+
+def test_other_devices_tables_are_copied_beside_the_first(tmp_path: Path) -> None:
+    first, second = database(tmp_path / "a.db", "a"), database(tmp_path / "b.db", "b")
+    also = {
+        "latency_ms:pi5": OtherCost(cap=80.0, table=str(second), device="pi5", threads=4),
+        "energy_mj:pi5": OtherCost(),
+        "parameters": OtherCost(cap=1e6),
+    }
+    wanted = replace(CONFIG, latency="table", table=str(first), also=also)
+    with make_run(tmp_path / "x", wanted, first) as run:
+        assert sorted(path.name for path in run.path.glob("*.db")) == ["table-pi5.db", "table.db"]
+        assert run.table_of(None) == run.table
+        for device, name in ((None, "a"), ("pi5", "b")):
+            with closing(sqlite3.connect(run.table_of(device))) as copy:
+                assert copy.execute("SELECT name FROM sqlite_master").fetchall() == [(name,)]
+    assert read_run(tmp_path / "x").config == wanted
+    second.unlink()
+    with make_run(tmp_path / "x", wanted) as run:  # it goes on with its own copies
+        assert run.table_of("pi5").exists()
+
+
+def test_what_belongs_to_settings_that_are_replaced_goes(tmp_path: Path) -> None:
+    with make_run(tmp_path / "x", CONFIG) as run:
+        for file in (run.journal, run.reference_file, run.gaps):
+            file.write_text("{}\n")
+    with make_run(tmp_path / "x", CONFIG) as run:
+        assert run.reference_file.exists()
+    with make_run(tmp_path / "x", replace(CONFIG, target_ms=3.0)) as run:
+        assert not any(file.exists() for file in (run.journal, run.reference_file, run.gaps))
 
 
 HOLD = """
@@ -333,11 +370,29 @@ def test_a_damaged_line_within_results_is_named(tmp_path: Path, line: str) -> No
             run.results()
 
 
-def test_results_of_before_intervals_were_kept_are_read(tmp_path: Path) -> None:
+def test_results_of_before_intervals_and_other_costs_were_kept_are_read(tmp_path: Path) -> None:
+    later = {"low_ms", "high_ms", "costs", "measured_ms", "reward"}
     with make_run(tmp_path, CONFIG) as run:
-        record = {name: value for name, value in asdict(RESULT).items() if name not in {"low_ms", "high_ms"}}
+        record = {name: value for name, value in asdict(RESULT).items() if name not in later}
         append_jsonl(run.results_file, record)
         assert run.results() == [RESULT]
+
+
+def test_all_of_a_result_is_kept(tmp_path: Path) -> None:
+    whole = replace(
+        RESULT,
+        costs={"latency_ms:pi5": 7.5, "parameters": 1e5},
+        measured_ms={"latency_ms:pi5": 7.25},
+        reward=0.25,
+        low_ms=1.0,
+        high_ms=1.5,
+    )
+    with make_run(tmp_path, CONFIG) as run:
+        run.record(whole)
+        assert run.results() == [whole]
+    assert whole.figures() == {"latency_ms": 1.25, "latency_ms:pi5": 7.5, "parameters": 1e5}
+    assert RESULT.figures("ms") == {"ms": 1.25}
+    assert replace(RESULT, state="failed", accuracy=None, latency_ms=None).figures() == {}
 
 
 @pytest.mark.parametrize(

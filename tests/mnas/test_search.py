@@ -2,14 +2,17 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 from optuna.storages.journal._storage import JournalOperation
 
+from controllers.errors import BadSetting
 from controllers.registry import create
 from devices.errors import DeadlineExceeded, RuntimeMissing
 from mnas.architecture import Architecture
-from mnas.errors import BadRun, Infeasible, TrainingFailed
+from mnas.costs import Amount, Goal, one_by_one
+from mnas.errors import BadInput, BadRun, Infeasible, TrainingFailed
 from mnas.latency import Latency
 from mnas.least import fastest
 from mnas.pareto import non_dominated
@@ -327,3 +330,189 @@ def test_optunas_log_stays_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixtu
     finally:
         optuna.logging.set_verbosity(before)
     assert capsys.readouterr().err == ""
+
+
+def test_without_a_run_it_is_kept_in_memory_and_the_same(tmp_path: Path) -> None:
+    with make_run(tmp_path / "x", config(trials=8, seed=3)) as run:
+        kept = search(ToySpace(), "tpe", accuracy=accuracy, latency=MacsLatency(), run=run)
+    named = search(
+        ToySpace(), "tpe", accuracy=accuracy, latency=MacsLatency(), trials=8, seed=3, target_ms=1.5
+    )
+    assert len(kept.trained) == 8
+    story = [(r.number, r.choices, r.accuracy, r.latency_ms, r.reward) for r in kept.results]
+    assert [(r.number, r.choices, r.accuracy, r.latency_ms, r.reward) for r in named.results] == story
+    assert kept.hypervolume == named.hypervolume
+    assert kept.reference == {"latency_ms": 3.0}  # twice the target
+
+
+def test_any_sampler_of_optuna_and_no_limit_at_all() -> None:
+    sampler = optuna.samplers.NSGAIISampler(population_size=4, seed=0)
+    seen: list[Status] = []
+    status = search(
+        ToySpace(),
+        sampler,
+        accuracy=accuracy,
+        latency=MacsLatency(),
+        trials=12,
+        on_progress=seen.append,
+    )
+    assert len(status.trained) == 12
+    volumes = [one.hypervolume for one in seen]
+    assert volumes == sorted(volumes)
+    assert volumes[-1] > 0
+    assert len({tuple(one.reference.items()) for one in seen}) == 1
+    assert all(result.reward is not None for result in status.trained)
+
+
+def by_size(architecture: Architecture) -> float:
+    """Larger networks are better, with less and less to gain."""
+    macs = MacsLatency().predict_ms(architecture)
+    return macs / (1 + macs)
+
+
+@pytest.mark.parametrize("controller", ["random", "regularized_evolution", "ppo"])
+def test_a_tighter_target_gives_a_faster_model(controller: str) -> None:
+    found = [
+        search(
+            ToySpace(), controller, accuracy=by_size, latency=MacsLatency(), trials=30, target_ms=target_ms
+        ).best
+        for target_ms in (0.9, 1.6, 3.0)
+    ]
+    assert all(one is not None for one in found)
+    latencies = [one.latency_ms for one in found]
+    assert latencies == sorted(set(latencies))
+    assert all(one <= target for one, target in zip(latencies, (0.9, 1.6, 3.0), strict=True))
+
+
+def test_a_reward_of_ones_own_is_noted_and_learned_from(tmp_path: Path) -> None:
+    def reward(accuracy: float, costs: dict[str, float]) -> float:
+        return accuracy - costs["latency_ms"] / 10
+
+    with make_run(tmp_path / "x", config(trials=4)) as run:
+        status = search(ToySpace(), "ppo", accuracy=accuracy, latency=MacsLatency(), run=run, reward=reward)
+    study = loaded(tmp_path / "x")
+    for result in status.trained:
+        assert result.reward == reward(result.accuracy, {"latency_ms": result.latency_ms})
+        assert study.trials[result.number].user_attrs["reward"] == result.reward
+    hard = search(
+        ToySpace(), "random", accuracy=accuracy, latency=MacsLatency(), trials=4, target_ms=1.0, reward="hard"
+    )
+    for result in hard.trained:
+        assert result.reward == pytest.approx(result.accuracy * min(1.0, 1 / result.latency_ms))
+
+
+def test_the_reference_is_fixed_when_the_search_begins(tmp_path: Path) -> None:
+    first = searched(tmp_path / "x", trials=3, cap_ms=2.2)
+    assert first.reference == {"latency_ms": 2.2}
+    (tmp_path / "x" / "reference.json").write_text('{"latency_ms": 2.0}')  # as another version may have it
+    assert searched(tmp_path / "x", trials=5, cap_ms=2.2).reference == {"latency_ms": 2.0}
+    (tmp_path / "x" / "reference.json").unlink()
+    assert searched(tmp_path / "x", trials=6, cap_ms=2.2).reference == {"latency_ms": 2.2}
+
+
+def test_a_run_begun_for_other_costs_is_refused(tmp_path: Path) -> None:
+    searched(tmp_path / "x", trials=3)
+    latency = {"pixel6": MacsLatency(), "pi5": MacsLatency()}
+    with (
+        make_run(tmp_path / "x", config(trials=5)) as run,
+        pytest.raises(BadRun, match=r"begun for accuracy, latency_ms; this search is for .*latency_ms:pi5"),
+    ):
+        search(ToySpace(), "random", accuracy=never, latency=latency, run=run)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"latency": MacsLatency()}, "a search needs `accuracy`"),
+        ({"accuracy": never}, "a search needs `latency`"),
+        ({"accuracy": never, "latency": {}}, "no latency is given"),
+        ({"accuracy": never, "latency": MacsLatency(), "trials": 0}, "trials is 0"),
+        ({"accuracy": never, "latency": MacsLatency(), "reward": "linear"}, "reward 'linear'; allowed: soft"),
+        ({"accuracy": never, "latency": MacsLatency(), "target_ms": -1}, "target of latency_ms is -1"),
+        (
+            {"accuracy": never, "latency": {"pixel6": MacsLatency()}, "target_ms": {"pi5": 3.0}},
+            "a limit is for pi5, which is none of the costs: pixel6, latency_ms",
+        ),
+        (
+            {"accuracy": never, "latency": MacsLatency(), "target_ms": 2.0, "cap_ms": 1.0},
+            "the cap of latency_ms is 1, below its target 2",
+        ),
+    ],
+)
+def test_what_lacks_or_does_not_fit_is_said(given: dict[str, object], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        search(ToySpace(), "random", **given)  # type: ignore[arg-type]  # what is wrong
+
+
+def test_settings_are_for_strategies_by_name() -> None:
+    given = {"accuracy": accuracy, "latency": MacsLatency(), "trials": 2, "settings": {"population": 2}}
+    assert len(search(ToySpace(), "nsga2", **given).trained) == 2
+    with pytest.raises(BadInput, match="settings are for strategies by name"):
+        search(ToySpace(), create("random", 0), **given)
+    with pytest.raises(BadSetting, match="nsga2 has no setting 'size'"):
+        search(ToySpace(), "nsga2", **{**given, "settings": {"size": 2}})
+
+
+class Words:
+    """A space of words: the loop needs no networks."""
+
+    name = "words"
+    choices = (Choice("first", ("a", "b", "c")), Choice("second", ("x", "y", "z")))
+
+    def decode(self, indices: Sequence[int]) -> str:
+        return "".join(str(c.options[at]) for c, at in zip(self.choices, indices, strict=True))
+
+
+class Table(Words):
+    """Some of the words only, which knows their figures itself."""
+
+    def __init__(self) -> None:
+        self.points = np.array([(0, 0), (1, 1), (2, 2), (0, 2)])
+        self.costs = (Letters(self),)
+        self.goals = (Goal("letters"),)
+
+    def decode(self, indices: Sequence[int]) -> str:
+        if not any(list(row) == list(indices) for row in self.points):
+            raise BadInput(f"there is no word of {list(indices)}")
+        return super().decode(indices)
+
+    def evaluate(self, word: str) -> float:
+        return 0.5 + 0.1 * "abc".index(word[0])
+
+
+class Letters:
+    name, unit, quick, vectorised = "letters", "letters", True, True
+
+    def __init__(self, space: Words) -> None:
+        self.space = space
+
+    def predict(self, word: str) -> Amount:
+        return Amount(1.0 + "xyz".index(word[1]))
+
+    def figures(self, points: np.ndarray) -> np.ndarray:
+        return one_by_one(self, self.space, points)
+
+
+def test_a_space_may_decode_to_anything() -> None:
+    status = search(
+        Words(), "random", accuracy=lambda word: len(word) / 4, costs=[Letters(Words())], trials=20
+    )
+    assert status.exhausted
+    assert sorted(r.architecture for r in status.trained) == sorted(a + b for a in "abc" for b in "xyz")
+
+
+@pytest.mark.parametrize("sampler", ["random", optuna.samplers.RandomSampler(seed=0)])
+def test_a_space_that_knows_its_figures_needs_nothing_else(
+    sampler: str | optuna.samplers.BaseSampler,
+) -> None:
+    status = search(Table(), sampler, trials=20)
+    assert status.exhausted
+    assert sorted(result.architecture for result in status.trained) == ["ax", "az", "by", "cz"]
+    assert [result.architecture for result in status.front] == ["ax", "by", "cz"]
+    for result in status.results:  # a sampler that knows nothing of it proposes what does not exist
+        if result.state == "infeasible":
+            assert str(result.message).startswith("there is no word of")
+            assert result.latency_ms is None
+    with pytest.raises(Infeasible, match=r"no architecture of words reaches 0\.5 letters: the least is 1: "):
+        search(Table(), "random", target_ms=0.5)
+    assert [r.latency_ms for r in search(Table(), "random", cap_ms=1.0).trained] == [1.0]

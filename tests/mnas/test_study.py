@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -14,7 +15,7 @@ from controllers.seeded import ABANDONED
 from mnas.errors import BadRun
 from mnas.run import Result, RunDirectory, make_run
 from mnas.spaces import Choice
-from mnas.study import RETRY_OF, RunStudy, distributions, quiet_optuna
+from mnas.study import NAME, RETRY_OF, Journal, RunStudy, distributions, quiet_optuna
 from tests.mnas.toy import ToySpace, config
 
 SPACE = ToySpace(1)
@@ -115,3 +116,46 @@ def test_optuna_is_quiet_only_inside() -> None:
         assert optuna.logging.get_verbosity() == optuna.logging.WARNING
         warnings.warn("as told", ExperimentalWarning, stacklevel=1)
     assert optuna.logging.get_verbosity() == before
+
+
+OBJECTIVES = ("accuracy", "latency_ms", "latency_ms:pi5", "parameters")
+
+
+def of_several(run: RunDirectory | None) -> RunStudy:
+    return RunStudy(
+        run, SPACE, create("random", 3), OBJECTIVES, lambda r: (0.5, 1.5, r.costs["pi5"], r.costs["size"])
+    )
+
+
+def test_several_objectives_have_their_names_and_directions(run: RunDirectory) -> None:
+    study = of_several(run)
+    number, choices = study.ask()
+    told = replace(result(number, choices), costs={"pi5": 7.0, "size": 1e5}, reward=0.25)
+    study.tell(told)
+    found = of_several(run).study
+    assert found.metric_names == list(OBJECTIVES)
+    assert [way.name for way in found.directions] == ["MAXIMIZE", "MINIMIZE", "MINIMIZE", "MINIMIZE"]
+    assert found.trials[0].values == [0.5, 1.5, 7.0, 1e5]
+    assert found.trials[0].user_attrs["reward"] == 0.25
+
+
+def test_a_study_for_other_objectives_is_refused(run: RunDirectory) -> None:
+    opened(run)
+    with pytest.raises(BadRun, match=r"begun for accuracy, latency_ms; this search is for accuracy, .*pi5"):
+        of_several(run)
+
+
+def test_a_study_of_before_names_were_kept_still_opens(run: RunDirectory) -> None:
+    storage = optuna.storages.JournalStorage(Journal(str(run.journal)))
+    optuna.create_study(study_name=NAME, storage=storage, directions=["maximize", "minimize"])
+    assert opened(run).study.metric_names == ["accuracy", "latency_ms"]
+
+
+def test_in_memory_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with quiet_optuna():
+        study = RunStudy(None, SPACE, create("random", 3))
+        number, choices = study.ask()
+        study.tell(result(number, choices))
+    assert states(study) == [TrialState.COMPLETE]
+    assert list(tmp_path.iterdir()) == []
