@@ -62,7 +62,8 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--deadly", action="store_true")
-    parser.add_argument("--stop", help="record:N or tell:N, to be killed before the N-th time of it")
+    parser.add_argument("--stop", help="record:N, tell:N or next:N: killed before the N-th time of it")
+    parser.add_argument("--step-s", type=float, default=0.01)
     options = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the children of background jobs ignore it
     point, _, ordinal = (options.stop or "never:0").partition(":")
@@ -82,7 +83,8 @@ def main() -> None:
 
     before(RunDirectory, "record")
     before(RunStudy, "tell")
-    maker = partial(Toy, Path(f"{options.path}.evaluations"), 0.01, options.deadly)
+    before(Workers, "next")
+    maker = partial(Toy, Path(f"{options.path}.evaluations"), options.step_s, options.deadly)
     wanted = config(controller=options.controller, trials=options.trials, cap_ms=2.2)
     with make_run(options.path, wanted) as run, closing(Workers(maker, options.jobs)) as workers:
         search(ToySpace(), options.controller, latency=MacsLatency(), run=run, evaluations=workers)
