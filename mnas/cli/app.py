@@ -33,8 +33,8 @@ class Interrupted(Exception):
     """The user has ended a command that keeps what it did; the message says how to go on."""
 
 
-#: people and progress; standard output belongs to results
-errors = Console(stderr=True)
+#: people and progress; standard output belongs to results. A cost such as `energy_mj:two:` is no emoji
+errors = Console(stderr=True, emoji=False)
 
 #: modules of this package with commands, in the order of `mnas --help`
 MODULES = (

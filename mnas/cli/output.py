@@ -60,7 +60,7 @@ def interval(low_ms: float | None, high_ms: float | None) -> str:
 def print_rich(item: RenderableType) -> None:
     """Print what `rich` renders on standard output."""
     with _results():
-        Console(file=sys.stdout).print(item, highlight=False)
+        Console(file=sys.stdout, emoji=False).print(item, highlight=False)
 
 
 @contextmanager

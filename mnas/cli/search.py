@@ -146,6 +146,7 @@ def search(
             "--jobs",
             "-j",
             metavar="N",
+            min=1,
             help="Train N candidates at once, sharing the cores; with more than one, the order, and so the "
             "search, does not repeat.",
         ),
