@@ -34,6 +34,7 @@ setup(
         "scipy>=1.13",
         "SQLAlchemy>=2.0",
         "tensorflow>=2.21,<2.22",
+        "threadpoolctl>=3.1",
         "tomli-w>=1.0",
         "typer>=0.29",
     ],

@@ -37,30 +37,33 @@ class Aims:
     units nor extreme values matter. Every trial counts for every aim, whichever it was proposed for. What is
     infeasible is the worst in every objective.
 
-    Of a single objective, all aims are the trials' own reward.
+    Of a single objective, all aims are the trials' own reward: one is enough.
 
     Args:
         count: of aims, n.
+
+    Attributes:
+        active: how many aims are told apart: all once trials have several objectives, else one.
     """
 
     def __init__(self, count: int) -> None:
         self.count = count
+        self.active = 1
         self._finished: list[Finished] = []
-
-    def __len__(self) -> int:
-        return len(self._finished)
 
     def add(self, finished: Finished) -> bool:
         """Take a trial in; False if it failed, which says nothing of its point."""
         if finished.reward is None:
             return False
         self._finished.append(finished)
+        if finished.costs is not None and len(finished.costs) > 1:
+            self.active = self.count
         return True
 
     def rewards(self, last: int) -> Rewards:
         """Of the last trials that were taken in, in their order, [n, last]; more is better."""
         costs = self._costs()
-        if self.count == 1 or costs.shape[1] < 2:
+        if self.active == 1:
             own = np.array([each.reward for each in self._finished[-last:]], np.float64)
             return np.broadcast_to(own, (self.count, len(own)))
         ranks = np.stack([_ranks(column, column[-last:]) for column in costs.T])

@@ -14,6 +14,7 @@ from controllers.policies.independent import Independent
 from controllers.policies.policy import Array, Policy, decide
 from controllers.policies.recurrent import Recurrent
 from controllers.problem import Point, Points, Problem
+from controllers.threads import one_thread
 
 #: points drawn together for a proposal, and how often, before a point that was seen is proposed again
 DRAWS, ROUNDS = 16, 4
@@ -82,15 +83,20 @@ class PolicyGradient:
         self._waiting.append(finished.point)
         if len(self._waiting) == self._batch:
             rewards = self._aims.rewards(self._batch)
-            self._update(np.array(self._waiting, np.int64), self._advantages(rewards))
+            with one_thread():
+                self._update(
+                    np.array(self._waiting, np.int64), self._advantages(rewards)[: self._aims.active]
+                )
             self._waiting = []
 
     def propose(self, turn: Turn) -> Point:
         """A point drawn from the policy, where possible one that exists and was not proposed before."""
-        aim = turn.ordinal % self._aims.count
+        aim = turn.ordinal % self._aims.active
         first: Point | None = None
         for _ in range(ROUNDS):
-            for drawn in self._policy.sample(turn.rng, DRAWS, aim).tolist():
+            with one_thread():
+                points = self._policy.sample(turn.rng, DRAWS, aim)
+            for drawn in points.tolist():
                 point = tuple(drawn)
                 first = first or point
                 if point not in turn.seen and (self._existing is None or point in self._existing):

@@ -30,7 +30,9 @@ def ppo(
 
     Schulman et al., Proximal Policy Optimization Algorithms, 2017, arXiv:1707.06347, equation 7, for each
     decision; in Tan et al., MnasNet: Platform-Aware Neural Architecture Search for Mobile, 2019,
-    arXiv:1807.11626, with the controller of Zoph et al. 2018, arXiv:1707.07012.
+    arXiv:1807.11626, with the controller of Zoph et al. 2018, arXiv:1707.07012. Zoph et al.
+    train thousands of networks, with a learning rate of 0.00035 and an entropy bonus of 0.00001; the
+    registry's defaults learn from about a hundred.
 
     Args:
         problem: what is searched.

@@ -82,14 +82,17 @@ class QLearning:
         rng = np.random.default_rng((self._seed, len(self._points)))
         drawn = rng.integers(len(self._points), size=self._replays)
         points = np.array(self._points)[drawn]
-        for values, rewards in zip(self._values, self._aims.rewards(len(self._points)), strict=True):
+        active = self._aims.active
+        for values, rewards in zip(
+            self._values[:active], self._aims.rewards(len(self._points))[:active], strict=True
+        ):
             # less their mean: what was never tried counts as average
             self._replay(values, points, (rewards - rewards.mean())[drawn])
 
     def propose(self, turn: Turn) -> Point:
         """The best decision each, or with a probability of epsilon any; where possible a new point."""
         epsilon = self.epsilon(turn.ordinal)
-        values = self._values[turn.ordinal % self._aims.count]
+        values = self._values[turn.ordinal % self._aims.active]
         first: Point | None = None
         for _ in range(DRAWS):
             point = self._drawn(values, epsilon, turn.rng)

@@ -170,6 +170,17 @@ def _regularized_evolution(
     return Replay(partial(RegularizedEvolution, population=population, tournament=tournament), problem)
 
 
+def _predictor_guided(
+    problem: Problem | None,
+    seed: int,  # noqa: ARG001 - only its proposals are random
+    **settings: Any,
+) -> Callable[[int], BaseSampler]:
+    from controllers.guided.algorithm import PredictorGuided
+    from controllers.replay import Replay
+
+    return Replay(partial(PredictorGuided, **settings), problem)
+
+
 def _ppo(problem: Problem | None, seed: int, **settings: Any) -> Callable[[int], BaseSampler]:
     from controllers.ppo import ppo
     from controllers.replay import Replay
@@ -232,6 +243,12 @@ _CONTROLLERS: Mapping[str, Controller] = {
         _regularized_evolution,
         {"population": 24, "tournament": 6},
     ),
+    "predictor_guided": Controller(
+        "predicts accuracy, looks latency up, proposes what promises most for the front",
+        "ours; Emmerich et al., Hypervolume-based expected improvement, 2011",
+        _predictor_guided,
+        {"latency": "known", "initial": 8, "membership": 2},
+    ),
     "ppo": Controller(
         "MnasNet's controller: a recurrent policy that learns from a reward, by clipped steps",
         "Tan et al., MnasNet, 2019; Schulman et al., Proximal policy optimization algorithms, 2017",
@@ -243,8 +260,8 @@ _CONTROLLERS: Mapping[str, Controller] = {
             "batch": 5,
             "epochs": 5,
             "clip": 0.2,
-            "learning_rate": 0.0005,
-            "entropy": 1e-5,
+            "learning_rate": 0.0007,
+            "entropy": 0.03,
             "baseline": 0.95,
         },
     ),
