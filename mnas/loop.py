@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -215,6 +216,9 @@ class Loop:
                 except (ModelRejected, WorkerCrashed, DeadlineExceeded) as error:
                     trace = "".join(traceback.format_exception(error)).rstrip()
                     return self._failed(blank, f"{type(error).__name__}: {error}", trace)
+                if not (math.isfinite(amount.value) and amount.value > 0):
+                    told = f"{cost.name} is {amount.value}; costs must be numbers above 0"
+                    return self._failed(blank, told, told)
                 blank = self._with(blank, cost, amount)
                 if goal.cap is not None:
                     amounts.append((cost, goal.cap, amount))
@@ -264,7 +268,11 @@ class Loop:
         assert accuracy is not None
         self.failures = 0
         costs = corrected(begun.figures(self.goals[0].cost), begun.measured_ms, self._factors())
-        reward = self.reward(accuracy, costs)
+        reward = float(self.reward(accuracy, costs))
+        if not math.isfinite(reward):
+            raise BadInput(
+                f"the reward is {reward} for an accuracy of {accuracy} and {costs}; it must be finite"
+            )
         return replace(begun, state="trained", accuracy=accuracy, reward=reward)
 
     def _failed(self, blank: Result, message: str, trace: str) -> Result:

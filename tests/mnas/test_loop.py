@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import pytest
 
 from mnas.architecture import Architecture
 from mnas.costs import Goal, parameters
-from mnas.errors import TrainingFailed
+from mnas.errors import BadInput, TrainingFailed
 from mnas.evaluations import Finished, Inline
 from mnas.latency import Latency
 from mnas.run import Result, make_run
@@ -384,3 +385,24 @@ def test_with_a_correction_a_search_goes_on_as_if_uninterrupted(tmp_path: Path, 
     assert [(r.architecture, r.state, r.reward) for r in parts] == [
         (r.architecture, r.state, r.reward) for r in whole
     ]
+
+
+class Broken(MacsLatency):
+    """A source that has no figure for some networks."""
+
+    def predict_ms(self, architecture: Architecture) -> float:
+        latency_ms = super().predict_ms(architecture)
+        return math.nan if latency_ms > 3.5 else latency_ms
+
+
+def test_a_cost_that_is_no_figure_is_a_failure_before_anything_is_trained() -> None:
+    hands = ByHand(1, max)
+    status = searched(hands, latency=Broken())
+    failed = [result for result in status.results if result.state == "failed"]
+    assert {result.message for result in failed} == {"latency_ms is nan; costs must be numbers above 0"}
+    assert len(hands.submitted) == len(status.trained) == 12
+
+
+def test_a_reward_that_is_no_figure_ends_the_search() -> None:
+    with pytest.raises(BadInput, match=r"the reward is nan for an accuracy of .* must be finite"):
+        searched(Inline(accuracy), reward=lambda accuracy, costs: math.nan)
