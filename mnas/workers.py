@@ -23,7 +23,7 @@ __all__ = ["Maker", "OnStep", "Running", "Workers", "usable_cores"]
 #: seconds between two looks at what no message tells: whether processes live, and how far they are
 LOOK_EVERY_S = 0.25
 #: seconds until every worker has to be at a step boundary: starting, tracing and validating count as steps
-PAUSE_S = 300.0
+PAUSE_S = 600.0
 
 
 class Workers:
