@@ -28,8 +28,8 @@ class Recurrent:
         aims: how many; what is fed in for each decision is the embedding of the decision before plus, where
             there are several, one of the aim.
         units: size of the hidden state and of the embeddings.
-        gain: of a bias for each option of each choice, which starts at 0, as `Independent`'s; 0 for no bias,
-            as in the papers.
+        gain: of a bias for each option of each choice, and aim, which starts at 0, as `Independent`'s; 0 for
+            no bias, as in the papers.
         dtype: of the parameters.
     """
 
@@ -59,7 +59,7 @@ class Recurrent:
         if aims > 1:
             shapes["aims"] = (aims, units)
         if gain:
-            shapes["bias"] = (choices, options)
+            shapes["bias"] = (aims, choices, options)
         self._shapes: Mapping[str, tuple[int, ...]] = shapes
         rng = np.random.default_rng(seed)
         first = [
@@ -71,7 +71,7 @@ class Recurrent:
     def sample(self, rng: np.random.Generator, count: int, aim: int = 0) -> Points:
         """Points drawn at random for an aim, [count, d]."""
         parts = self._parts()
-        inputs, constant = self._inputs(parts), self._constant(parts)
+        inputs, constant = self._inputs(parts), self._constant(parts, aim)
         if "aims" in parts:
             inputs = inputs + parts["aims"][aim] @ parts["input"]
         state = cell = np.zeros((count, self._units), self.parameters.dtype)
@@ -102,7 +102,7 @@ class Recurrent:
         for at in range(choices):
             gates[at] = self._gates(fed[at] + states[at] @ hidden)
             cells[at + 1], squashed[at], states[at + 1] = self._step(gates[at], cells[at])
-        logits = states[1:] @ heads + self._constant(parts)[:, None]  # [d, n, o]
+        logits = (states[1:] @ heads).transpose(1, 0, 2) + self._constant(parts, aims)
 
         def backward(slopes: Array) -> Array:
             by_choice = slopes.transpose(1, 0, 2)
@@ -143,10 +143,12 @@ class Recurrent:
             if "aims" in parts:
                 gradients.append(by_aims @ parts["input"].T)
             if "bias" in parts:
-                gradients.append(self._gain * by_choice.sum(axis=1))
+                by_bias = np.zeros(parts["bias"].shape, dtype)
+                np.add.at(by_bias, aims, slopes)
+                gradients.append(self._gain * by_bias)
             return np.concatenate([part.ravel() for part in gradients])
 
-        return logits.transpose(1, 0, 2), backward
+        return logits, backward
 
     def _parts(self) -> Mapping[str, Array]:
         """Views of the parameters; not kept, since copies of a policy would lose them."""
@@ -163,9 +165,12 @@ class Recurrent:
         """What each token adds to the gates, [tokens, 4h]."""
         return parts["embedding"] @ parts["input"] + parts["offset"]
 
-    def _constant(self, parts: Mapping[str, Array]) -> Array:
-        """What is added to the heads' logits, [d, o]."""
-        return self._absent + self._gain * parts["bias"] if "bias" in parts else self._absent
+    def _constant(self, parts: Mapping[str, Array], aims: Indices | int) -> Array:
+        """What is added to the heads' logits for aims [n] or one aim, [n, d, o] or [d, o]."""
+        if "bias" not in parts:
+            return self._absent
+        constant: Array = self._absent + self._gain * parts["bias"][aims]
+        return constant
 
     def _gates(self, before: Array) -> Array:
         """Forget, input and output gates, sigmoids, and the new content, a tanh; [n, 4h]."""
