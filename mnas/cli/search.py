@@ -182,6 +182,8 @@ def search(
 
     Example: mnas search --dataset digits --table pixel6=p.db --table pi5=b.db
     --target-ms pixel6=20 --cap pi5=80 -o runs/two
+
+    Example: mnas search --space table:nb201.csv --accuracy acc --latency ms --controller tpe --trials 100
     """
     given: dict[str, Any] = {
         "space": space,

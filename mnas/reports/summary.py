@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -262,7 +263,7 @@ def _open_troubles(records: Records) -> tuple[Trouble, ...]:
 
 
 def _notes(networks: Sequence[Network], run: RunDirectory) -> tuple[str, ...]:
-    notes = []
+    notes = _cost_notes(run)
     doubted: dict[str, list[str]] = {}
     for one in networks:
         for warning in one.warnings:
@@ -282,6 +283,19 @@ def _notes(networks: Sequence[Network], run: RunDirectory) -> tuple[str, ...]:
     if run.config.latency == "device" and (other := sorted(measured - {searched})):
         notes.append(f"measured on {', '.join(other)}, predicted for {searched}: the two do not compare")
     return tuple(notes)
+
+
+def _cost_notes(run: RunDirectory) -> list[str]:
+    """What a report of one latency leaves out of a search for several costs."""
+    config = run.config
+    if not config.also:
+        return []
+    first = config.names.get(LATENCY, config.device)
+    costs = dict.fromkeys(config.names.get(name, name) for name in config.also)
+    return [
+        f"latencies, front and finalists are by accuracy and latency on {first} alone; the search also "
+        f"went by {', '.join(costs)}: mnas runs show {shlex.quote(str(run.path))}"
+    ]
 
 
 def _prediction_notes(networks: Sequence[Network], run: RunDirectory) -> tuple[str, ...]:

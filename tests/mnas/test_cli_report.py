@@ -10,6 +10,7 @@ import pytest
 from mnas.gaps import keep
 from mnas.reports.gaps import to_json
 from mnas.run import RunDirectory, open_run
+from mnas.wanted import OtherCost
 from tests.command_line import Ended, running
 from tests.mnas import finished
 from tests.mnas.documented import documented, fields
@@ -111,3 +112,16 @@ def test_what_is_no_run_ends_with_2(tmp_path: Path, mnas_report: Report) -> None
 
 def test_help_has_an_example(mnas_report: Report) -> None:
     assert "Example: mnas report runs/digits" in " ".join(mnas_report("--help").out.split())
+
+
+def test_a_run_of_several_devices_is_reported_by_the_first_and_says_so(
+    tmp_path: Path, mnas_report: Report
+) -> None:
+    also = {"latency_ms:pi5": OtherCost(table="b.db", device="pi5"), "parameters": OtherCost(cap=2e6)}
+    searched = finished.searched(tmp_path / "two", finished.POINTS, also=also, label="pixel6")
+    ended = mnas_report(searched.path)
+    assert ended.code == 0
+    said = " ".join(ended.err.split())
+    assert (
+        "by accuracy and latency on pixel6 alone; the search also went by pi5, parameters: mnas runs" in said
+    )
