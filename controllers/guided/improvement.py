@@ -64,7 +64,8 @@ class Cells:
             edge = min([least[column], reference[column], *cuts[:1]])
             lines.append(np.unique([edge, *cuts, reference[column]]))
         spans = [list(pairwise(line)) for line in lines]
-        cells = np.array(list(product(*spans)), float).reshape(-1, width, 2)
+        combinations = list(product(*spans))
+        cells = np.array(combinations, float).reshape(len(combinations), width, 2)
         lower, upper = cells[:, :, 0], cells[:, :, 1]
         reached = np.full(len(cells), floor)
         for figure, value in zip(figures, values, strict=True):
@@ -128,6 +129,8 @@ def membership(draws: Floats, figures: Floats, values: Floats, theirs: Floats) -
         theirs: their known objectives, [n, k].
     """
     count = len(figures)
+    rivals = front(np.column_stack([theirs, -values]))
+    values, theirs = values[rivals], theirs[rivals]
     everyone = np.concatenate([figures, theirs])
     drawn = np.concatenate([draws, np.broadcast_to(values, (len(draws), len(values)))], axis=1)
     on_front = np.empty(count)

@@ -32,7 +32,7 @@ def spread(candidates: Candidates, columns: tuple[int, ...], sizes: tuple[int, .
         rank = np.argsort(np.argsort(candidates.figures[:, column], kind="stable"))
         wanted = van_der_corput(1 + number // len(columns)) * (len(rank) - 1)
         near = np.argsort(np.abs(rank - wanted), kind="stable")[: max(8, int(NEAR * len(rank)))]
-        candidates = candidates.at(near)
+        candidates = candidates.at(turn.rng.permutation(near))  # else the nearest would be the first of all
     points = candidates.points
     if not number:
         return _point(points[0])
