@@ -21,7 +21,9 @@ NEIGHBOURS = 200
 CHUNK = 4096
 
 Place = tuple[float, ...]
-Places = NDArray[np.float64]
+Floats = NDArray[np.float64]
+#: rows of places
+Places = Floats
 
 
 class Nearby(Protocol):
@@ -125,14 +127,19 @@ class Unlisted:
         yield rows, known.figures(rows.astype(np.int64))
         own = known.figures(here[None].astype(np.int64))[0]
         while left > 0:
-            rows = self._around(here)
-            figures = known.figures(rows.astype(np.int64))
-            left -= len(rows)
-            yield rows, figures
-            shares = np.nan_to_num((figures - own) / np.maximum(np.abs(own), 1e-12)).sum(axis=1)
-            if shares.min() >= 0:
+            around = self._around(here)
+            figures = known.figures(around.astype(np.int64))
+            yield around, figures
+            rows = self._saving(here, around, _excess(figures, own))
+            left -= len(around) + len(rows)
+            if not len(rows):
                 break
-            here, own = rows[shares.argmin()], figures[shares.argmin()]
+            figures = known.figures(rows.astype(np.int64))
+            yield rows, figures
+            excess = _excess(figures, own)
+            if excess.min() >= 0:
+                break
+            here, own = rows[excess.argmin()], figures[excess.argmin()]
         while left > 0:
             rows = rng.integers(self._sizes, size=(min(left, CHUNK), len(self._sizes))).astype(np.float64)
             left -= len(rows)
@@ -145,6 +152,18 @@ class Unlisted:
         rows[at] = (rows[at] + self._offsets) % self._sizes[self._columns]
         return rows
 
+    def _saving(self, here: Places, around: Places, excess: Floats) -> Places:
+        """With the change that saves most, with the two that do in two choices, and so on."""
+        rows, changed = [], set()
+        row = here.copy()
+        for at in np.argsort(excess, kind="stable"):
+            column = self._columns[at]
+            if excess[at] < 0 and column not in changed:
+                changed.add(column)
+                row[column] = around[at, column]
+                rows.append(row.copy())
+        return np.array(rows)
+
     def _neighbours(self, here: Places, rng: np.random.Generator) -> Places:
         """Random ones, more and more choices changed."""
         count = len(self._open)
@@ -156,3 +175,9 @@ class Unlisted:
         offsets = rng.integers(1, np.maximum(self._sizes, 2), size=rows.shape)
         moved = (rows + offsets) % np.maximum(self._sizes, 1)
         return np.where(changed, moved, rows)
+
+
+def _excess(figures: Figures, own: Floats) -> Floats:
+    """How much more than one point's figures [k] are those of others [n, k]: relative, summed, [n]."""
+    excess: Floats = np.nan_to_num((figures - own) / np.maximum(np.abs(own), 1e-12)).sum(axis=1)
+    return excess
