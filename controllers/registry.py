@@ -71,12 +71,14 @@ def create(
 
     Raises:
         UnknownController: there is no strategy of that name.
-        BadSetting: it has no such setting, or it does not take the value.
+        BadSetting: it has no such setting, or it does not take the value; the seed is below 0.
         MissingExtra: the strategy needs a package that is not installed.
     """
     from controllers.seeded import SeededSampler
 
     controller = describe(name)
+    if seed < 0:
+        raise BadSetting(f"the seed is {seed}; it must be 0 or more")
     chosen = _settled(name, {**controller.settings, **COMMON}, settings or {})
     screened = bool(chosen.pop("screened"))
     make = controller.make(problem, seed, **chosen)

@@ -1,4 +1,4 @@
-"""`mnas search --space table:FILE`: search a table of evaluated architectures. Reads, calls and prints."""
+"""`mnas search --space table:FILE`: search a table of evaluated architectures. Opens, calls and prints."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from mnas.status import Status
     from mnas.table_search import TableResult, TableTruth
 
-#: what `--space` begins with where it is a table
-PREFIX = "table:"
 #: rows to evaluate where nothing else is said
 TRIALS = 40
 
@@ -60,6 +58,7 @@ def search_table(
         ControllersError: there is no such controller, or it does not take its settings.
     """
     from controllers.registry import create
+    from mnas.cli.search_opening import controller_settings
     from mnas.reward import Exponents
     from mnas.search_settings import CONTROLLER
     from mnas.table_search import TableTruth, run_table
@@ -69,10 +68,13 @@ def search_table(
             f"a search over a table trains nothing and keeps no run: {', '.join(foreign)} cannot be used; "
             "--json prints all that it finds"
         )
+    if not file:
+        raise BadInput("--space table: lacks its file; give --space table:FILE, CSV or Parquet")
     space = _space(file, accuracy, latency, ignore, latency_known)
     goals = _goals(space, targets, caps)
-    asked = _settings(settings)
-    name, trials, seed = controller or CONTROLLER, trials or TRIALS, seed or 0
+    asked = controller_settings(settings)
+    name, seed = controller or CONTROLLER, seed or 0
+    trials = TRIALS if trials is None else trials
     create(name, seed, settings=asked)  # refuses what it does not take before anything is said
     named = not (reward is None and alpha is None and beta is None)
     exponents = Exponents.of(reward or "soft", alpha, beta) if named else None
@@ -202,16 +204,6 @@ def _figures(option: str, texts: Sequence[str], space: TableSpace) -> dict[str, 
             raise BadInput(
                 f"{option} {text}: {figure!r} is no number; give FIGURE or COLUMN=FIGURE, such as 20"
             ) from None
-    return found
-
-
-def _settings(texts: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise BadInput(f"controller option {text!r}; give key=value, such as population=24")
-        found[key.strip()] = value.strip()
     return found
 
 

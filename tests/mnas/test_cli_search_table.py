@@ -139,6 +139,8 @@ def test_people_see_the_front_the_best_and_what_is_missing(run: Run, file: Path)
             ("--accuracy", "acc", "--latency", "ms", "--target-ms", "mj=1"),
             "mj is no latency column; there are: ms",
         ),
+        (("--accuracy", "acc", "--latency", "ms", "--trials", "0"), "trials is 0; it must be 1 or more"),
+        (("--accuracy", "acc", "--latency", "ms", "--seed", "-1"), "the seed is -1; it must be 0 or more"),
         (("--accuracy", "acc", "--latency", "ms", "--cap", "fast"), "'fast' is no number"),
         (("--accuracy", "acc", "--latency", "ms", "--controller", "best"), "unknown controller 'best'"),
         (("--accuracy", "acc", "--latency", "ms", "--controller-option", "x=1"), "has no setting 'x'"),
@@ -154,6 +156,9 @@ def test_a_file_that_is_none_is_refused(run: Run, tmp_path: Path) -> None:
     ended = run(*named(tmp_path / "none.csv"))
     assert (ended.code, ended.out) == (Exit.BAD_INPUT, "")
     assert "there is no file" in ended.err
+    ended = run("--space", "table:", "--accuracy", "acc", "--latency", "ms")
+    assert ended.code == Exit.BAD_INPUT
+    assert "give --space table:FILE" in ended.err
 
 
 def test_ctrl_c_prints_what_was_found(tmp_path: Path) -> None:
