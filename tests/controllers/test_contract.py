@@ -214,7 +214,7 @@ def test_one_sampler_searches_two_studies_as_if_each_were_its_only_one(name: str
 #: evaluations after which a strategy with its default settings has to be better than chance; fewer for those
 #: that take long themselves, and need fewer
 EVALUATIONS = 150
-FEWER = {"tpe": 80, "gp": 40, "predictor_guided": 40}
+FEWER = {"ppo": 100, "reinforce": 100, "q_learning": 100, "tpe": 80, "gp": 40, "predictor_guided": 40}
 OPTIONS = 4
 
 
