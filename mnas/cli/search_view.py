@@ -184,7 +184,7 @@ def point(status: Status, result: Result, names: Mapping[str, str]) -> str:
 
 def corrections(factors: Mapping[str, float], names: Mapping[str, str]) -> str:
     """By how much predictions are corrected: measured over predicted."""
-    return ", ".join(f"{names.get(name, name)} x {factor:.3g}" for name, factor in factors.items())
+    return ", ".join(f"{names.get(name, 'latency')} x {factor:.3g}" for name, factor in factors.items())
 
 
 def amount(cost: str, value: float, names: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -11,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from controllers import registry
 from devices.measurement import DeviceFacts
 from devices.registry import open_device
+from mnas.cli import runs as cli_runs
+from mnas.cli import search as cli_search
 from mnas.config import RunConfig
 from mnas.run import Result, make_run, read_run
 from mnas.search_settings import begin
@@ -160,3 +164,28 @@ def test_resuming_needs_a_run(run: Run, tmp_path: Path) -> None:
 def test_help_lists_the_strategies(run: Run) -> None:
     text = " ".join(run("--help").out.replace("│", " ").split())
     assert all(name in text for name in registry.names())
+
+
+def shown() -> list[str]:
+    """Every `mnas search` and `mnas runs` command line of the README and of the pages about searching."""
+    root = Path(__file__).parents[2]
+    pages = (root / "README.md", *sorted((root / "docs").glob("*search*.md")))
+    text = "\n".join(page.read_text() for page in pages)
+    blocks = "\n".join(re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
+    found = re.findall(r"^mnas ((?:search|runs) .*)", blocks, re.MULTILINE)
+    assert len(found) > 3
+    return found
+
+
+@pytest.mark.parametrize("line", shown())
+def test_every_command_line_in_the_documents_can_be_parsed(line: str) -> None:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    for module in (cli_search, cli_runs):
+        module.register(app)
+    command: Any = typer.main.get_command(app)
+    words = shlex.split(line.partition(">")[0], comments=True)
+    while hasattr(command, "commands"):
+        command = command.commands[words.pop(0)]
+    with command.make_context(command.name, words):
+        pass

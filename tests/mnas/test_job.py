@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from devices import registry
 from devices.errors import BadSettings
 from devices.measurement import DeviceFacts, Settings
 from devices.registry import open_device
@@ -227,3 +228,20 @@ def test_a_run_measures_with_its_threads_and_the_devices_other_settings(tmp_path
         assert device.settings == Settings(1)
     with pytest.raises(BadSettings, match=r"2 threads on 1 core\(s\)"):
         search_costs.device_of(replace(config, threads=2), bench=bench)
+
+
+def test_a_device_is_looked_at_once(tmp_path: Path, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the checks before a search begins and by the warnings when it does."""
+    opened: list[str] = []
+    really = registry.open_device
+
+    def counting(where: str, *settings: object, **named: object) -> object:
+        opened.append(where)
+        return really(where, *settings, **named)
+
+    monkeypatch.setattr(registry, "open_device", counting)
+    conditions = search_tables.Conditions()
+    config = search_settings.begin({**GIVEN, "table": str(table)}, {}, conditions=conditions)
+    with make_run(tmp_path / "run", config, table) as run:
+        assert search_tables.table_warnings(run, conditions) == ()
+    assert opened == ["local"]
