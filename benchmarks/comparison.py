@@ -44,8 +44,13 @@ class Outcome:
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self:
         """Read back what the file of results has."""
-        names = ("table", "strategy", "seed", "seconds")
-        return cls(*(record[name] for name in names), tuple(record["evaluated"]))
+        return cls(
+            str(record["table"]),
+            str(record["strategy"]),
+            int(record["seed"]),
+            float(record["seconds"]),
+            tuple(record["evaluated"]),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +140,8 @@ def standings(table: str, figures: Floats, trials: int, outcomes: Sequence[Outco
     found = []
     for name, several in by_name.items():
         p_above, p_below = _against(curves[name][:, -1], curves["random"][:, -1])
-        reached = np.flatnonzero(np.median(curves[name], axis=0) >= max(marks)) if marks else []
+        mark = max(marks, default=np.inf)
+        reached = np.flatnonzero(np.median(curves[name], axis=0) >= mark)
         finals = [curve(figures, one.evaluated, trials, 0.0)[-1] for one in several]
         found.append(
             Standing(
@@ -168,7 +174,8 @@ def _against(own: Floats, reference: Floats) -> tuple[float, float]:
 
 def judge(found: Sequence[Standing], measured: Sequence[str]) -> Verdict:
     """The goals, on the measured tables."""
-    held, missed = [], []
+    held: list[str] = []
+    missed: list[str] = []
     for table in measured:
         by_name = {one.strategy: one for one in found if one.table == table}
         if "predictor_guided" in by_name:
