@@ -258,7 +258,7 @@ _CONTROLLERS: Mapping[str, Controller] = {
         {
             "aims": 0,
             "policy": "recurrent",
-            "bias": 0.0,
+            "bias": 60.0,
             "batch": 5,
             "epochs": 5,
             "clip": 0.2,
