@@ -28,7 +28,8 @@ def _named(name: str) -> Any:
     if name not in EXTRAS:
         return name
     missing = pytest.mark.skipif(find_spec(EXTRAS[name]) is None, reason=f"{EXTRAS[name]} is not installed")
-    return pytest.param(name, marks=[pytest.mark.gp, missing])
+    # minutes where others take seconds
+    return pytest.param(name, marks=[pytest.mark.gp, pytest.mark.timeout(3600), missing])
 
 
 #: every strategy, for `parametrize`: a new one is tested as soon as it is in the registry
