@@ -249,7 +249,7 @@ _CONTROLLERS: Mapping[str, Controller] = {
         "predicts accuracy, looks latency up, proposes what promises most for the front",
         "ours; Emmerich et al., Hypervolume-based expected improvement, 2011",
         _predictor_guided,
-        {"latency": "known", "initial": 8, "membership": 2},
+        {"latency": "known", "initial": 8, "near": 0.3},
     ),
     "ppo": Controller(
         "MnasNet's controller: a recurrent policy that learns from a reward, by clipped steps",

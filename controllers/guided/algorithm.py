@@ -48,27 +48,28 @@ class PredictorGuided:
         problem: the choices, and what is known of them.
         latency: "known", or "unknown" to predict what is known, too: for comparison.
         initial: completed trials before the surrogate is asked; they are spread over the space.
-        membership: every which proposal is the candidate that is most probably on the front of the whole
-            space, rather than the one that promises most hypervolume; 0 for none. It finds more of the
-            front's points, which add little hypervolume each.
+        near: a share of the largest expected improvement. Of the candidates that promise at least as much,
+            the one is proposed that is most probably on the front of the whole space: an expectation is
+            rough, and of points that promise about the same, the likely ones make a front sooner. With 1 it
+            is the largest expected improvement that counts alone.
 
     Raises:
         BadSetting: a setting that is none of these.
     """
 
     def __init__(
-        self, problem: Problem, *, latency: str = "known", initial: int = 8, membership: int = 2
+        self, problem: Problem, *, latency: str = "known", initial: int = 8, near: float = 0.3
     ) -> None:
         if latency not in ("known", "unknown"):
             raise BadSetting(f"latency of predictor_guided is {latency!r}; it must be known or unknown")
         if initial < 2:
             raise BadSetting(f"initial of predictor_guided is {initial}; it must be 2 or more")
-        if membership < 0:
-            raise BadSetting(f"membership of predictor_guided is {membership}; it must be 0 or more")
+        if not 0 < near <= 1:
+            raise BadSetting(f"near of predictor_guided is {near}; it must be above 0 and at most 1")
         self._problem = problem
         self._known = problem.known if latency == "known" else None
         self._initial = initial
-        self._membership = membership
+        self._near = near
         self._encoding = Encoding.of(problem.choices)
         self._points: list[Point] = []
         self._costs: list[Floats] = []
@@ -130,9 +131,10 @@ class PredictorGuided:
         }
         gain, standing = gains(view, candidates, beliefs, values, rest)
         order = np.lexsort((-standing, -gain))
-        if not self._membership or (len(self._points) + len(turn.pending)) % self._membership:
+        alike = int(np.sum(gain >= self._near * gain[order[0]])) if gain[order[0]] > 0 else 1
+        order = order[: min(alike, MEMBERS)]
+        if len(order) == 1:
             return _point(candidates.points[order[0]])
-        order = order[:MEMBERS]
         rng = np.random.default_rng(len(self._points))
         draws = posteriors[view.roles.primary].draws(rows[order], DRAWS, rng)
         figures = view.figures(candidates, beliefs, np.zeros(len(view.roles.predicted) - 1))[order]

@@ -22,7 +22,7 @@ class Candidates:
     """Points and what is known of them.
 
     Attributes:
-        points: [s, d], different from each other.
+        points: [s, d].
         figures: [s, k]; k is 0 if nothing is known.
     """
 
@@ -66,8 +66,8 @@ def everything(problem: Problem) -> Points:
 
 
 def at_random(problem: Problem, count: int, rng: np.random.Generator) -> Points:
-    """Points drawn evenly, each once, sorted."""
-    return np.unique(rng.integers(0, problem.sizes, size=(count, len(problem.sizes))), axis=0)
+    """Points drawn evenly."""
+    return rng.integers(0, problem.sizes, size=(count, len(problem.sizes)))
 
 
 def bred(parents: Points, sizes: tuple[int, ...], count: int, rng: np.random.Generator) -> Points:
@@ -77,7 +77,7 @@ def bred(parents: Points, sizes: tuple[int, ...], count: int, rng: np.random.Gen
     children = np.where(crossed & (rng.random(mothers.shape) < 0.5), fathers, mothers)
     changes = rng.geometric(0.5, size=(count, 1)) / len(sizes)
     fresh = rng.integers(0, sizes, size=children.shape)
-    return np.unique(np.where(rng.random(children.shape) < changes, fresh, children), axis=0)
+    return np.where(rng.random(children.shape) < changes, fresh, children)
 
 
 def pool(problem: Problem, parents: Points, count: int, rng: np.random.Generator) -> Candidates:
@@ -89,7 +89,7 @@ def pool(problem: Problem, parents: Points, count: int, rng: np.random.Generator
     count = max(2, count if problem.known is None else min(count, problem.known.pool))
     drawn = at_random(problem, count // 2 if len(parents) else count, rng)
     if len(parents):
-        drawn = np.unique(np.concatenate([drawn, bred(parents, problem.sizes, count // 2, rng)]), axis=0)
+        drawn = np.concatenate([drawn, bred(parents, problem.sizes, count // 2, rng)])
     found = looked_up(problem, drawn)
     for _ in range(DESCENTS):
         if problem.known is None or found.allowed(problem).any():

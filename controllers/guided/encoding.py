@@ -22,7 +22,7 @@ class Encoding:
     order, set above the step, so that the distance grows with the number of steps between two options.
 
     Attributes:
-        rows: for each choice, its options' features, [options, features].
+        rows: for each choice, its options' features, [options, its features]; in the order of the features.
         groups: weight of each feature in each group's distance, [groups, features]; a group's distance is
             at most 1.
     """
@@ -43,21 +43,23 @@ class Encoding:
                 above = rank[:, None] > np.arange(count - 1)[None, :]
                 parts.append((at, above.astype(float), 1.0 / (count - 1)))
         width = sum(part.shape[1] for _, part, _ in parts)
-        rows = [np.zeros((len(options), width)) for options in choices.values()]
+        rows = [np.zeros((len(options), 0)) for options in choices.values()]
         groups = np.zeros((len(parts), width))
         start = 0
         for group, (at, part, weight) in enumerate(parts):
             columns = slice(start, start + part.shape[1])
-            rows[at][:, columns] = part
+            rows[at] = np.concatenate([rows[at], part], axis=1)
             groups[group, columns] = weight
             start += part.shape[1]
         return Encoding(tuple(rows), groups)
 
     def features(self, points: Points) -> Floats:
         """Points [n, d] as features [n, q] of 0 and 1."""
-        found = np.zeros((len(points), self.groups.shape[1]))
+        found = np.empty((len(points), self.groups.shape[1]))
+        start = 0
         for at, rows in enumerate(self.rows):
-            found += rows[points[:, at]]
+            found[:, start : start + rows.shape[1]] = rows[points[:, at]]
+            start += rows.shape[1]
         return found
 
 

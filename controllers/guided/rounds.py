@@ -235,6 +235,8 @@ class Round:
         room = SHORTLIST + len(seen)
         if len(candidates.points) > room:
             candidates = screened(view, kernels, encoding, candidates, points=points, costs=costs, count=room)
+        once = np.unique(candidates.points, axis=0, return_index=True)[1]  # a pool may have a point twice
+        candidates = candidates.at(once)
         shortlist = candidates.at(candidates.unseen(seen))
         features, theirs = encoding.features(points), encoding.features(shortlist.points)
         posteriors = {

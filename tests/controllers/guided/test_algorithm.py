@@ -100,9 +100,9 @@ def test_proposes_the_same_for_the_same_turn_and_changes_nothing_by_it() -> None
     assert algorithm.propose(turn(14, seen)) == first
 
 
-@pytest.mark.parametrize("membership", [0, 1])
-def test_points_that_are_evaluated_at_the_same_time_differ(membership: int) -> None:
-    algorithm = PredictorGuided(known(), membership=membership)
+@pytest.mark.parametrize("near", [1.0, 0.01])
+def test_points_that_are_evaluated_at_the_same_time_differ(near: float) -> None:
+    algorithm = PredictorGuided(known(), near=near)
     seen = searched(algorithm, 12)
     pending: list[Point] = []
     for number in range(5):
@@ -195,7 +195,7 @@ def test_milestones_follow_from_the_count_alone() -> None:
     [
         ({"latency": "secret"}, "known or unknown"),
         ({"initial": 1}, "2 or more"),
-        ({"membership": -1}, "0 or more"),
+        ({"near": 0.0}, "above 0"),
     ],
 )
 def test_refuses_settings_that_mean_nothing(settings: dict[str, object], message: str) -> None:
