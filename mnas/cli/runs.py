@@ -189,7 +189,7 @@ def _row(stands: Standing, folder: Path) -> tuple[str, ...]:
     if config is None or status is None:
         return name, "", "", "", "", "", "", ending
     names = config.names
-    aims = [amount(goal.cost, goal.target, names) for goal in status.goals if goal.target is not None]
+    aims = [amount(goal.cost, goal.target, names, "g") for goal in status.goals if goal.target is not None]
     where = ", ".join(aims) if names else f"{', '.join(aims)} on {config.device}"
     best = "-" if status.best is None else point(status, status.best, names)
     return (
@@ -235,6 +235,6 @@ def _show(stands: Standing) -> None:
 
 def _wanted(goal: Any, config: RunConfig) -> str:
     parts = ["objective"] if goal.objective else []
-    parts += [] if goal.target is None else [f"target {amount(goal.cost, goal.target, config.names)}"]
-    parts += [] if goal.cap is None else [f"cap {amount(goal.cost, goal.cap, config.names)}"]
+    parts += [] if goal.target is None else [f"target {amount(goal.cost, goal.target, config.names, 'g')}"]
+    parts += [] if goal.cap is None else [f"cap {amount(goal.cost, goal.cap, config.names, 'g')}"]
     return ", ".join(parts)

@@ -173,7 +173,9 @@ def _advice(run: RunDirectory, status: Status) -> str:
         return "There is nothing more to find here"
     if status.count("infeasible") > len(status.results) / 2:
         caps = [
-            amount(goal.cost, goal.cap, run.config.names) for goal in status.goals if goal.cap is not None
+            amount(goal.cost, goal.cap, run.config.names, "g")
+            for goal in status.goals
+            if goal.cap is not None
         ]
         raised = "it" if len(caps) == 1 else "one of them"
         count = status.count("infeasible")

@@ -170,7 +170,7 @@ def _apart(status: Status) -> list[tuple[str, int]]:
 
 def limits(goals: Sequence[Goal], names: Mapping[str, str]) -> str:
     """The targets, in words; those of named devices with their names."""
-    texts = [amount(goal.cost, goal.target, names) for goal in goals if goal.target is not None]
+    texts = [amount(goal.cost, goal.target, names, "g") for goal in goals if goal.target is not None]
     return f"at or under {' and '.join(texts)}" if texts else "of all"
 
 
@@ -187,18 +187,22 @@ def corrections(factors: Mapping[str, float], names: Mapping[str, str]) -> str:
     return ", ".join(f"{names.get(name, 'latency')} x {factor:.3g}" for name, factor in factors.items())
 
 
-def amount(cost: str, value: float, names: Mapping[str, str]) -> str:
-    """A cost's figure with its unit, and its device where that has a name."""
+def amount(cost: str, value: float, names: Mapping[str, str], digits: str = ".3g") -> str:
+    """A cost's figure with its unit, and its device where that has a name.
+
+    Args:
+        digits: of what is not counted; `g` for what was asked for.
+    """
     kind = cost.partition(":")[0]
     unit = {"latency_ms": "ms", "energy_mj": "mJ", "file_bytes": "bytes", "memory_bytes": "bytes of memory"}
-    text = f"{figure(cost, value)} {unit.get(kind, kind)}"
+    text = f"{figure(cost, value, digits)} {unit.get(kind, kind)}"
     return f"{text} on {names[cost]}" if cost in names else text
 
 
-def figure(cost: str, value: float) -> str:
+def figure(cost: str, value: float, digits: str = ".3g") -> str:
     """A cost's figure without its unit: what is counted to the last one, what is measured to three digits."""
     counted = cost.partition(":")[0] in {"parameters", "file_bytes", "memory_bytes"}
-    return f"{value:,.0f}" if counted else f"{value:.3g}"
+    return f"{value:,.0f}" if counted else f"{value:{digits}}"
 
 
 def _steps(running: Sequence[Step]) -> str:
