@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from controllers.guided.surrogate import Overlap
 
 #: growth of the data after which a round ends, and after which kernels are fitted again
-ROUND, REFIT = 0.04, 0.15
+ROUND, REFIT = 0.06, 0.15
 #: values of costs beyond which they are all the same
 LARGEST = 1e100
 #: candidates that membership is told of, and draws that it is told by
