@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from controllers.errors import ControllersError
 from devices.errors import DevicesError
 from latency_tables.errors import TablesError
 from mnas.errors import MnasError
@@ -87,7 +88,7 @@ def start(main: Callable[[], None]) -> None:
     """Run a script; what it cannot do for a reason is said in one line, with exit code 2."""
     try:
         main()
-    except (DevicesError, TablesError, MnasError, OSError) as error:
+    except (ControllersError, DevicesError, TablesError, MnasError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
 

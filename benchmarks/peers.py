@@ -8,6 +8,7 @@ table, and costs an evaluation like any other; so does a row that is proposed ag
 from __future__ import annotations
 
 import warnings
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 #: of both NSGA-IIs: the same as of this project's
 POPULATION = 24
+
+
+def settings(package: str) -> dict[str, Any]:
+    """What a peer is set up with, for the record: its package's version and the population."""
+    return {package: version(package), "population": POPULATION}
 
 
 class Table:

@@ -16,20 +16,20 @@ import os
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
-import peers
 import synthetic
-from common import Verdict, at_least, finish, options, say, start
-from comparison import Floats, Outcome, Standing, draw, judge, standings
+from common import at_least, finish, options, say, start
+from comparison import Outcome, Standing, checks, judge, standings
+from search_picture import draw
+from search_strategies import Strategy, known, strategies_of
 
 from mnas.errors import BadInput
 from mnas.jsonl import append_jsonl, mend, read_jsonl
@@ -41,8 +41,10 @@ FOLDER = Path(__file__).parent / "tables"
 #: of the measured tables, columns that are neither choices nor objectives
 IGNORED = ("macs", "parameters", "training_seconds", "architecture")
 
-#: rows in the order in which a strategy evaluates them
-Strategy = Callable[["TableSpace", int, int], list[int]]
+#: seeds of gp, which takes minutes for a search
+GP_SEEDS = 3
+#: searches made before are used again where all of these agree
+KEY = ("table", "trials", "strategy", "seed", "source", "settings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Bench:
     Attributes:
         measured: whether its figures were measured, so that it counts for the verdict.
         trials: evaluations of each strategy.
+        sizes: options of each choice of a table that is made up; None with `file`.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Bench:
     measured: bool
     trials: int
     file: Path | None = None
+    sizes: tuple[int, ...] | None = None
 
     def frame(self) -> pd.DataFrame:
         """The table itself.
@@ -69,21 +73,39 @@ class Bench:
             BadInput: the file cannot be read.
         """
         if self.file is None:
-            return synthetic.table()
+            return synthetic.table(**self._made_with)
         try:
             return pd.read_csv(self.file)
         except (OSError, ValueError) as error:
             raise BadInput(f"cannot read the table {self.file}: {error}") from error
 
-    def figures(self) -> Floats:
-        """Accuracy and latency of each row, [rows, 2]."""
-        return self.frame()[[self.accuracy, self.latency]].to_numpy(np.float64)
+    @property
+    def source(self) -> Mapping[str, Any]:
+        """What the space is made of: the generator's arguments or the file's SHA-256, and the columns' roles.
+
+        Raises:
+            BadInput: the file cannot be read.
+        """
+        if self.file is None:
+            return {"generator": self._made_with}
+        try:
+            digest = sha256(self.file.read_bytes()).hexdigest()
+        except OSError as error:
+            raise BadInput(f"cannot read the table {self.file}: {error}") from error
+        roles = {"accuracy": self.accuracy, "latency": self.latency, "ignore": list(self.ignore)}
+        return {"sha256": digest, **roles}
+
+    @property
+    def _made_with(self) -> dict[str, Any]:
+        return {"seed": 0, "sizes": self.sizes or synthetic.SIZES}
 
     def space(self) -> TableSpace:
         """The table as a space."""
         from mnas.spaces.tabular import TableSpace
 
-        return TableSpace(self.frame(), accuracy=self.accuracy, latency=[self.latency], ignore=self.ignore)
+        return TableSpace(
+            self.frame(), accuracy=self.accuracy, latency=[self.latency], ignore=self.ignore, name=self.name
+        )
 
 
 BENCHES = (
@@ -91,97 +113,77 @@ BENCHES = (
     Bench("fashion-162", "accuracy", "latency_int8_ms", IGNORED, True, 50, FOLDER / "fashion-162.csv"),
     Bench("synthetic-6912", "accuracy", "latency_ms", (), False, 200),
 )
+TINY = Bench("synthetic-72", "accuracy", "latency_ms", (), False, 12, sizes=(4, 3, 3, 2))
 
 
-def ours(name: str, settings: Mapping[str, Any], space: TableSpace, trials: int, seed: int) -> list[int]:
-    """A strategy of the registry."""
-    from mnas.table_search import run_table
-
-    return list(run_table(space, name, trials=trials, seed=seed, settings=settings).evaluated)
-
-
-def strategies(with_gp: bool) -> dict[str, Strategy]:
-    """All that are compared, by the names of the picture."""
-    from controllers import registry
-
-    names = [name for name in registry.names() if name != "gp" or with_gp]
-    found: dict[str, Strategy] = {name: partial(ours, name, {}) for name in names}
-    other = "independent" if registry.describe("ppo").settings["policy"] == "recurrent" else "recurrent"
-    return {
-        **found,
-        f"ppo, {other}": partial(ours, "ppo", {"policy": other}),
-        "predictor_guided, latency unknown": partial(ours, "predictor_guided", {"latency": "unknown"}),
-        "random, screened": partial(ours, "random", {"screened": True}),
-        "tpe, screened": partial(ours, "tpe", {"screened": True}),
-        "Optuna TPE": peers.optuna_tpe,
-        "Optuna NSGA-II": peers.optuna_nsga2,
-        "pymoo NSGA-II": peers.pymoo_nsga2,
-    }
-
-
-def _one(bench: Bench, name: str, with_gp: bool, seed: int) -> dict[str, Any]:
+def _one(bench: Bench, strategy: Strategy, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Search, and note beside what was searched which rows were evaluated."""
     began = time.perf_counter()
-    evaluated = strategies(with_gp)[name](bench.space(), bench.trials, seed)
-    seconds = time.perf_counter() - began
-    return {
-        "table": bench.name,
-        "trials": bench.trials,
-        "strategy": name,
-        "seed": seed,
-        "seconds": round(seconds, 3),
-        "evaluated": [int(row) for row in evaluated],
-    }
+    evaluated = strategy.rows(bench.space(), bench.trials, record["seed"])
+    seconds = round(time.perf_counter() - began, 3)
+    return {**record, "seconds": seconds, "evaluated": [int(row) for row in evaluated]}
 
 
-def run_all(benches: Sequence[Bench], names: Sequence[str], arguments: Namespace) -> list[Outcome]:
-    """Every strategy on every table with every seed; those in the file of results are not run again."""
+def _key(record: Mapping[str, Any]) -> str:
+    return json.dumps([record.get(name) for name in KEY], sort_keys=True)
+
+
+def run_all(benches: Sequence[Bench], chosen: Mapping[str, Strategy], arguments: Namespace) -> list[Outcome]:
+    """Every strategy on every table with every seed; those in the file of results are not run again.
+
+    The first search that fails ends all.
+    """
     file: Path | None = arguments.results
-    done = []
+    done: dict[str, Mapping[str, Any]] = {}
     if file is not None and file.exists():
         mend(file)
-        done = list(read_jsonl(file))
-    have = {(one["table"], one["trials"], one["strategy"], one["seed"]) for one in done}
-    jobs = [
-        (bench, name, seed)
-        for seed in range(arguments.seeds)
-        for bench in benches
-        for name in names
-        if name != "gp" or seed < 3
-    ]
-    left = [(b, n, s) for b, n, s in jobs if (b.name, b.trials, n, s) not in have]
+        done = {_key(one): one for one in read_jsonl(file)}
+    sources = [bench.source for bench in benches]
+    jobs: dict[str, tuple[Bench, Strategy, dict[str, Any]]] = {}
+    for seed in range(arguments.seeds):
+        for bench, source in zip(benches, sources, strict=True):
+            for name, strategy in chosen.items():
+                values = (bench.name, bench.trials, name, seed, source, strategy.settings)
+                record = dict(zip(KEY, values, strict=True))
+                if name != "gp" or seed < GP_SEEDS:
+                    jobs[_key(record)] = (bench, strategy, record)
+    left = [job for key, job in jobs.items() if key not in done]
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with ProcessPoolExecutor(arguments.jobs, get_context("spawn")) as pool:
-        futures = [pool.submit(_one, bench, name, arguments.gp, seed) for bench, name, seed in left]
+        futures = [pool.submit(_one, *job) for job in left]
         try:
             for number, future in enumerate(as_completed(futures), 1):
-                done.append(future.result())
+                found = future.result()
+                done[_key(found)] = found
                 if file is not None:
-                    append_jsonl(file, done[-1])
+                    append_jsonl(file, found)
                 if sys.stderr.isatty() or number % 50 == 0 or number == len(left):
                     print(f"{number} of {len(left)} searches", file=sys.stderr, flush=True)
-        except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
-    wanted = {(b.name, b.trials, n, s) for b, n, s in jobs}
-    kept = [one for one in done if (one["table"], one["trials"], one["strategy"], one["seed"]) in wanted]
-    return [Outcome.of(one) for one in kept]
+    return [Outcome.of(done[key]) for key in jobs]
 
 
 def benches_of(arguments: Namespace) -> list[Bench]:
-    """The tables that were asked for, else the project's own."""
-    if arguments.table is None:
-        benches = [bench for bench in BENCHES if arguments.only is None or bench.name in arguments.only]
-    else:
+    """The tables that were asked for, else the project's own.
+
+    Raises:
+        BadInput: the project has no such table.
+    """
+    if arguments.table is not None:
+        if arguments.only is not None:
+            raise BadInput("--only is about the project's tables; leave it out beside --table")
         ignore = tuple(filter(None, (arguments.ignore or "").split(",")))
         file = Path(arguments.table)
         benches = [Bench(file.stem, arguments.accuracy, arguments.latency, ignore, True, 100, file)]
-    trials = 16 if arguments.tiny else arguments.trials
-    return [
-        bench
-        if trials is None
-        else Bench(**{**{f: getattr(bench, f) for f in bench.__slots__}, "trials": trials})
-        for bench in benches
-    ]
+    elif arguments.only is None:
+        benches = [TINY] if arguments.tiny else list(BENCHES)
+    else:
+        by_name = {bench.name: bench for bench in BENCHES}
+        benches = [by_name[name] for name in known("table", arguments.only.split(","), by_name)]
+    trials = TINY.trials if arguments.tiny else arguments.trials
+    return benches if trials is None else [replace(bench, trials=trials) for bench in benches]
 
 
 def show(standing: Standing, arguments: Namespace) -> None:
@@ -190,7 +192,8 @@ def show(standing: Standing, arguments: Namespace) -> None:
         arguments,
         f"{standing.table:15} {standing.strategy:34} {standing.ratio:8.4f} {standing.ratio_lowest:8.4f}"
         f" [{standing.low:6.4f} {standing.high:6.4f}] {standing.front_found:5.1f}/{standing.front_size:<3}"
-        f" {standing.evaluations_to_tpe or '-':>5} {standing.p_below:7.4f} {standing.p_above:7.4f}"
+        f" {standing.evaluations_to_tpe or '-':>5} {standing.evaluations_to_tpe_lowest or '-':>7}"
+        f" {standing.p_below:7.4f} {standing.p_above:7.4f}"
         f" {standing.seconds:7.2f}",
     )
 
@@ -200,8 +203,10 @@ def main() -> None:
     parser = options(__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=at_least(2), default=10)
     parser.add_argument("--jobs", type=at_least(1), default=2, help="searches at a time, a core each")
-    parser.add_argument("--strategies", help="only these, by semicolons; random and TPE are always there")
-    parser.add_argument("--only", type=lambda text: text.split(","), help="only these tables of the project")
+    parser.add_argument(
+        "--strategies", help="only these, by semicolons; random and both TPEs are always there"
+    )
+    parser.add_argument("--only", help="only these tables of the project, by commas")
     parser.add_argument("--table", help="your own CSV; needs --accuracy and --latency")
     parser.add_argument("--accuracy", default="accuracy")
     parser.add_argument("--latency", default="latency_ms")
@@ -213,23 +218,24 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="draw the curves")
     parser.add_argument("--gp", action="store_true", help="Optuna's GP, too (needs mnas[gp]): 3 seeds, slow")
     arguments = parser.parse_args()
-    benches = benches_of(arguments)
+    from controllers import registry
+    from mnas.table_search import TableTruth
+
     if arguments.tiny:
         arguments.seeds = 2
-    names = list(strategies(arguments.gp))
-    if arguments.strategies is not None:
-        wanted = {"random", "tpe", "Optuna TPE", *arguments.strategies.split(";")}
-        names = [name for name in names if name in wanted]
-    outcomes = run_all(benches, names, arguments)
+    benches, chosen = benches_of(arguments), strategies_of(arguments)
+    # all tables are opened before anything is searched
+    truths = [TableTruth(bench.space()) for bench in benches]
+    outcomes = run_all(benches, chosen, arguments)
     found = [
         standing
-        for bench in benches
-        for standing in standings(bench.name, bench.figures(), bench.trials, outcomes)
+        for bench, truth in zip(benches, truths, strict=True)
+        for standing in standings(bench.name, truth, bench.trials, outcomes)
     ]
     say(
         arguments,
         f"{'table':15} {'strategy':34} {'ratio':>8} {'lowest':>8} {'quartiles':>15} {'front':>9} {'=TPE':>5}"
-        f" {'p<rand':>7} {'p>rand':>7} {'s':>7}",
+        f" {'=lowest':>7} {'p<rand':>7} {'p>rand':>7} {'s':>7}",
     )
     for standing in found:
         show(standing, arguments)
@@ -237,13 +243,17 @@ def main() -> None:
         draw(found, arguments.picture)
         say(arguments, f"picture: {arguments.picture}")
     measured = [bench.name for bench in benches if bench.measured]
-    verdict = judge(found, measured)
+    made = checks(found, measured, registry.names())
     document = {
         "seeds": arguments.seeds,
-        "tables": {bench.name: {"trials": bench.trials, "measured": bench.measured} for bench in benches},
+        "tables": {
+            bench.name: {"trials": bench.trials, "measured": bench.measured, "source": bench.source}
+            for bench in benches
+        },
         "standings": [standing.document() for standing in found],
+        "checks": [asdict(check) for check in made],
     }
-    finish(arguments, json.loads(json.dumps(document)), Verdict(verdict.met, verdict.text))
+    finish(arguments, document, judge(made))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class TableResult:
     """What a search over a table came to.
 
     Attributes:
-        evaluated: row numbers, in the order of evaluation.
+        evaluated: row numbers, in the order of evaluation; -1 where options without a row were evaluated.
         infeasible: rows that were proposed but not evaluated, a latency being above its cap.
         stopped: why there are fewer evaluations than asked for; None if there are not.
         exhausted: whether that is because every row was looked at.
@@ -123,15 +123,18 @@ class TableTruth:
         stopped: str | None = None,
         exhausted: bool = False,
     ) -> TableResult:
-        """What rows that were evaluated come to, in the order in which they were; they may repeat.
+        """What rows that were evaluated come to, in the order in which they were.
+
+        Rows may repeat; -1 stands for an evaluation of options that have no row. Both find nothing.
 
         Raises:
             BadInput: there is no such row.
         """
-        for row in evaluated:
+        there = [row for row in evaluated if row != -1]
+        for row in there:
             self.space.row(row)
-        numbers = np.array(list(dict.fromkeys(evaluated)), np.int64)
-        within = [row for row in evaluated if self._within[row]]
+        numbers = np.array(list(dict.fromkeys(there)), np.int64)
+        within = [row for row in there if self._within[row]]
         best = max(within, key=lambda row: self._values[row, 0], default=None)
         regret = None if best is None else self.best_accuracy - float(self._values[best, 0])
         curves = self._curves(evaluated)
@@ -160,7 +163,7 @@ class TableTruth:
         front = np.empty(0, np.int64)
         volumes = [0.0, 0.0]
         for at, row in enumerate(evaluated):
-            if not np.any(np.all(costs[front] <= costs[row], axis=1)):
+            if row >= 0 and not np.any(np.all(costs[front] <= costs[row], axis=1)):
                 front = np.append(front[~np.all(costs[front] >= costs[row], axis=1)], row)
                 volumes = [self._volume(front, reference) for reference in self._references]
             found[:, at] = volumes
