@@ -9,8 +9,10 @@ from controllers.algorithm import Finished
 from controllers.errors import BadSetting
 from controllers.problem import Problem
 
-#: aims where nothing says what is to be reached
-SEVERAL = 5
+#: aims where nothing says what is to be reached, and the most that there may be
+SEVERAL, MOST = 5, 100
+#: rewards that stand for infinite ones: taken for the largest, or smallest, of the others
+ENDLESS = 1e99
 
 Rewards = NDArray[np.float64]
 
@@ -19,11 +21,12 @@ def aims_of(name: str, aims: int, problem: Problem) -> int:
     """How many aims the strategy of a name has; of 0, one where the problem has a reward, else `SEVERAL`.
 
     Raises:
-        BadSetting: fewer than 0.
+        BadSetting: fewer than 0, or more than `MOST`.
     """
-    if aims < 0:
+    if not 0 <= aims <= MOST:
         raise BadSetting(
-            f"aims of {name} is {aims}; it must be 1 or more, or 0 for 1 where there is a reward"
+            f"aims of {name} is {aims}; it must be 1 to {MOST}, or 0 for 1 where there is a reward, "
+            f"else {SEVERAL}"
         )
     return aims or (SEVERAL if problem.reward is None else 1)
 
@@ -31,11 +34,11 @@ def aims_of(name: str, aims: int, problem: Problem) -> int:
 class Aims:
     """Rewards of finished trials by several aims.
 
-    One aim is the trials' own reward. It leads to one point of a front. Several aims lead to as many parts
-    of it: aim k of n, from 0, weighs the first objective by (k + 1/2) / n and the mean of the others by the
-    rest. What is weighed is the share of all trials so far that are worse in an objective, so that neither
-    units nor extreme values matter. Every trial counts for every aim, whichever it was proposed for. What is
-    infeasible is the worst in every objective.
+    One aim is the trials' own reward; what is infeasible is no better than the worst so far. It leads to one
+    point of a front. Several aims lead to as many parts of it: aim k of n, from 0, weighs the first objective
+    by (k + 1/2) / n and the mean of the others by the rest. What is weighed is the share of all trials so far
+    that are worse in an objective, so that neither units nor extreme values matter. Every trial counts for
+    every aim, whichever it was proposed for. What is infeasible is the worst in every objective.
 
     Of a single objective, all aims are the trials' own reward: one is enough.
 
@@ -53,7 +56,7 @@ class Aims:
 
     def add(self, finished: Finished) -> bool:
         """Take a trial in; False if it failed, which says nothing of its point."""
-        if finished.reward is None:
+        if finished.state == "failed":
             return False
         self._finished.append(finished)
         if finished.costs is not None and len(finished.costs) > 1:
@@ -62,13 +65,23 @@ class Aims:
 
     def rewards(self, last: int) -> Rewards:
         """Of the last trials that were taken in, in their order, [n, last]; more is better."""
-        costs = self._costs()
         if self.active == 1:
-            own = np.array([each.reward for each in self._finished[-last:]], np.float64)
-            return np.broadcast_to(own, (self.count, len(own)))
+            return np.broadcast_to(self._own()[-last:], (self.count, last))
+        costs = self._costs()
         ranks = np.stack([_ranks(column, column[-last:]) for column in costs.T])
         weights = (np.arange(self.count)[:, None] + 0.5) / self.count
         found: Rewards = weights * ranks[0] + (1 - weights) * ranks[1:].mean(axis=0)
+        return found
+
+    def _own(self) -> Rewards:
+        """The rewards of all trials, [trials]."""
+        given = np.array(
+            [np.nan if each.reward is None else each.reward for each in self._finished], np.float64
+        )
+        complete = np.array([each.state == "complete" for each in self._finished])
+        plain = given[complete & (np.abs(given) < ENDLESS)]
+        lowest, highest = (plain.min(), plain.max()) if plain.size else (0.0, 0.0)
+        found: Rewards = np.where(complete, np.clip(given, lowest, highest), np.fmin(given, lowest))
         return found
 
     def _costs(self) -> NDArray[np.float64]:

@@ -20,7 +20,8 @@ class Finished:
         point: one option index per choice.
         state: `complete`; `infeasible`, ruled out before it was evaluated; or `failed`.
         costs: the study's objectives turned so that less is better, [m]; None unless complete.
-        reward: more is better; of what is infeasible, the reward of nothing at all: 0; None if failed.
+        reward: more is better. Of what is infeasible, the reward of nothing at all: 0; None where the
+            problem has no reward, so that nothing says what that would be. None if failed.
     """
 
     point: Point
@@ -50,7 +51,11 @@ class Algorithm(Protocol):
     """A strategy. Its state follows from what it learned, in that order, and from its own seed alone."""
 
     def learn(self, finished: Finished) -> None:
-        """Take a finished trial into account; called once for each, in the order of their numbers."""
+        """Take a finished trial into account; called once for each.
+
+        Of those that finished since the last proposal, in the order of their numbers: of a study that runs
+        one trial at a time that is the order of all.
+        """
 
     def propose(self, turn: Turn) -> Point:
         """The point to evaluate next; the same again for the same turn. Changes no state."""

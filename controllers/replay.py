@@ -1,7 +1,10 @@
 """An algorithm of this package as an Optuna sampler, brought up to date by replaying the study. Knows none.
 
 Nothing is kept but the study: a sampler that is made anew learns from the trials that it finds, in the order
-of their numbers, and proposes what the one before it would have proposed.
+of their numbers. One that is there all along learns before each proposal from what has finished since the last.
+With one trial at a time that is the same order, and what is made anew proposes what the one before it would
+have proposed. With several at a time an earlier trial may finish later: then the order may differ, and what is
+proposed after a restart with it.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ from optuna.trial import FrozenTrial, TrialState
 from controllers.algorithm import Algorithm, Finished, Turn
 from controllers.archive import Archive, PerStudy, Place, ordinal
 from controllers.problem import Point, Problem
+
+#: values and rewards beyond which they are all the same, infinite ones too
+LARGEST = 1e100
 
 _STATES: Mapping[TrialState, Literal["complete", "infeasible", "failed"]] = {
     TrialState.COMPLETE: "complete",
@@ -97,11 +103,14 @@ class _Learned:
     def _finished(self, study: Study, trial: FrozenTrial, point: Point) -> Finished:
         state = _STATES[trial.state]
         if state != "complete":
-            return Finished(point, state, None, 0.0 if state == "infeasible" else None)
+            nothing = 0.0 if state == "infeasible" and self._reward is not None else None
+            return Finished(point, state, None, nothing)
         signs = [-1.0 if way == StudyDirection.MAXIMIZE else 1.0 for way in study.directions]
-        costs = np.nan_to_num(np.array(signs) * np.array(trial.values))
-        reward = self._standing(costs) if self._reward is None else float(self._reward(trial))
-        return Finished(point, state, costs, reward)
+        costs = np.clip(np.array(signs) * np.array(trial.values), -LARGEST, LARGEST)
+        if self._reward is None:
+            return Finished(point, state, costs, self._standing(costs))
+        reward = np.nan_to_num(float(self._reward(trial)), nan=-LARGEST)
+        return Finished(point, state, costs, float(np.clip(reward, -LARGEST, LARGEST)))
 
     def _standing(self, costs: NDArray[np.float64]) -> float:
         """Without a reward: of one objective its value; of several the mean rank so far, 0 to 1."""

@@ -19,8 +19,9 @@ def test_without_a_reward_there_are_several_aims() -> None:
     assert aims_of("ppo", 0, problem()) == SEVERAL
     assert aims_of("ppo", 0, problem(reward=lambda trial: 0.0)) == 1
     assert aims_of("ppo", 3, problem(reward=lambda trial: 0.0)) == 3
-    with pytest.raises(BadSetting, match="aims of ppo is -1"):
-        aims_of("ppo", -1, problem())
+    for wrong in (-1, 101):
+        with pytest.raises(BadSetting, match=f"aims of ppo is {wrong}; it must be 1 to 100, or 0"):
+            aims_of("ppo", wrong, problem())
 
 
 def test_one_aim_is_the_reward() -> None:
@@ -29,6 +30,27 @@ def test_one_aim_is_the_reward() -> None:
     assert taken == [True, False, True]
     np.testing.assert_array_equal(aims.rewards(2), [[0.7, 0.0]])
     np.testing.assert_array_equal(aims.rewards(1), [[0.0]])
+
+
+@pytest.mark.parametrize("nothing", [None, 0.0])
+def test_what_is_infeasible_is_never_better_than_the_worst(nothing: float | None) -> None:
+    """Rewards of a cost are below 0: 0 would be the best there is. What was best before may not be now."""
+    aims = Aims(1)
+    infeasible = Finished((0,), "infeasible", None, nothing)
+    for trial in (infeasible, finished(7.0, reward=-7.0), infeasible, finished(9.0, reward=-9.0)):
+        aims.add(trial)
+    np.testing.assert_array_equal(aims.rewards(4), [[-9.0, -7.0, -9.0, -9.0]])
+    above = Aims(1)
+    for trial in (finished(-0.7, reward=0.7), infeasible):
+        above.add(trial)
+    np.testing.assert_array_equal(above.rewards(2), [[0.7, 0.7 if nothing is None else 0.0]])
+
+
+def test_endless_rewards_are_as_the_worst_and_the_best_of_the_others() -> None:
+    aims = Aims(1)
+    for reward in (0.2, -1e100, 0.7, 1e100):
+        aims.add(finished(-reward, reward=reward))
+    np.testing.assert_array_equal(aims.rewards(4), [[0.2, 0.2, 0.7, 0.7]])
 
 
 def test_of_one_objective_all_aims_are_the_reward() -> None:

@@ -117,6 +117,38 @@ def test_survives_when_no_trial_succeeds(name: str, state: TrialState) -> None:
     assert len(set(run(study_of(name, space), 14, space, lambda _: (state, None))[:9])) == 9
 
 
+#: those that learn from one number
+REWARDED = ("ppo", "reinforce", "q_learning")
+
+
+@pytest.mark.parametrize("name", REWARDED)
+def test_what_is_infeasible_is_no_aim_of_a_search_that_minimises(name: str) -> None:
+    """Costs are above 0, so that no reward of 0 may be had by being ruled out; by chance, a third is."""
+    space = problem(*[3] * 8)
+    study = optuna.create_study(direction="minimize", sampler=sampler_of(name, 0, space))
+
+    def outcome(point: Point) -> Outcome:
+        ruled_out = point[0] == 0
+        return (TrialState.PRUNED, None) if ruled_out else (TrialState.COMPLETE, [5.0 + sum(point)])
+
+    proposals = run(study, 80, space, outcome)
+    assert sum(point[0] == 0 for point in proposals[40:]) <= 25
+
+
+@pytest.mark.parametrize("name", ("regularized_evolution", *REWARDED))
+@pytest.mark.parametrize("endless", [np.inf, -np.inf])
+def test_one_endless_value_spoils_nothing(name: str, endless: float) -> None:
+    """What cannot be computed with would come out as the first option of every choice."""
+    space = problem(*[4] * 20)
+    study = optuna.create_study(direction="maximize", sampler=sampler_of(name, 0, space))
+    rng = np.random.default_rng(2)
+    values = np.where(np.arange(24) == 5, endless, rng.random(24))
+    proposals = [
+        run(study, 1, space, lambda _, at=at: (TrialState.COMPLETE, [values[at]])) for at in range(24)
+    ]
+    assert 1 < np.mean(proposals[12:]) < 2
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_handles_a_space_of_one_point_and_a_huge_one(name: str) -> None:
     for one in (problem(1, 1), problem(1)):
