@@ -255,7 +255,8 @@ def _against_tpe(table: str, by_name: Mapping[str, Standing]) -> list[Check]:
         ),
         Check(
             own.front_found > 0 and own.front_found >= 2 * best,
-            f"{table}: it finds {own.front_found:.1f} front points, TPE {best:.1f}, of {own.front_size}",
+            f"{table}: predictor_guided finds {own.front_found:.1f} of {own.front_size} front points, "
+            f"TPE {best:.1f}",
         ),
     ]
 
