@@ -85,6 +85,16 @@ def create(
     return SeededSampler(name, make, seed, problem, screened=screened)
 
 
+def settled(name: str, given: Mapping[str, Any] | None = None) -> dict[str, Setting]:
+    """All settings of a strategy as `create` takes them: those given, read as their types, and the defaults.
+
+    Raises:
+        UnknownController: there is no strategy of that name.
+        BadSetting: it has no such setting, or it is of another type.
+    """
+    return _settled(name, {**describe(name).settings, **COMMON}, given or {})
+
+
 def _settled(name: str, defaults: Mapping[str, Setting], given: Mapping[str, Any]) -> dict[str, Setting]:
     for key in given:
         if key not in defaults:
