@@ -19,14 +19,16 @@ PANELS: Mapping[str, tuple[str, ...]] = {
         "random", "qmc", "nsga2", "nsga3", "regularized_evolution", "tpe", "gp", "predictor_guided",
     ),
     "Learned policies": (
-        "random", "q_learning", "reinforce", "ppo", "ppo, independent", "ppo, recurrent", "predictor_guided",
+        "random", "q_learning", "reinforce", "ppo", "ppo, independent", "ppo, recurrent", "ppo, paper",
+        "predictor_guided",
     ),
     "Other libraries, and what knowing latency is worth": (
         "random", "random, screened", "pymoo NSGA-II", "Optuna NSGA-II", "Optuna TPE", "tpe", "tpe, screened",
         "predictor_guided, latency unknown", "predictor_guided",
     ),
 }  # fmt: skip
-#: kin share a colour; dashed: another library; dotted: knows more than its kin or less, or another policy
+#: kin share a colour; dashed: another library, or the paper's numbers; dotted: knows more or less than its
+#: kin, or has another policy
 LOOKS: Mapping[str, tuple[str, str]] = {
     "random": ("#7f7f7f", "-"),
     "random, screened": ("#7f7f7f", ":"),
@@ -45,6 +47,7 @@ LOOKS: Mapping[str, tuple[str, str]] = {
     "ppo": ("#7b3fb5", "-"),
     "ppo, independent": ("#7b3fb5", ":"),
     "ppo, recurrent": ("#7b3fb5", ":"),
+    "ppo, paper": ("#7b3fb5", "--"),
     "predictor_guided": ("#d62728", "-"),
     "predictor_guided, latency unknown": ("#d62728", ":"),
 }

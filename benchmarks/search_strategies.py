@@ -54,8 +54,10 @@ def strategies(with_gp: bool) -> dict[str, Strategy]:
     found = {name: _ours(name) for name in registry.names() if name != "gp" or with_gp}
     other = "independent" if registry.describe("ppo").settings["policy"] == "recurrent" else "recurrent"
     screened = {"screened": True if registry.COMMON["screened"] is False else "front"}
+    papers = {"ppo, paper": _ours("ppo", {"recipe": "paper"})}
     return {
         **found,
+        **(papers if "recipe" in registry.describe("ppo").settings else {}),
         f"ppo, {other}": _ours("ppo", {"policy": other}),
         "predictor_guided, latency unknown": _ours("predictor_guided", {"latency": "unknown"}),
         "random, screened": _ours("random", screened),
