@@ -182,15 +182,11 @@ def _regularized_evolution(
     return Replay(partial(RegularizedEvolution, population=population, tournament=tournament), problem)
 
 
-def _predictor_guided(
-    problem: Problem | None,
-    seed: int,  # noqa: ARG001 - only its proposals are random
-    **settings: Any,
-) -> Callable[[int], BaseSampler]:
+def _predictor_guided(problem: Problem | None, seed: int, **settings: Any) -> Callable[[int], BaseSampler]:
     from controllers.guided.algorithm import PredictorGuided
     from controllers.replay import Replay
 
-    return Replay(partial(PredictorGuided, **settings), problem)
+    return Replay(partial(PredictorGuided, seed=seed, **settings), problem)
 
 
 def _ppo(problem: Problem | None, seed: int, **settings: Any) -> Callable[[int], BaseSampler]:

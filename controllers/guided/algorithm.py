@@ -40,25 +40,32 @@ class PredictorGuided:
     The kernel: Garrido-Merchan and Hernandez-Lobato, Dealing with categorical and integer-valued variables in
     Bayesian optimization with Gaussian processes, 2020; Oh et al., Combinatorial Bayesian optimization using
     the graph Cartesian product, 2019. The criterion: Emmerich et al., Hypervolume-based expected improvement,
-    2011. Candidates whose answer is still out count as if it had come as expected, so that those evaluated at
-    the same time differ (kriging believer: Ginsbourger et al., Kriging is well-suited to parallelize
-    optimization, 2010).
+    2011. Candidates whose answer is still out count as if it had come as expected, with what is known of
+    them, so that those evaluated at the same time fill different gaps of the front (kriging believer:
+    Ginsbourger et al., Kriging is well-suited to parallelize optimization, 2010).
 
     Args:
         problem: the choices, and what is known of them.
+        seed: 0 or more; of the initial design, and of pools of candidates.
         latency: "known", or "unknown" to predict what is known, too: for comparison.
         initial: completed trials before the surrogate is asked; they are spread over the space.
         near: a share of the largest expected improvement. Of the candidates that promise at least as much,
-            the one is proposed that is most probably on the front of the whole space: an expectation is
-            rough, and of points that promise about the same, the likely ones make a front sooner. With 1 it
-            is the largest expected improvement that counts alone.
+            the one is proposed that is most probably on the front of all of these (at most `MEMBERS`) and
+            of what was evaluated: an expectation is rough, and of points that promise about the same, the
+            likely ones make a front sooner. With 1 it is the largest expected improvement that counts alone.
 
     Raises:
         BadSetting: a setting that is none of these.
     """
 
     def __init__(
-        self, problem: Problem, *, latency: str = "known", initial: int = 8, near: float = 0.3
+        self,
+        problem: Problem,
+        *,
+        seed: int = 0,
+        latency: str = "known",
+        initial: int = 8,
+        near: float = 0.3,
     ) -> None:
         if latency not in ("known", "unknown"):
             raise BadSetting(f"latency of predictor_guided is {latency!r}; it must be known or unknown")
@@ -67,6 +74,8 @@ class PredictorGuided:
         if not 0 < near <= 1:
             raise BadSetting(f"near of predictor_guided is {near}; it must be above 0 and at most 1")
         self._problem = problem
+        self._seed = seed
+        self._shift = float(np.random.default_rng(seed).random())
         self._known = problem.known if latency == "known" else None
         self._initial = initial
         self._near = near
@@ -106,7 +115,7 @@ class PredictorGuided:
                 break
         objectives = () if self._known is None else self._known.objectives
         columns = tuple(column for column, place in enumerate(objectives) if place is not None)
-        return spread(candidates, columns, self._problem.sizes, turn)
+        return spread(candidates, columns, self._problem.sizes, turn, self._shift)
 
     def _promising(self, turn: Turn) -> Point | None:
         """What the current round makes of this turn; None if it has no candidate left."""
@@ -118,12 +127,18 @@ class PredictorGuided:
         rows = np.flatnonzero(candidates.unseen(turn.seen) & candidates.allowed(self._problem))
         if not len(rows):
             return None
+        rows = turn.rng.permutation(rows)  # so that of equals any may be the first
         candidates = candidates.at(rows)
         view, posteriors = now.view, dict(now.posteriors)
         costs = np.array(self._costs)
         values, rest = view.value(costs), view.rest(costs)
         for point in dict.fromkeys(turn.pending):
-            features = self._encoding.features(np.array([point]))[0]
+            features = self._features([point])[0]
+            value, others = view.believed(
+                looked_up(self._problem, np.array([point])),
+                {place: one.expected(features) for place, one in posteriors.items()},
+            )
+            values, rest = np.append(values, value), np.vstack([rest, others])
             posteriors = {place: one.with_point(features, None) for place, one in posteriors.items()}
         beliefs = {
             place: Belief(one.mean[rows], np.sqrt(one.variance[rows] + one.kernel.noise))
@@ -135,8 +150,7 @@ class PredictorGuided:
         order = order[: min(alike, MEMBERS)]
         if len(order) == 1:
             return _point(candidates.points[order[0]])
-        rng = np.random.default_rng(len(self._points))
-        draws = posteriors[view.roles.primary].draws(rows[order], DRAWS, rng)
+        draws = posteriors[view.roles.primary].draws(rows[order], DRAWS, turn.rng)
         figures = view.figures(candidates, beliefs, np.zeros(len(view.roles.predicted) - 1))[order]
         probable = membership(draws, figures, values, rest)
         return _point(candidates.points[order[int(np.argmax(probable))]])
@@ -152,7 +166,14 @@ class PredictorGuided:
             roles = Objectives.of(costs.shape[1], self._known)
             kernels = self._fitted(milestone(self._initial, start, REFIT), roles)
             now = Round.of(
-                self._problem, self._encoding, roles, self._all(), kernels, points=points, costs=costs
+                self._problem,
+                self._encoding,
+                roles,
+                self._all(),
+                kernels,
+                points=points,
+                costs=costs,
+                seed=self._seed,
             )
         for at in range(now.count, len(self._points)):
             now = now.after(self._features([self._points[at]])[0], self._costs[at])

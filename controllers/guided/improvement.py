@@ -120,7 +120,7 @@ def improvement(mean: Floats, deviation: Floats, best: float) -> Floats:
 
 
 def membership(draws: Floats, figures: Floats, values: Floats, theirs: Floats) -> Floats:
-    """How often each point is on the front of the whole space, if values are as drawn, [s].
+    """How often each point is on the front of these and the evaluated points, if values are as drawn, [s].
 
     Args:
         draws: of the uncertain objective, jointly for all points, [draws, s]; more is better.

@@ -1,7 +1,7 @@
 """What several proposals in a row share: fitted surrogates, candidates, scales. Decides when nothing changes.
 
-A round begins at fixed numbers of completed trials and depends on those trials alone, and on what is allowed
-now. So it can be made again at any time, and is the same.
+A round begins at fixed numbers of completed trials and depends on those trials alone, on the search's seed
+and on what is allowed now. So it can be made again at any time, and is the same.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from controllers.guided.scales import Objectives, Scale, front
 from controllers.guided.surrogate import JITTER, Overlap, Posterior
 from controllers.problem import Points, Problem
 
-#: candidates of which the belief is kept exactly; more are screened first
+#: candidates of which the belief is kept exactly; more are looked over first
 SHORTLIST = 2000
 #: candidates that are looked at in a space too large to list, at most
 LOOKED_AT = 200_000
-#: evaluated points that screening asks, at most, besides the front
+#: evaluated points that making a shortlist asks, at most, besides the front
 SUPPORT = 256
 #: candidates that are looked at together
 BLOCK = 8192
@@ -88,6 +88,17 @@ class View:
                 found[:, at] = beliefs[place].mean + next(deviations) * beliefs[place].deviation
         return found
 
+    def believed(self, candidate: Candidates, means: Mapping[int, float]) -> tuple[float, Floats]:
+        """The primary objective and the others, [m - 1], of one candidate, if it turns out as expected.
+
+        Args:
+            candidate: one point.
+            means: of each predicted objective.
+        """
+        beliefs = {place: Belief(np.array([mean]), np.zeros(1)) for place, mean in means.items()}
+        on_the_mean = np.zeros(len(self.roles.predicted) - 1)
+        return means[self.roles.primary], self.figures(candidate, beliefs, on_the_mean)[0]
+
     def cells(self, values: Floats, rest: Floats, least: Floats) -> Cells:
         """The cells of what was evaluated; the reference is what a candidate may have at most.
 
@@ -147,7 +158,7 @@ def quadrature(count: int) -> tuple[Floats, Floats]:
     return norm.ppf(drawn), np.full(32, 1 / 32)
 
 
-def screened(
+def shortlisted(
     view: View,
     kernels: Mapping[int, Overlap],
     encoding: Encoding,
@@ -220,11 +231,12 @@ class Round:
         *,
         points: Points,
         costs: Floats,
+        seed: int,
     ) -> Round:
         """The round that begins after evaluated points [n, d] with their costs [n, m]."""
         if listed is None:
             digest = hashlib.blake2b(points.tobytes(), digest_size=16).digest()
-            rng = np.random.default_rng(int.from_bytes(digest, "little"))
+            rng = np.random.default_rng((seed, int.from_bytes(digest, "little")))
             looked = pool(problem, points[front(costs)], LOOKED_AT, rng)
         else:
             looked = listed
@@ -234,7 +246,9 @@ class Round:
         seen = set(map(tuple, points.tolist()))
         room = SHORTLIST + len(seen)
         if len(candidates.points) > room:
-            candidates = screened(view, kernels, encoding, candidates, points=points, costs=costs, count=room)
+            candidates = shortlisted(
+                view, kernels, encoding, candidates, points=points, costs=costs, count=room
+            )
         once = np.unique(candidates.points, axis=0, return_index=True)[1]  # a pool may have a point twice
         candidates = candidates.at(once)
         shortlist = candidates.at(candidates.unseen(seen))

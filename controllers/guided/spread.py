@@ -12,11 +12,15 @@ from controllers.problem import Point
 NEAR = 1 / 12
 
 
-def spread(candidates: Candidates, columns: tuple[int, ...], sizes: tuple[int, ...], turn: Turn) -> Point:
+def spread(
+    candidates: Candidates, columns: tuple[int, ...], sizes: tuple[int, ...], turn: Turn, shift: float = 0.0
+) -> Point:
     """The next point of a quasi-random design.
 
     A known objective costs nothing to look up, so the design covers its range: the wanted rank follows van
-    der Corput's sequence, which halves the largest gap again and again. Of the candidates near that rank the
+    der Corput's sequence, which halves the largest gap again and again, moved around by a shift that differs
+    from search to search (Cranley and Patterson, Randomization of number theoretic methods for multiple
+    integration, 1976). Of the candidates near that rank the
     one is taken that differs most from all that were proposed, with the options that were proposed least.
 
     Args:
@@ -24,13 +28,14 @@ def spread(candidates: Candidates, columns: tuple[int, ...], sizes: tuple[int, .
         columns: of known figures that are objectives; they take turns.
         sizes: number of options of each choice.
         turn: of the proposal.
+        shift: 0 to 1, the same in a whole search.
     """
     candidates = candidates.at(turn.rng.permutation(len(candidates.points)))
     number = len(turn.seen)
     if columns:
         column = columns[number % len(columns)]
         rank = np.argsort(np.argsort(candidates.figures[:, column], kind="stable"))
-        wanted = van_der_corput(1 + number // len(columns)) * (len(rank) - 1)
+        wanted = (van_der_corput(1 + number // len(columns)) + shift) % 1.0 * (len(rank) - 1)
         near = np.argsort(np.abs(rank - wanted), kind="stable")[: max(8, int(NEAR * len(rank)))]
         candidates = candidates.at(turn.rng.permutation(near))  # else the nearest would be the first of all
     points = candidates.points

@@ -186,6 +186,14 @@ class Posterior:
         variance = np.maximum(variance, JITTER)
         return Posterior(kernel, candidates, mean, variance, kept, factor, rows, white, count)
 
+    def expected(self, feature: Floats) -> float:
+        """The mean at a feature [q], which need be no candidate."""
+        count = self._count
+        covariance = self.kernel.smooth(feature[None], self._features[:count])[0]
+        return float(
+            solve_triangular(self._factor[:count, :count], covariance, lower=True) @ self._white[:count]
+        )
+
     def with_point(self, feature: Floats, value: float | None) -> Posterior:
         """The belief after one more point at a feature [q]; without a value, as if it came as believed.
 

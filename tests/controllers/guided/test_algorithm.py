@@ -101,13 +101,63 @@ def test_proposes_the_same_for_the_same_turn_and_changes_nothing_by_it() -> None
 
 
 @pytest.mark.parametrize("near", [1.0, 0.01])
-def test_points_that_are_evaluated_at_the_same_time_differ(near: float) -> None:
+def test_what_is_evaluated_now_is_not_proposed(near: float) -> None:
     algorithm = PredictorGuided(known(), near=near)
     seen = searched(algorithm, 12)
     pending: list[Point] = []
     for number in range(5):
         pending.append(algorithm.propose(turn(12 + number, seen, pending)))
     assert len({*seen, *pending}) == 17
+
+
+def test_points_that_are_evaluated_at_the_same_time_fill_different_gaps() -> None:
+    """Six of eight kinds are good, and alike; at the small sizes only the two bad ones were evaluated."""
+    space = Problem(
+        {"size": tuple(range(8)), "kind": tuple("abcdefgh")},
+        Known(lambda points: np.exp(0.3 * points[:, :1]), (1,), everything_allowed),
+    )
+    algorithm = PredictorGuided(space, near=1.0)
+    seen = [(size, kind) for size in range(8) for kind in range(8) if kind > 5 or size > 5]
+    for size, kind in seen:
+        costs = np.array([-0.2 * size - (kind < 6), np.exp(0.3 * size)])
+        algorithm.learn(Finished((size, kind), "complete", costs, 0.0))
+    together, pending = list(seen), list[Point]()
+    for number in range(4):
+        pending.append(algorithm.propose(turn(number, seen, pending)))
+        together.append(algorithm.propose(turn(number, together)))
+    assert len({size for size, _ in pending}) == 4
+    assert {size for size, _ in together[len(seen) :]} == {0}, "the largest gap, as long as nobody is at it"
+
+
+def test_a_table_of_few_rows_is_searched_in_another_way_by_each_seed() -> None:
+    rng = np.random.default_rng(0)
+    rows = np.unique(rng.integers(0, 4, size=(260, 6)), axis=0)[:200]
+    weights = rng.random(6)
+
+    def figures(points: Points) -> Figures:
+        return (points @ weights)[:, None] + 1.0
+
+    space = Problem(
+        {f"x{at}": tuple(range(4)) for at in range(6)},
+        Known(figures, (1,), everything_allowed),
+        points=rows,
+    )
+
+    def made(seed: int, turns: int) -> list[Point]:
+        costs: Costs = lambda point: [-float(sum(point)), float(figures(np.array([point]))[0, 0])]  # noqa: E731
+        return searched(PredictorGuided(space, seed=seed), 14, costs, seed=turns)
+
+    one = made(0, 0)
+    assert made(0, 0) == one
+    assert len({tuple(made(seed, seed)) for seed in range(6)}) == 6
+    first = [float(figures(np.array([made(seed, 0)[0]]))[0, 0]) for seed in range(6)]
+    assert np.ptp(first) > 0.5 * np.ptp(figures(rows)), "not every search begins in the middle"
+
+
+def test_equals_are_chosen_from_at_random() -> None:
+    algorithm = PredictorGuided(Problem({"a": tuple("abcdefgh"), "b": tuple("abcdefgh")}), initial=2)
+    seen = searched(algorithm, 4, lambda _: [1.0, 1.0])
+    assert len({algorithm.propose(turn(4, seen, seed=seed)) for seed in range(6)}) > 2
 
 
 def test_proposes_what_is_allowed_as_long_as_there_is_some_also_when_it_changes() -> None:

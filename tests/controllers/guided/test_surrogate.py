@@ -56,6 +56,7 @@ def test_a_point_without_a_value_lowers_the_doubt_and_moves_no_mean() -> None:
     assert np.array_equal(after.mean, before.mean)
     assert np.all(after.variance <= before.variance + 1e-12)
     assert after.variance[3] < 0.5 * before.variance[3]
+    assert before.expected(before.candidates[3]) == pytest.approx(before.mean[3])
 
 
 def test_draws_have_the_belief_s_mean_and_an_evaluation_s_variance() -> None:
