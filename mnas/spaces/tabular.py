@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from math import isfinite, prod
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,13 +12,11 @@ from numpy.typing import NDArray
 
 from mnas.costs import Amount, Goal
 from mnas.errors import BadInput
-from mnas.spaces.base import Choice, Option, check_indices
+from mnas.spaces.base import Option, check_indices
+from mnas.spaces.columns import check_columns, check_range, choice_of, figures_of, repeated
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: rows that a message names before it says how many more there are
-NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +72,12 @@ class TableSpace:
     ) -> None:
         latency, ignore = _listed(latency), _listed(ignore)
         columns = [str(column) for column in frame.columns]
-        _check_columns(columns, accuracy, latency, ignore)
+        check_columns(columns, accuracy, latency, ignore)
         if not len(frame):
             raise BadInput(f"the table has no rows, only columns: {', '.join(columns)}")
         taken = {accuracy, *latency, *ignore}
         named = dict(zip(columns, (frame.iloc[:, at] for at in range(len(columns))), strict=True))
-        menus = {column: _choice(column, values) for column, values in named.items() if column not in taken}
+        menus = {column: choice_of(column, values) for column, values in named.items() if column not in taken}
         if not menus:
             raise BadInput(
                 f"the table has no choices: all its columns, {', '.join(columns)}, are accuracy, latency or "
@@ -95,12 +92,12 @@ class TableSpace:
         self.points: NDArray[np.int64] = np.stack([indices for _, indices in menus.values()], axis=1)
         self._numbers = {tuple(point): number for number, point in enumerate(self.points.tolist())}
         if len(self._numbers) < len(self.points):
-            raise BadInput(_repeated(self.points, [choice.name for choice in self.choices]))
-        figures = _figures(accuracy, named[accuracy])
+            raise BadInput(repeated(self.points, [choice.name for choice in self.choices]))
+        figures = figures_of(accuracy, named[accuracy])
         #: whether the table has its accuracies in percent
         self.percent = bool(np.mean(figures > 1) > 0.5)
         top = 100 if self.percent else 1
-        _check_range(
+        check_range(
             accuracy,
             figures,
             (figures >= 0) & (figures <= top),
@@ -111,10 +108,10 @@ class TableSpace:
         shares = figures / 100 if self.percent else figures
         #: the rows' accuracies as shares 0 to 1, then a column for each latency, [n, 1 + k]
         self.figures: NDArray[np.float64] = np.stack(
-            [shares, *(_figures(column, named[column]) for column in latency)], axis=1
+            [shares, *(figures_of(column, named[column]) for column in latency)], axis=1
         )
         for column, values in zip(latency, self.figures.T[1:], strict=True):
-            _check_range(column, values, values > 0, "latencies must be above 0")
+            check_range(column, values, values > 0, "latencies must be above 0")
         self.goals = tuple(Goal(column, known=known) for column in latency)
         self.costs = tuple(ColumnCost(self, at) for at in range(len(latency)))
         self._lookup = _Lookup(self.points, tuple(len(choice.options) for choice in self.choices))
@@ -216,92 +213,3 @@ class _Lookup:
 
 def _listed(columns: Sequence[str] | str) -> tuple[str, ...]:
     return (columns,) if isinstance(columns, str) else tuple(columns)
-
-
-def _check_columns(
-    columns: Sequence[str], accuracy: str, latency: Sequence[str], ignore: Sequence[str]
-) -> None:
-    twice = sorted({column for column in columns if columns.count(column) > 1})
-    if twice:
-        raise BadInput(f"the table has more than one column {twice[0]!r}; names of columns must differ")
-    if not latency:
-        raise BadInput(f"no latency column is given; the table has: {', '.join(columns)}")
-    for role, column in (
-        ("accuracy", accuracy),
-        *(("latency", one) for one in latency),
-        *(("ignored", one) for one in ignore),
-    ):
-        if column not in columns:
-            near = get_close_matches(column, columns, 1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            raise BadInput(
-                f"the table has no column {column!r} as {role}{hint}; it has: {', '.join(columns)}"
-            )
-    given = [accuracy, *latency, *ignore]
-    twice = sorted({column for column in given if given.count(column) > 1})
-    if twice:
-        raise BadInput(
-            f"column {twice[0]!r} is given more than once; a column is accuracy, latency or ignored"
-        )
-
-
-def _choice(name: str, column: pd.Series) -> tuple[Choice, NDArray[np.int64]]:
-    """A column as a choice, and each row's option."""
-    empty = np.flatnonzero(column.isna().to_numpy())
-    if len(empty):
-        raise BadInput(
-            f"column {name!r} is empty in {_rows(empty)}; a choice needs an option in every row: fill it, "
-            "leave these rows out, or ignore the column"
-        )
-    values = [value.item() if isinstance(value, np.generic) else value for value in column.tolist()]
-    for number, value in enumerate(values):
-        if not isinstance(value, str | int | float) or (isinstance(value, float) and not isfinite(value)):
-            raise BadInput(
-                f"column {name!r} has {value!r} in row {number}; an option is a text, yes or no, or a finite "
-                "number: convert it, or ignore the column"
-            )
-    if 0 < sum(isinstance(value, bool) for value in values) < len(values):
-        raise BadInput(f"column {name!r} has yes or no in some rows and something else in others; take one")
-    options = sorted(set(values), key=lambda value: (isinstance(value, str), value))
-    index = {option: at for at, option in enumerate(options)}
-    return Choice(name, tuple(options)), np.array([index[value] for value in values], np.int64)
-
-
-def _figures(name: str, column: pd.Series) -> NDArray[np.float64]:
-    """A column as numbers."""
-    import pandas as pd
-
-    figures = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    for number in np.flatnonzero(~np.isfinite(figures))[:1]:
-        value = column.tolist()[number]
-        raise BadInput(
-            f"column {name!r} has {'nothing' if pd.isna(value) else repr(value)} in row {number}; every row "
-            "needs a finite number: leave rows without one out"
-        )
-    return figures
-
-
-def _check_range(name: str, figures: NDArray[np.float64], right: NDArray[np.bool_], rule: str) -> None:
-    wrong = np.flatnonzero(~right)
-    if len(wrong):
-        raise BadInput(f"column {name!r} is {figures[wrong[0]]:g} in {_rows(wrong)}; {rule}")
-
-
-def _repeated(points: NDArray[np.int64], names: Sequence[str]) -> str:
-    """What to say of rows with the same options."""
-    _, kind, counts = np.unique(points, axis=0, return_inverse=True, return_counts=True)
-    kind = kind.ravel()
-    first = kind[np.flatnonzero(counts[kind] > 1)[0]]
-    others = np.count_nonzero(counts > 1) - 1
-    return (
-        f"{_rows(np.flatnonzero(kind == first))} have the same options in all of {', '.join(names)}"
-        f"{f' (and {others} more such groups)' if others else ''}. Several trainings of an architecture must "
-        "be one row, the mean of them; if these rows differ in a column that is ignored, do not ignore it"
-    )
-
-
-def _rows(numbers: NDArray[np.intp]) -> str:
-    """`row 4`, or `rows 4, 7, 9 and 12 more`, counted from 0."""
-    shown = ", ".join(map(str, numbers[:NAMED].tolist()))
-    more = f" and {len(numbers) - NAMED} more" if len(numbers) > NAMED else ""
-    return f"row{'s' if len(numbers) > 1 else ''} {shown}{more}"
