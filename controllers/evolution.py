@@ -13,6 +13,8 @@ from controllers.problem import Point, Problem
 
 #: how often a child is mutated anew when it was proposed before; every few times one choice more is changed
 TRIES, PATIENCE = 64, 8
+#: the largest population
+MOST = 10_000
 
 
 class RegularizedEvolution:
@@ -28,7 +30,7 @@ class RegularizedEvolution:
 
     Args:
         problem: what to choose from.
-        population: members, 2 or more.
+        population: members, 2 to 10000.
         tournament: members drawn to find a parent, 1 to `population`.
 
     Raises:
@@ -36,8 +38,8 @@ class RegularizedEvolution:
     """
 
     def __init__(self, problem: Problem, population: int, tournament: int) -> None:
-        if population < 2:
-            raise BadSetting(f"population of regularized_evolution is {population}; allowed: 2 or more")
+        if not 2 <= population <= MOST:
+            raise BadSetting(f"population of regularized_evolution is {population}; allowed: 2 to {MOST}")
         if not 1 <= tournament <= population:
             raise BadSetting(
                 f"tournament of regularized_evolution is {tournament}; allowed: 1 to its population, "

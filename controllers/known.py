@@ -11,23 +11,31 @@ from optuna.trial import TrialState
 
 from controllers.problem import Figures, Known
 
-#: grades of points: ruled out; allowed but certainly beaten; worth evaluating
+#: grades of points: ruled out; allowed, but on the front only as a new record; worth evaluating
 RULED_OUT, POINTLESS, WORTHWHILE = range(3)
 
 
 class Screen:
-    """Grades points: whether they are allowed, and could still be on the front.
+    """Grades points: whether they are allowed, and where that is asked, whether they are worth it.
 
     A point that is no better in any known objective than a trial that is the best so far in all unknown ones
-    could be on the front only as a new record in an unknown objective: that is not worth a draw.
+    could be on the front only as a new record in an unknown objective. That is pointless for a front that is
+    nearly found; before, it is where better accuracies are.
+
+    Args:
+        known: figures of points, and which are allowed.
+        study: whose trials points are compared with.
+        front: whether what could be on the front only as a new record is pointless.
     """
 
-    def __init__(self, known: Known, study: Study) -> None:
+    def __init__(self, known: Known, study: Study, *, front: bool) -> None:
         self.known = known
         self._columns = [at for at, objective in enumerate(known.objectives) if objective is not None]
         self._best = np.empty((0, len(self._columns)))
+        if not front or not self._columns:
+            return
         trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if not trials or not self._columns:
+        if not trials:
             return
         signs = np.array([-1.0 if way == StudyDirection.MAXIMIZE else 1.0 for way in study.directions])
         costs = signs * np.array([trial.values for trial in trials])

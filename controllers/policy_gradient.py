@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -19,9 +19,11 @@ from controllers.threads import one_thread
 #: points drawn together for a proposal, and how often, before a point that was seen is proposed again
 DRAWS, ROUNDS = 16, 4
 
-#: of the independent policy: so many times as far as its parameters do its logits move in a step, which makes
-#: up for the hundred weights that move a logit of the recurrent policy together
+#: gain of the independent policy: so many times as far as its parameters do its logits move in a step, which
+#: makes up for the hundred weights that move a logit of the recurrent policy together
 GAIN = 60.0
+#: a setting's value that stands for the strategy's own
+OWN = -1
 
 #: from log-probabilities before the update and now, [n, d], and advantages [n, 1], the slopes of an objective
 #: of each decision by the log-probabilities of now, [n, d]
@@ -139,17 +141,43 @@ class PolicyGradient:
             self._adam.climb(self._policy.parameters, gradient)
 
 
-def policy_of(name: str, policy: str, problem: Problem, seed: int, *, aims: int, bias: float) -> Policy:
+def policy_of(
+    name: str,
+    policy: str,
+    problem: Problem,
+    seed: int,
+    *,
+    aims: int,
+    gain: float,
+    recurrent: float,
+    independent: float = GAIN,
+) -> Policy:
     """A policy by its name, for the strategy of a name.
 
+    Args:
+        name: of the strategy.
+        policy: `recurrent` or `independent`.
+        problem: what is searched.
+        seed: of the first parameters.
+        aims: how many.
+        gain: of the recurrent policy's bias, 0 for none, or of the independent policy's parameters; `OWN` for
+            the strategy's.
+        recurrent: the strategy's own for the recurrent policy.
+        independent: that for the independent one.
+
     Raises:
-        BadSetting: there is no policy of that name.
+        BadSetting: there is no policy of that name, or it cannot have that gain.
     """
+    if policy not in ("recurrent", "independent"):
+        raise BadSetting(f"policy of {name} is {policy!r}; allowed: recurrent, independent")
+    if gain == OWN:
+        gain = recurrent if policy == "recurrent" else independent
+    check(name, gain=gain)
     if policy == "recurrent":
-        return Recurrent(problem.sizes, seed, aims=aims, gain=bias)
-    if policy == "independent":
-        return Independent(problem.sizes, aims=aims, gain=GAIN)
-    raise BadSetting(f"policy of {name} is {policy!r}; allowed: recurrent, independent")
+        return Recurrent(problem.sizes, seed, aims=aims, gain=gain)
+    if gain == 0:
+        raise BadSetting(f"gain of {name} is {gain}; the independent policy needs one above 0")
+    return Independent(problem.sizes, aims=aims, gain=gain)
 
 
 def check(name: str, **settings: float) -> None:
@@ -159,16 +187,18 @@ def check(name: str, **settings: float) -> None:
         BadSetting: one is out of range.
     """
     for key, value in settings.items():
-        at_least = 1 if key in ("batch", "epochs") else 0
-        below = {"baseline": 1.0}.get(key, np.inf)
-        if not at_least <= value < below or (key in ("learning_rate", "clip") and value == 0):
-            raise BadSetting(f"{key} of {name} is {value}; it must be {_RANGES.get(key, '0 or more')}")
+        fits, allowed = _RANGES[key]
+        if not fits(value):
+            raise BadSetting(f"{key} of {name} is {value}; it must be {allowed}")
 
 
-_RANGES = {
-    "batch": "1 or more",
-    "epochs": "1 or more",
-    "learning_rate": "above 0",
-    "clip": "above 0",
-    "baseline": "0 or more and below 1",
+#: what a setting may be, in code and in words
+_RANGES: Mapping[str, tuple[Callable[[float], bool], str]] = {
+    "gain": (lambda value: 0 <= value <= 1e6, "0 to 1e6"),
+    "batch": (lambda value: 1 <= value <= 1000, "1 to 1000"),
+    "epochs": (lambda value: 1 <= value <= 100, "1 to 100"),
+    "clip": (lambda value: 0 < value < np.inf, "above 0"),
+    "learning_rate": (lambda value: 0 < value < np.inf, "above 0"),
+    "entropy": (lambda value: 0 <= value < np.inf, "0 or more"),
+    "baseline": (lambda value: 0 <= value < 1, "0 or more and below 1"),
 }

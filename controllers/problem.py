@@ -49,6 +49,8 @@ class Problem:
         reward: of a finished trial, more is better: what strategies that learn from one number learn from.
             None lets them make one from the study's values (controllers.replay).
         points: the points that exist, [n, d]; None if every combination of options does.
+        trials: how many are to be made, for strategies that plan ahead; None if nobody knows. It stays as it
+            is where a search is made longer, or what is proposed would change.
         existing: the same as a set.
         distributions: the choices in Optuna's words.
 
@@ -60,6 +62,7 @@ class Problem:
     known: Known | None = None
     reward: Callable[[FrozenTrial], float] | None = None
     points: Points | None = None
+    trials: int | None = None
     existing: frozenset[Point] | None = field(init=False)
     distributions: Mapping[str, CategoricalDistribution] = field(init=False)
 

@@ -26,6 +26,10 @@ SCHEDULE = (
 )
 #: points drawn for a proposal before one that was seen is proposed again
 DRAWS = 64
+#: trials of a search where nobody knows how many there will be
+UNKNOWN = 100
+#: the most trials that are drawn from memory
+MOST_REPLAYS = 10_000
 
 
 class QLearning:
@@ -45,9 +49,10 @@ class QLearning:
         problem: what is searched.
         seed: of the replay.
         aims: how many parts of a front to go for; 0 for 1, the reward, where the problem has one, else 5.
-        trials: length of the epsilon schedule: the paper's, for so many trials in place of 2700.
+        trials: length of the epsilon schedule: the paper's, for so many trials in place of 2700; 0 for the
+            number that the search is begun for, or 100 where nobody knows it.
         learning_rate: of a value's step to its target.
-        replays: trials drawn from memory after each finished one.
+        replays: trials drawn from memory after each finished one, 1 to 10000.
 
     Raises:
         BadSetting: one of these is out of range.
@@ -56,14 +61,15 @@ class QLearning:
     def __init__(
         self, problem: Problem, seed: int, *, aims: int, trials: int, learning_rate: float, replays: int
     ) -> None:
-        if trials < 1 or replays < 1 or not 0 < learning_rate <= 1:
+        if trials < 0 or not 1 <= replays <= MOST_REPLAYS or not 0 < learning_rate <= 1:
             raise BadSetting(
                 f"trials, replays and learning_rate of q_learning are {trials}, {replays} and "
-                f"{learning_rate}; they must be 1 or more, 1 or more, and above 0 up to 1"
+                f"{learning_rate}; they must be 0 (the search's) or more, 1 to {MOST_REPLAYS}, and above 0 "
+                "up to 1"
             )
         self._existing = problem.existing
         self._seed = seed
-        self._trials = trials
+        self._trials = trials or problem.trials or UNKNOWN
         self._learning_rate = learning_rate
         self._replays = replays
         self._sizes = np.array(problem.sizes)

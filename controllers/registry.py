@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from controllers.errors import BadSetting, UnknownController
@@ -19,8 +20,10 @@ Setting = str | int | float | bool
 #: and its settings
 Maker = Callable[..., Callable[[int], "BaseSampler"]]
 
-#: settings that every strategy has: whether to draw again what known figures rule out or make pointless
-COMMON: Mapping[str, Setting] = {"screened": False}
+#: settings that every strategy has. screened: what is drawn again by what is known of it beforehand: `no`,
+#: nothing; `ruled_out`, what may not be evaluated; `front`, also what could be on the front only as a new
+#: record in what is not known
+COMMON: Mapping[str, Setting] = {"screened": "ruled_out"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +74,31 @@ def create(
 
     Raises:
         UnknownController: there is no strategy of that name.
-        BadSetting: it has no such setting, or it does not take the value; the seed is below 0.
+        BadSetting: it has no such setting, or it does not take the value; the seed is no whole number
+            or below 0.
         MissingExtra: the strategy needs a package that is not installed.
     """
-    from controllers.seeded import SeededSampler
+    from controllers.seeded import SCREENS, SeededSampler
 
     controller = describe(name)
-    if seed < 0:
-        raise BadSetting(f"the seed is {seed}; it must be 0 or more")
-    chosen = _settled(name, {**controller.settings, **COMMON}, settings or {})
-    screened = bool(chosen.pop("screened"))
+    seed = _whole(seed)
+    chosen = settled(name, settings)
+    screened = str(chosen.pop("screened"))
+    if screened not in SCREENS:
+        raise BadSetting(f"screened of {name} is {screened!r}; allowed: {', '.join(SCREENS)}")
     make = controller.make(problem, seed, **chosen)
     return SeededSampler(name, make, seed, problem, screened=screened)
+
+
+def _whole(seed: Any) -> int:
+    """A seed, which may be an integer of any library."""
+    try:
+        number = index(seed)
+    except TypeError:
+        number = -1
+    if number < 0 or isinstance(seed, bool):
+        raise BadSetting(f"the seed is {seed!r}; it must be a whole number, 0 or more")
+    return number
 
 
 def settled(name: str, given: Mapping[str, Any] | None = None) -> dict[str, Setting]:
@@ -92,10 +108,7 @@ def settled(name: str, given: Mapping[str, Any] | None = None) -> dict[str, Sett
         UnknownController: there is no strategy of that name.
         BadSetting: it has no such setting, or it is of another type.
     """
-    return _settled(name, {**describe(name).settings, **COMMON}, given or {})
-
-
-def _settled(name: str, defaults: Mapping[str, Setting], given: Mapping[str, Any]) -> dict[str, Setting]:
+    defaults, given = {**describe(name).settings, **COMMON}, given or {}
     for key in given:
         if key not in defaults:
             raise BadSetting(f"{name} has no setting {key!r}; it has: {', '.join(defaults)}")
@@ -112,7 +125,7 @@ def _read(name: str, key: str, default: Setting, value: Any) -> Setting:
         if isinstance(value, bool) is not (kind is bool) or (kind is int and float(value) != int(value)):
             raise ValueError
         return kind(value)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         raise BadSetting(
             f"{key} of {name} is {value!r}; it must be a {_KINDS[kind]}, such as its default, {default}"
         ) from None
@@ -258,19 +271,21 @@ _CONTROLLERS: Mapping[str, Controller] = {
         {"latency": "known", "initial": 8, "near": 0.3},
     ),
     "ppo": Controller(
-        "MnasNet's controller: a recurrent policy that learns from a reward, by clipped steps",
+        "MnasNet's controller: a recurrent policy that learns from a reward, by clipped steps; its recipe, "
+        "paper or small (for few trials), has what is left at -1",
         "Tan et al., MnasNet, 2019; Schulman et al., Proximal policy optimization algorithms, 2017",
         _ppo,
         {
-            "aims": 0,
+            "recipe": "paper",
             "policy": "recurrent",
-            "bias": 60.0,
-            "batch": 5,
-            "epochs": 5,
-            "clip": 0.2,
-            "learning_rate": 0.0007,
-            "entropy": 0.03,
-            "baseline": 0.95,
+            "aims": 0,
+            "gain": -1.0,
+            "batch": -1,
+            "epochs": -1,
+            "clip": -1.0,
+            "learning_rate": -1.0,
+            "entropy": -1.0,
+            "baseline": -1.0,
         },
     ),
     "reinforce": Controller(
@@ -280,7 +295,7 @@ _CONTROLLERS: Mapping[str, Controller] = {
         {
             "aims": 0,
             "policy": "recurrent",
-            "bias": 0.0,
+            "gain": -1.0,
             "batch": 2,
             "learning_rate": 0.003,
             "entropy": 0.0,
@@ -288,9 +303,10 @@ _CONTROLLERS: Mapping[str, Controller] = {
         },
     ),
     "q_learning": Controller(
-        "MetaQNN: values of decisions, learned from a reward; `trials` is its schedule's length",
+        "MetaQNN: values of decisions, learned from a reward; `trials` is its schedule's length, 0 for the "
+        "search's own",
         "Baker et al., Designing neural network architectures using reinforcement learning, 2017",
         _q_learning,
-        {"aims": 0, "trials": 100, "learning_rate": 0.01, "replays": 100},
+        {"aims": 0, "trials": 0, "learning_rate": 0.01, "replays": 100},
     ),
 }

@@ -16,7 +16,7 @@ def reinforce(
     *,
     aims: int,
     policy: str,
-    bias: float,
+    gain: float,
     batch: int,
     learning_rate: float,
     entropy: float,
@@ -32,7 +32,8 @@ def reinforce(
         seed: of the policy's first parameters.
         aims: how many parts of a front to go for; 0 for 1, the reward, where the problem has one, else 5.
         policy: `recurrent` or `independent`.
-        bias: of the recurrent policy; see `Recurrent`'s gain.
+        gain: how much faster logits move than the parameters that are their own: of the recurrent policy
+            those of a bias, 0 for none; -1 for none as in the paper, or 60 with the independent policy.
         batch: finished trials per step.
         learning_rate: of Adam.
         entropy: weight of an entropy bonus; the paper has none.
@@ -42,11 +43,10 @@ def reinforce(
         BadSetting: one of these is out of range.
     """
     check("reinforce", batch=batch, learning_rate=learning_rate, entropy=entropy, baseline=baseline)
-    check("reinforce", bias=bias)
     count = aims_of("reinforce", aims, problem)
     return PolicyGradient(
         problem,
-        policy_of("reinforce", policy, problem, seed, aims=count, bias=bias),
+        policy_of("reinforce", policy, problem, seed, aims=count, gain=gain, recurrent=0.0),
         score,
         aims=count,
         batch=batch,

@@ -1,10 +1,10 @@
 """An algorithm of this package as an Optuna sampler, brought up to date by replaying the study. Knows none.
 
 Nothing is kept but the study: a sampler that is made anew learns from the trials that it finds, in the order
-of their numbers. One that is there all along learns before each proposal from what has finished since the last.
-With one trial at a time that is the same order, and what is made anew proposes what the one before it would
-have proposed. With several at a time an earlier trial may finish later: then the order may differ, and what is
-proposed after a restart with it.
+of their numbers. One that is there all along learns before each proposal from what has finished since the
+last. With one trial at a time that is the same order, and what is made anew proposes what the one before it
+would have proposed. With several at a time an earlier trial may finish later: then the order may differ, and
+with it what is proposed after a restart.
 """
 
 from __future__ import annotations

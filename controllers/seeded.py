@@ -23,6 +23,8 @@ __all__ = ["ABANDONED", "SeededSampler"]
 
 #: how often a strategy is asked again when it proposes what the study has already
 REDRAWS = 8
+#: what is drawn again: nothing; what is ruled out; also what could be on the front only as a new record
+SCREENS = ("no", "ruled_out", "front")
 
 Proposal = dict[str, Any]
 
@@ -45,7 +47,7 @@ class SeededSampler(BaseSampler):
         make: makes the strategy from a 32 bit seed.
         seed: 0 or more.
         problem: the choices, and which points exist; without it, all that the study's trials have in common.
-        screened: whether to draw again, too, what the problem's known figures rule out or make pointless.
+        screened: what is drawn again, too, by the problem's known figures; one of `SCREENS`.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class SeededSampler(BaseSampler):
         seed: int,
         problem: Problem | None = None,
         *,
-        screened: bool = False,
+        screened: str = "no",
     ) -> None:
         self._name = name
         self._make = make
@@ -120,7 +122,9 @@ class SeededSampler(BaseSampler):
         seen = past.seen | made
         problem = self._problem
         exists = None if problem is None else problem.existing
-        screen = Screen(problem.known, study) if self._screened and problem and problem.known else None
+        screen = None
+        if self._screened != "no" and problem is not None and problem.known is not None:
+            screen = Screen(problem.known, study, front=self._screened == "front")
         place: Place | None = None
         best: Place | None = None
         best_grade = RULED_OUT - 1

@@ -135,7 +135,7 @@ def test_what_is_infeasible_is_no_aim_of_a_search_that_minimises(name: str) -> N
     assert sum(point[0] == 0 for point in proposals[40:]) <= 25
 
 
-@pytest.mark.parametrize("name", ("regularized_evolution", *REWARDED))
+@pytest.mark.parametrize("name", ["regularized_evolution", *REWARDED])
 @pytest.mark.parametrize("endless", [np.inf, -np.inf])
 def test_one_endless_value_spoils_nothing(name: str, endless: float) -> None:
     """What cannot be computed with would come out as the first option of every choice."""
@@ -166,7 +166,7 @@ def test_proposes_nothing_that_is_ruled_out_while_other_points_are_left(name: st
         for point in itertools.product(range(3), repeat=5)
         if np.dot(point, [1.0, 1.5, 1.0, 2.0, 0.5]) <= 2.5
     }
-    proposals = run(study_of(name, small, screened=True), len(allowed) + 1, small)
+    proposals = run(study_of(name, small, screened="ruled_out"), len(allowed) + 1, small)
     assert set(proposals[:-1]) == allowed
     assert len(set(proposals)) == len(proposals)
 
@@ -175,7 +175,7 @@ def test_proposes_nothing_that_is_ruled_out_while_other_points_are_left(name: st
 def test_finds_what_is_allowed_where_hardly_anything_is(name: str) -> None:
     """One in a hundred million points of a space of 10^20."""
     huge = problem(*[10] * 20, known=capped(45.0, [1.0] * 20))
-    proposals = run(study_of(name, huge, screened=True), 8, huge)
+    proposals = run(study_of(name, huge, screened="ruled_out"), 8, huge)
     assert max(map(sum, proposals)) <= 45
     assert len(set(proposals)) == 8
 

@@ -19,11 +19,11 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def screen_of(known: Known, *trials: tuple[float, float]) -> Screen:
+def screen_of(known: Known, *trials: tuple[float, float], front: bool = True) -> Screen:
     study = optuna.create_study(directions=["maximize", "minimize"])
     for values in trials:
         study.add_trial(optuna.create_trial(values=list(values)))
-    return Screen(known, study)
+    return Screen(known, study, front=front)
 
 
 def apart(one: tuple[float, ...], other: tuple[float, ...]) -> int:
@@ -146,6 +146,11 @@ def test_grades_tell_what_is_ruled_out_from_what_is_beaten() -> None:
         RULED_OUT,
     ]
     assert screen_of(capped(8.0, [1.0])).grade((8,)) == WORTHWHILE
+
+
+def test_what_is_allowed_is_worth_it_unless_the_front_is_asked_for() -> None:
+    screen = screen_of(capped(8.0, [1.0]), (0.9, 5.0), (0.5, 2.0), front=False)
+    assert [screen.grade((value,)) for value in (2, 5, 8, 9)] == [WORTHWHILE] * 3 + [RULED_OUT]
 
 
 def test_a_figure_that_is_no_objective_beats_nothing() -> None:

@@ -11,7 +11,7 @@ from controllers.errors import BadSetting
 from controllers.policies.policy import decide
 from controllers.policies.recurrent import Recurrent
 from controllers.policy_gradient import PolicyGradient
-from controllers.ppo import clipped, objective, ppo
+from controllers.ppo import RECIPES, clipped, objective, ppo
 from controllers.problem import Problem
 from controllers.registry import describe
 from tests.controllers.separable import Separable, beats_random, problem, searched
@@ -63,9 +63,60 @@ def test_what_has_gone_far_enough_gains_nothing_more(step: float, advantage: flo
     assert value <= ratio * advantage + 1e-12
 
 
+@pytest.mark.parametrize("recipe", ["small", "paper"])
+def test_it_beats_random_on_a_separable_function_with_the_other_policy(recipe: str) -> None:
+    """With its own in test_contract.py."""
+    assert beats_random(partial(make, recipe=recipe, policy="independent"), trials=100) < 0.01
+
+
+#: the controller of Zoph et al. 2018, as its appendix has it, and the clip of Schulman et al.; batch and
+#: epochs are ours
+PAPER = {
+    "gain": 0.0,
+    "batch": 5,
+    "epochs": 5,
+    "clip": 0.2,
+    "learning_rate": 0.00035,
+    "entropy": 0.00001,
+    "baseline": 0.95,
+}
+
+
+def test_the_papers_recipe_is_the_papers_values() -> None:
+    """They are the default. Told one by one, whatever the recipe, they make the same search."""
+    paper = RECIPES["paper"]
+    assert {key: getattr(paper, "recurrent" if key == "gain" else key) for key in PAPER} == PAPER
+    space = problem(6)
+    own, recipe, small, told = (
+        searched(make(space, 0, **changes), Separable(0, 6), 60, 0, space.sizes)
+        for changes in ({}, {"recipe": "paper"}, {"recipe": "small"}, {"recipe": "small", **PAPER})
+    )
+    assert own == recipe == told
+    assert recipe != small
+
+
+@pytest.mark.parametrize("setting", PAPER)
+def test_a_setting_that_is_told_goes_before_the_recipes(setting: str) -> None:
+    others = {"gain": 5.0, "batch": 7, "epochs": 3, "baseline": 0.0, "entropy": 1.0}
+    space, other = problem(6), others.get(setting, 0.01)
+    own, told = (
+        searched(make(space, 0, recipe="small", **changes), Separable(0, 6), 60, 0, space.sizes)
+        for changes in ({}, {setting: other})
+    )
+    assert own != told
+
+
 @pytest.mark.parametrize("policy", ["recurrent", "independent"])
-def test_it_beats_random_on_a_separable_function(policy: str) -> None:
-    assert beats_random(partial(make, policy=policy), trials=100) < 0.01
+def test_gain_is_of_both_policies(policy: str) -> None:
+    space = problem(6)
+    slow, fast, own, sixty = (
+        searched(
+            make(space, 0, recipe="small", policy=policy, gain=gain), Separable(0, 6), 40, 0, space.sizes
+        )
+        for gain in (0.1, 200.0, -1.0, 60.0)
+    )
+    assert own == sixty
+    assert len({tuple(slow), tuple(fast), tuple(own)}) == 3
 
 
 def test_it_learns_when_a_batch_is_full_and_from_what_has_a_reward() -> None:
@@ -153,16 +204,23 @@ def test_aims_depend_on_whether_there_is_a_reward() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"recipe": "big"}, "recipe of ppo is 'big'; allowed: small, paper"),
         ({"policy": "lstm"}, "policy of ppo is 'lstm'; allowed: recurrent, independent"),
-        ({"batch": 0}, "batch of ppo is 0; it must be 1 or more"),
-        ({"epochs": 0}, "epochs of ppo is 0; it must be 1 or more"),
+        ({"batch": 0}, "batch of ppo is 0; it must be 1 to 1000"),
+        ({"batch": 1001}, "batch of ppo is 1001; it must be 1 to 1000"),
+        ({"epochs": 0}, "epochs of ppo is 0; it must be 1 to 100"),
+        ({"epochs": 101}, "epochs of ppo is 101; it must be 1 to 100"),
         ({"clip": 0.0}, "clip of ppo is 0.0; it must be above 0"),
-        ({"learning_rate": -1.0}, "learning_rate of ppo is -1.0; it must be above 0"),
+        ({"learning_rate": -0.1}, "learning_rate of ppo is -0.1; it must be above 0"),
         ({"learning_rate": float("nan")}, "learning_rate of ppo is nan; it must be above 0"),
         ({"entropy": -0.1}, "entropy of ppo is -0.1; it must be 0 or more"),
         ({"baseline": 1.0}, "baseline of ppo is 1.0; it must be 0 or more and below 1"),
-        ({"bias": -1.0}, "bias of ppo is -1.0; it must be 0 or more"),
-        ({"aims": -1}, "aims of ppo is -1; it must be 1 or more, or 0"),
+        ({"gain": -2.0}, "gain of ppo is -2.0; it must be 0 to 1e6"),
+        (
+            {"gain": 0.0, "policy": "independent"},
+            "gain of ppo is 0.0; the independent policy needs one above",
+        ),
+        ({"aims": -1}, "aims of ppo is -1; it must be 1 to 100, or 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:

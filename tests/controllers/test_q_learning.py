@@ -8,7 +8,7 @@ from controllers.errors import BadSetting
 from controllers.problem import Problem
 from controllers.q_learning import QLearning
 from controllers.registry import describe
-from tests.controllers.separable import Separable, beats_random, problem, searched
+from tests.controllers.separable import Separable, problem, searched
 
 
 def make(space: Problem, seed: int, **changes: Any) -> QLearning:
@@ -27,8 +27,18 @@ def test_epsilon_follows_the_papers_schedule_scaled_to_the_trials_expected() -> 
     assert [short.epsilon(ordinal) for ordinal in (0, 14, 15, 18, 26, 27)] == [1.0, 1.0, 0.9, 0.6, 0.1, 0.1]
 
 
-def test_it_beats_random_on_a_separable_function() -> None:
-    assert beats_random(make, trials=100) < 0.01
+def test_the_schedule_is_as_long_as_the_search_unless_told_otherwise() -> None:
+    """Of 54 trials, 30 are at random, not 55."""
+
+    def first(algorithm: QLearning) -> int:
+        return next(ordinal for ordinal in range(1000) if algorithm.epsilon(ordinal) < 1)
+
+    lengths = {None: 100, 54: 54}
+    for told, length in lengths.items():
+        own = make(problem(trials=told), 0)
+        assert first(own) == first(make(problem(), 0, trials=length))
+        assert first(make(problem(trials=told), 0, trials=27)) == 15
+    assert first(make(problem(trials=54), 0)) == 30
 
 
 def test_values_become_those_of_the_best_way_to_go_on() -> None:
@@ -89,7 +99,11 @@ def test_it_repeats_by_its_seed_and_differs_between_seeds() -> None:
     assert values[0] != values[2]
 
 
-@pytest.mark.parametrize("settings", [{"trials": 0}, {"replays": 0}, {"learning_rate": 1.5}])
+@pytest.mark.parametrize(
+    "settings", [{"trials": -1}, {"replays": 0}, {"replays": 10_001}, {"learning_rate": 1.5}]
+)
 def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(BadSetting, match=r"q_learning.*must be 1 or more, 1 or more, and above 0 up to 1"):
+    with pytest.raises(
+        BadSetting, match=r"q_learning.*must be 0 .* or more, 1 to 10000, and above 0 up to 1"
+    ):
         make(problem(), 0, **settings)

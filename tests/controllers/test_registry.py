@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 
 from controllers import registry
@@ -27,7 +28,10 @@ def test_a_strategy_says_what_it_is(name: str) -> None:
 
 def test_there_are_those_that_were_promised() -> None:
     """Ours may grow; none may go."""
-    assert {"random", "nsga2", "nsga3", "tpe", "gp", "qmc", "regularized_evolution"} <= set(registry.names())
+    assert {
+        "random", "nsga2", "nsga3", "tpe", "gp", "qmc", "regularized_evolution", "predictor_guided", "ppo",
+        "reinforce", "q_learning",
+    } <= set(registry.names())  # fmt: skip
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:
@@ -42,12 +46,19 @@ def test_an_unknown_name_lists_those_there_are() -> None:
         ("nsga2", {"population": "many"}, r"population of nsga2 is 'many'; it must be a whole number"),
         ("nsga2", {"population": 2.5}, r"population of nsga2 is 2\.5; it must be a whole number"),
         ("nsga2", {"population": True}, r"population of nsga2 is True; it must be a whole number"),
-        ("nsga2", {"population": 1}, r"population of nsga2 is 1; allowed: 2 or more"),
-        ("nsga3", {"population": "1"}, r"population of nsga3 is 1; allowed: 2 or more"),
-        ("nsga3", {"divisions": 0}, r"divisions of nsga3 is 0; allowed: 1 or more"),
-        ("tpe", {"startup": 0}, r"startup of tpe is 0; allowed: 1 or more"),
-        ("gp", {"startup": 0}, r"startup of gp is 0; allowed: 1 or more"),
-        ("tpe", {"screened": "maybe"}, r"screened of tpe is 'maybe'; it must be a yes or no"),
+        ("nsga2", {"population": 1}, r"population of nsga2 is 1; allowed: 2 to"),
+        ("nsga3", {"population": "1"}, r"population of nsga3 is 1; allowed: 2 to"),
+        ("nsga3", {"divisions": 0}, r"divisions of nsga3 is 0; allowed: 1 to"),
+        ("tpe", {"startup": 0}, r"startup of tpe is 0; allowed: 1 to"),
+        ("gp", {"startup": 0}, r"startup of gp is 0; allowed: 1 to"),
+        ("tpe", {"screened": "maybe"}, r"screened of tpe is 'maybe'; allowed: no, ruled_out, front"),
+        ("tpe", {"screened": True}, r"screened of tpe is True; it must be a word, such as its default"),
+        ("ppo", {"batch": float("inf")}, r"batch of ppo is inf; it must be a whole number"),
+        ("ppo", {"batch": "inf"}, r"batch of ppo is 'inf'; it must be a whole number"),
+        ("ppo", {"aims": 101}, r"aims of ppo is 101; it must be 1 to 100"),
+        ("nsga2", {"population": 10_001}, r"population of nsga2 is 10001; allowed: 2 to 10000"),
+        ("nsga3", {"divisions": 51}, r"divisions of nsga3 is 51; allowed: 1 to 50"),
+        ("regularized_evolution", {"population": 10_001}, r"is 10001; allowed: 2 to 10000"),
         ("regularized_evolution", {"population": 1}, r"population of regularized_evolution is 1; allowed: 2"),
         (
             "regularized_evolution",
@@ -66,7 +77,19 @@ def test_a_setting_that_is_not_taken_is_refused_at_once(
 
 
 def test_texts_are_read_as_what_the_default_is() -> None:
-    registry.create("nsga2", 0, PROBLEM, {"population": "8", "screened": "yes"})
+    registry.create("nsga2", 0, PROBLEM, {"population": "8", "screened": "front"})
+    for text in ("2", "2.0"):
+        registry.create("ppo", 0, PROBLEM, {"aims": text, "gain": text} if text == "2" else {"gain": text})
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "3", True, None, np.float64(2)])
+def test_a_seed_is_a_whole_number(seed: Any) -> None:
+    with pytest.raises(BadSetting, match=r"the seed is .*; it must be a whole number, 0 or more"):
+        registry.create("random", seed)
+
+
+def test_a_seed_may_come_from_any_library() -> None:
+    assert str(registry.create("ppo", np.int64(7))) == "ppo(seed=7)"
 
 
 @pytest.mark.parametrize("name", EXTRAS)
