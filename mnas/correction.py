@@ -21,7 +21,7 @@ from devices.plan import Plan
 from devices.records import to_plain
 from latency_tables.measuring.bursts import Job
 from mnas.architecture import Architecture
-from mnas.gaps import Fit, Gap, Why, by_cost, fit, in_words, keep, read_gaps
+from mnas.gaps import Fit, Gap, Why, by_cost, fit, in_words, keep, measured_of, read_gaps
 from mnas.lower import lower
 from mnas.visiting import PLAN, Measured, OtherDevice, Place, visit
 
@@ -171,24 +171,27 @@ class Correction:
             cap: in the device's milliseconds.
 
         Returns:
-            None where the 90 % interval, times the factor, lies on one side of the cap or is not known, or
-            where the device cannot measure it: then the prediction decides.
+            What was measured before, wherever the cap lies. Else None where the 90 % interval, times the
+            factor, lies on one side of the cap or is not known, or where the device cannot measure it: then
+            the prediction decides.
         """
+        text = str(architecture)
+        if (known := self.measured().get(cost, {}).get(text)) is not None:
+            return known
         if latency.low_ms is None or latency.high_ms is None or cost not in self.measurables:
             return None
         factor = self.factor(cost)
         if not latency.low_ms * factor <= cap < latency.high_ms * factor:
             return None
-        known = self._measured(cost)
-        if str(architecture) not in known and time.monotonic() >= self._away.get(cost, (-math.inf, ""))[0]:
-            self._visit(cost, "cap", [_Candidate(architecture, latency)])
-            known = self._measured(cost)
-            if (found := known.get(str(architecture))) is not None:
-                self.tell(
-                    f"{self.measurables[cost].place.name}: near the cap of {cap:g} ms a candidate predicted "
-                    f"to take {latency.latency_ms:.4g} ms takes {found:.4g} ms"
-                )
-        return known.get(str(architecture))
+        if time.monotonic() < self._away.get(cost, (-math.inf, ""))[0]:
+            return None
+        self._visit(cost, "cap", [_Candidate(architecture, latency)])
+        if (found := self.measured().get(cost, {}).get(text)) is not None:
+            self.tell(
+                f"{self.measurables[cost].place.name}: near the cap of {cap:g} ms a candidate predicted "
+                f"to take {latency.latency_ms:.4g} ms takes {found:.4g} ms"
+            )
+        return found
 
     def after(self, status: Standing) -> None:
         """Look at the front if it is time: to be called after each trained candidate.
@@ -208,7 +211,7 @@ class Correction:
 
     def _unmeasured(self, cost: str, front: Sequence[Result]) -> list[_Candidate]:
         """Members of the front to measure, those nearest to the target first."""
-        measurable, done, factor = self.measurables[cost], self._measured(cost), self.factor(cost)
+        measurable, done, factor = self.measurables[cost], self.measured().get(cost, {}), self.factor(cost)
         parsed = [
             (Architecture.parse(one.architecture), one) for one in front if one.architecture not in done
         ]
@@ -221,8 +224,9 @@ class Correction:
             found.sort(key=lambda one: abs(math.log(one.predicted.latency_ms) - aim))
         return found[:AT_ONCE]
 
-    def _measured(self, cost: str) -> dict[str, float]:
-        return {one.network: one.measured_ms for one in self.gaps if one.cost == cost and one.why != "anchor"}
+    def measured(self) -> dict[str, dict[str, float]]:
+        """By cost, the milliseconds of networks by their text, near a cap or on the front."""
+        return measured_of(self.gaps)
 
     def _visit(self, cost: str, why: Why, candidates: Sequence[_Candidate]) -> None:
         """Measure networks; whatever hinders it is said, and leaves the search to predictions."""

@@ -215,6 +215,15 @@ def factors_of(gaps: Iterable[Gap]) -> dict[str, float]:
     return {cost: fit(rows).factor for cost, rows in by_cost(gaps).items()}
 
 
+def measured_of(gaps: Iterable[Gap]) -> dict[str, dict[str, float]]:
+    """By cost, the measured milliseconds of the search's own networks by their text, the last of each."""
+    found: dict[str, dict[str, float]] = {}
+    for one in gaps:
+        if one.why != "anchor":
+            found.setdefault(one.cost, {})[one.network] = one.measured_ms
+    return found
+
+
 def keep(file: Path, gap: Gap) -> None:
     """Add a gap to a file; it is on the disk when this returns."""
     append_jsonl(file, asdict(gap))
@@ -242,5 +251,5 @@ def in_words(found: Fit) -> str:
 
 
 def percent(factor: float) -> str:
-    """How much longer, or less long."""
-    return f"{abs(100 * (factor - 1)):.1f} % {'longer' if factor >= 1 else 'less long'}"
+    """How much longer, or shorter."""
+    return f"{abs(100 * (factor - 1)):.1f} % {'longer' if factor >= 1 else 'shorter'}"

@@ -50,6 +50,9 @@ class LiveCorrection(Correction, Protocol):
             cap: as asked for, in the device's milliseconds.
         """
 
+    def measured(self) -> Mapping[str, Mapping[str, float]]:
+        """What was measured so far: by cost, milliseconds by the architecture's text."""
+
     def after(self, status: Status) -> object:
         """Called at the start of a search that goes on, and whenever a candidate has been trained.
 
@@ -123,6 +126,7 @@ class Loop:
             self.trials,
             self.goals,
             factors=self._factors(),
+            measured={} if self.correction is None else self.correction.measured(),
             reference=self.reference,
             running=tuple(self.running),
         )
@@ -210,12 +214,13 @@ class Loop:
                 break
             amounts = []
             for cost, goal in group:
-                try:
-                    with nullcontext() if cost.quick else self.evaluations.paused():
+                # what hinders pausing is not the candidate's fault, so it is raised
+                with nullcontext() if cost.quick else self.evaluations.paused():
+                    try:
                         amount = cost.predict(architecture)
-                except (ModelRejected, WorkerCrashed, DeadlineExceeded) as error:
-                    trace = "".join(traceback.format_exception(error)).rstrip()
-                    return self._failed(blank, f"{type(error).__name__}: {error}", trace)
+                    except (ModelRejected, WorkerCrashed, DeadlineExceeded) as error:
+                        trace = "".join(traceback.format_exception(error)).rstrip()
+                        return self._failed(blank, f"{type(error).__name__}: {error}", trace)
                 if not (math.isfinite(amount.value) and amount.value > 0):
                     told = f"{cost.name} is {amount.value}; costs must be numbers above 0"
                     return self._failed(blank, told, told)

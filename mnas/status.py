@@ -10,6 +10,7 @@ import numpy as np
 
 from mnas.costs import LATENCY, Goal
 from mnas.errors import BadRun
+from mnas.gaps import factors_of, gaps_of, measured_of
 from mnas.pareto import hypervolume, non_dominated
 from mnas.results import Result
 from mnas.run import RunConfig, RunDirectory
@@ -26,6 +27,7 @@ class Status:
         stopped: why the search ended before `trials` candidates were trained; None if it did not.
         exhausted: whether it ended early only because the space has no more to offer.
         factors: measured / predicted by cost, where measuring has told; others are 1.
+        measured: by cost, milliseconds of architectures by their text, measured near a cap or on the front.
         reference: the hypervolume's reference point by objective cost, with accuracy 0; fixed for the whole
             search. Empty where it is not known.
         running: numbers of the trials that are being evaluated.
@@ -37,6 +39,7 @@ class Status:
     stopped: str | None = None
     exhausted: bool = False
     factors: Mapping[str, float] = field(default_factory=dict)
+    measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     reference: Mapping[str, float] = field(default_factory=dict)
     running: tuple[int, ...] = ()
 
@@ -72,7 +75,13 @@ class Status:
 
     def corrected(self, result: Result) -> dict[str, float]:
         """The same as they are on the devices: measured where they were, else predicted and corrected."""
-        return corrected(self.costs(result), result.measured_ms, self.factors)
+        return corrected(self.costs(result), self.measured_of(result), self.factors)
+
+    def measured_of(self, result: Result) -> dict[str, float]:
+        """What was measured of a result's architecture, by cost: before it was trained, or on the front."""
+        text = result.architecture
+        later = {cost: networks[text] for cost, networks in self.measured.items() if text in networks}
+        return {**result.measured_ms, **later}
 
     def point(self, result: Result) -> tuple[float, ...]:
         """Accuracy and the objective costs of a trained result, as the study has them."""
@@ -140,14 +149,21 @@ def corrected(
 def status_of(run: RunDirectory, factors: Mapping[str, float] | None = None) -> Status:
     """A run's status from its files alone, also while a search writes to them.
 
+    Args:
+        factors: by cost; those that follow from what the run's search has measured if left out.
+
     Raises:
         BadRun: files cannot be read.
     """
+    gaps = gaps_of(run)
+    if factors is None:
+        factors = {cost: factor for cost, factor in factors_of(gaps).items() if factor != 1}
     return Status(
         tuple(run.results()),
         run.config.trials,
         goals_of(run.config),
-        factors=factors or {},
+        factors=factors,
+        measured=measured_of(gaps),
         reference=read_reference(run),
     )
 

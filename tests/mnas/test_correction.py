@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from controllers.registry import create
 from devices.bench.holder import lock_file
 from devices.device import Device
 from devices.errors import DeviceNotFound, DeviceOffline
@@ -265,6 +266,17 @@ def test_what_was_measured_near_a_cap_is_not_measured_again(table: LatencyTable,
     assert [one.trial for one in resumed.gaps if one.why == "front"] == [0]
 
 
+def test_what_was_measured_on_the_front_decides_wherever_the_cap_lies(table: LatencyTable) -> None:
+    bench = Bench(slow=1.3)
+    found = correction(table, bench, measure_every=1)
+    found.after(Standing(3))
+    opened, on_device = bench.opened, found.measured()[COST][str(architecture(1))]
+    assert on_device == pytest.approx(true_ms(1, 1.3), rel=0.01)
+    for latency in (Latency(1.0, 0.9, 1.1), Latency(1.0)):
+        assert found.decide(COST, architecture(1), latency, 100.0) == on_device
+    assert bench.opened == opened
+
+
 @pytest.mark.parametrize(
     "latency", [Latency(1.0, 0.9, 1.1), Latency(3.0, 2.8, 3.2), Latency(2.0), Latency(2.0, 1.9, None)]
 )
@@ -466,7 +478,7 @@ def test_a_search_near_a_cap_trains_what_is_under_it_on_the_device(table: Latenc
     found = correction(table, bench, measure_every=5)
     status = search(
         SPACE,
-        "random",
+        create("random", 0),  # which does not know the cap
         accuracy=hashed,
         latency=source,
         trials=12,
@@ -486,6 +498,7 @@ def test_a_search_near_a_cap_trains_what_is_under_it_on_the_device(table: Latenc
             assert (one.state == "infeasible") is (one.measured_ms[COST] > cap)
             states[one.state] = states.get(one.state, 0) + 1
     assert sum(states.values()) == len([one for one in found.gaps if one.why == "cap"]) > 0
+    assert status.measured == found.measured()
     assert status.best is None or status.corrected(status.best)[COST] <= 0.9 * cap
 
 

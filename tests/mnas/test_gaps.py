@@ -83,7 +83,7 @@ def test_the_last_anchors_say_how_fast_the_device_is_now() -> None:
     drawn = EXPECTED**2 / (EXPECTED**2 + math.pi / 2 * ANCHOR**2 / 4)
     assert found.speed == pytest.approx(0.95**drawn)
     assert found.beyond == pytest.approx(1.1, rel=0.02)
-    assert "less long than for its table, by 4 anchors" in in_words(found)
+    assert "shorter than for its table, by 4 anchors" in in_words(found)
     assert "longer beyond that" in in_words(found)
 
 

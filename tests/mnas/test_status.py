@@ -7,6 +7,7 @@ import pytest
 
 from mnas.costs import Goal
 from mnas.errors import BadRun
+from mnas.gaps import Gap, keep
 from mnas.run import Result, make_run
 from mnas.status import Status, goals_of, read_reference, status_of, values
 from mnas.wanted import OtherCost
@@ -58,6 +59,33 @@ def test_the_best_is_under_every_target_as_the_devices_have_it() -> None:
     measured = result(8, 0.9, 12.0, 39.0, measured_ms={"latency_ms": 9.9})
     assert status(results=(*RESULTS, measured), factors={"latency_ms": 1.05}).best is measured
     assert status().corrected(measured) == {"latency_ms": 9.9, "latency_ms:pi5": 39.0, "parameters": 1e6}
+
+
+def test_what_was_measured_later_on_the_front_counts_rather_than_the_factor() -> None:
+    seen = {"latency_ms": {"a1": 10.5, "a2": 9.9}, "latency_ms:pi5": {"a2": 39.9}}
+    found = status(measured=seen, factors={"latency_ms": 0.5})
+    assert found.corrected(RESULTS[1])["latency_ms"] == 10.5
+    assert found.corrected(RESULTS[0])["latency_ms"] == 2.5
+    assert found.best is RESULTS[2]
+    before = replace(RESULTS[1], measured_ms={"latency_ms:pi5": 38.0})
+    assert found.measured_of(before) == {"latency_ms": 10.5, "latency_ms:pi5": 38.0}
+
+
+def test_a_run_has_factors_and_what_was_measured_in_its_gaps(tmp_path: Path) -> None:
+    with make_run(tmp_path / "x", config(target_ms=10.0)) as run:
+        for one in RESULTS[:4]:
+            run.record(one)
+        assert status_of(run).best == RESULTS[1]
+        for why, network, predicted_ms in (("front", "a1", 9.5), ("anchor", "anchor-1", 9.0)):
+            keep(
+                run.gaps,
+                Gap("now", "latency_ms", why, network, None, 4, 1, predicted_ms, None, None, 10.2, 5),
+            )
+        found = status_of(run)
+        assert found.corrected(RESULTS[1])["latency_ms"] == 10.2
+        assert found.factors["latency_ms"] > 1.05
+        assert found.best == RESULTS[2]  # 9 ms, times a factor of at most 10 / 9
+        assert status_of(run, {}).corrected(RESULTS[2])["latency_ms"] == 9.0
 
 
 def test_counts_and_the_feasible_share() -> None:
