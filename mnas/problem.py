@@ -42,6 +42,8 @@ def problem_of(
     goals: Sequence[Goal],
     correction: Correction | None = None,
     reward: Scores | None = None,
+    *,
+    trials: int | None = None,
 ) -> Problem:
     """A search as strategies know it.
 
@@ -52,6 +54,7 @@ def problem_of(
         correction: by which caps move as the search goes on.
         reward: for trials that have none noted, as those of older runs. Without it, the default if there is a
             target; if there is none, strategies are told no reward: nobody has said how to weigh objectives.
+        trials: how many the search is begun for; None if that may change while proposals must not.
     """
     objectives = [goal.cost for goal in goals if goal.objective]
     pairs = [pair for pair in zip(costs, goals, strict=True) if pair[0].quick and pair[1].known]
@@ -71,6 +74,7 @@ def problem_of(
         known,
         None if reward is None else _Noted(reward, tuple(objectives)),
         points_of(space),
+        trials,
     )
 
 

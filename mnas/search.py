@@ -118,7 +118,9 @@ def search(
         from controllers.registry import create
 
         asked = reward is not None or any(goal.target is not None for goal in wanted)
-        problem = problem_of(space, every, wanted, correction, scores if asked else None)
+        # a run may be made longer; its settings say what strategies that plan ahead go by
+        planned = trials if run is None else None
+        problem = problem_of(space, every, wanted, correction, scores if asked else None, trials=planned)
         sampler = create(sampler, seed, problem, settings)
     elif settings:
         raise BadInput("settings are for strategies by name; give the sampler its own")

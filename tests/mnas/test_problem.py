@@ -105,6 +105,11 @@ def test_a_noted_reward_counts_as_it_is() -> None:
     assert own.reward(trial([0.8, 2.0, 0.1])) == pytest.approx(0.7)
 
 
+def test_the_number_of_trials_is_told_where_it_stays() -> None:
+    assert problem_of(SPACE, COSTS, GOALS).trials is None
+    assert problem_of(SPACE, COSTS, GOALS, trials=9).trials == 9
+
+
 def test_where_nobody_has_an_aim_no_reward_is_told() -> None:
     assert problem_of(SPACE, LATENCIES, [Goal("latency_ms"), Goal("latency_ms:pi5", cap=3)]).reward is None
 

@@ -516,3 +516,25 @@ def test_a_space_that_knows_its_figures_needs_nothing_else(
     with pytest.raises(Infeasible, match=r"no architecture of words reaches 0\.5 letters: the least is 1: "):
         search(Table(), "random", target_ms=0.5)
     assert [r.latency_ms for r in search(Table(), "random", cap_ms=1.0).trained] == [1.0]
+
+
+def test_a_search_in_memory_plans_for_its_own_length_and_a_run_for_what_its_settings_say(
+    tmp_path: Path,
+) -> None:
+    """By its schedule q_learning is at random for more than half of its trials."""
+
+    def found(trials: int, planned: int, path: Path | None = None) -> list[str]:
+        given = {"accuracy": accuracy, "latency": MacsLatency(), "settings": {"trials": planned}}
+        if path is None:
+            status = search(ToySpace(4), "q_learning", trials=trials, target_ms=1.5, **given)
+        else:
+            with make_run(path, config(trials=trials)) as run:
+                status = search(ToySpace(4), "q_learning", run=run, **given)
+        return [result.architecture for result in status.results]
+
+    assert found(20, 0) == found(20, 20) != found(20, 100)
+    kept = found(10, 10, tmp_path / "kept")
+    assert found(20, 10, tmp_path / "kept") == found(20, 10, tmp_path / "at once")
+    assert kept == found(10, 10)
+    found(10, 0, tmp_path / "told nothing")
+    assert found(20, 0, tmp_path / "told nothing") == found(20, 100)
