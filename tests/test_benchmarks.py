@@ -77,6 +77,9 @@ def test_a_tiny_run_prints_one_document_and_its_verdict_last(script: Path) -> No
         ("table_build.py", ("--space", "none"), "space 'none'; allowed: mnasnet"),
         ("writer.py", ("--rounds", "0"), "'0' is no whole number of 1 or more"),
         ("predict.py", ("--rows", "0"), "'0' is no whole number of 1 or more"),
+        ("search.py", ("--only", "none"), "no table 'none'; there are: fashion-192; "),
+        ("search.py", ("--strategies", "none; ppo"), "no strategy 'none'; there are: random; "),
+        ("search_tables.py", (), "name a table: fashion-192, "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
