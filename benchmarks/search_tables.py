@@ -1,7 +1,7 @@
 """Makes the measured tables that benchmarks/search.py searches: small spaces, wholly trained and run.
 
     python benchmarks/search_tables.py fashion-192 --jobs 2      # accuracies: about an hour
-    python benchmarks/search_tables.py fashion-162 --jobs 2      # minutes
+    python benchmarks/search_tables.py fashion-108 --jobs 2      # minutes
     python benchmarks/search_tables.py fashion-192 --latency     # then latencies, on a machine that is quiet
 
 A table is a subspace of mnasnet-small-images: a few choices, each of which several stages share, and every
