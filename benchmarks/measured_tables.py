@@ -99,7 +99,7 @@ TABLES: Mapping[str, Measured] = {
             "layers": Column((2, 3, 4, 5, 6), "layers", (0, 1)),
         },
     ),
-    "fashion-162": Measured(
+    "fashion-108": Measured(
         dataset="fashion_mnist",
         width=0.35,
         steps=160,
@@ -107,7 +107,7 @@ TABLES: Mapping[str, Measured] = {
         fixed={"operation": "ir_e3", "kernel": 3, "se": 0.0, "skip": "identity", "filters": 1, "layers": 0},
         columns={
             "operation": Column((3, 4), "operation", ("ds", "ir_e3", "ir_e6")),
-            "early_layers": Column((2, 3), "layers", (0, 1, 2)),
+            "early_layers": Column((2, 3), "layers", (0, 1)),
             "late_layers": Column((4, 5, 6), "layers", (0, 1, 2)),
             "late_filters": Column((5, 6, 7), "filters", (0, 1, 2)),
             "early_kernel": Column((1, 2, 3), "kernel", (3, 5)),
