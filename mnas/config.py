@@ -12,11 +12,13 @@ import tomli_w
 
 from mnas.errors import BadInput, BadRun
 from mnas.lower import DTYPES
+from mnas.reward import Exponents
 from mnas.wanted import LATENCY, OF_NETWORKS, OtherCost, check_name, label_of
 
 SCHEMA = 1
 LATENCIES = ("table", "device")
-REWARDS = ("soft", "hard")
+#: candidates to train, unless a search says otherwise
+TRIALS = 40
 #: trained candidates after which the front is measured, unless a search says otherwise
 MEASURE_EVERY = 20
 
@@ -91,7 +93,8 @@ class RunConfig:
         reward: the form of the reward's exponents, `soft` or `hard`.
         alpha: exponent at or below the target; None for that of the form.
         beta: exponent above the target; likewise.
-        settings: of the controller, those that were asked for.
+        settings: of the controller, all of them, so that defaults of another version change nothing; runs of
+            before have those that were asked for.
         measure_every: trained candidates after which the front is measured on the devices; 0 for never.
         across: facts and settings in which devices may differ from their tables'.
     """
@@ -140,13 +143,10 @@ class RunConfig:
             raise BadInput(f"seed is {self.seed}; it must lie between 0 and {2**32 - 1}")
         if not 0 < self.validation_share < 1:
             raise BadInput(f"validation_share is {self.validation_share}; it must lie between 0 and 1")
-        for name, allowed in (("latency", LATENCIES), ("dtype", DTYPES), ("reward", REWARDS)):
+        for name, allowed in (("latency", LATENCIES), ("dtype", DTYPES)):
             if getattr(self, name) not in allowed:
                 raise BadInput(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
-        for name in ("alpha", "beta"):
-            exponent = getattr(self, name)
-            if exponent is not None and not (math.isfinite(exponent) and exponent <= 0):
-                raise BadInput(f"{name} is {exponent}; it must be 0 or less, so that slower is never better")
+        Exponents.of(self.reward, self.alpha, self.beta)
         if self.measure_every < 0:
             raise BadInput(f"measure_every is {self.measure_every}; it must be 0, for never, or more")
         for name in self.also:
@@ -231,15 +231,29 @@ def differences(frozen: RunConfig, wanted: RunConfig) -> tuple[str, ...]:
         same_table = entry.name == "table" and frozen.table_sha256 == wanted.table_sha256
         if old == new or same_table or (entry.name == "trials" and new > old):
             continue
-        found += _of_costs(old, new) if entry.name == "also" else [difference(entry.name, old, new)]
+        if entry.name == "also":
+            found += _of_costs(old, new)
+        elif entry.name == "settings":
+            found += _of_controller(old, new) if frozen.controller == wanted.controller else []
+        else:
+            more = "; trials may only grow" if entry.name == "trials" else ""
+            found.append(difference(entry.name, old, new) + more)
     return tuple(found)
 
 
+def _of_controller(frozen: Mapping[str, object], wanted: Mapping[str, object]) -> list[str]:
+    return [
+        difference(f"controller option {name}", frozen.get(name), wanted.get(name))
+        for name in dict.fromkeys([*frozen, *wanted])
+        if frozen.get(name) != wanted.get(name)
+    ]
+
+
 def _of_costs(frozen: Mapping[str, OtherCost], wanted: Mapping[str, OtherCost]) -> list[str]:
-    nothing = OtherCost(objective=False)
-    found = []
-    for name in dict.fromkeys([*frozen, *wanted]):
-        old, new = frozen.get(name, nothing), wanted.get(name, nothing)
+    found = [f"{name} is a cost of it, and now left out" for name in frozen if name not in wanted]
+    found += [f"{name} is none of its costs" for name in wanted if name not in frozen]
+    for name in [name for name in frozen if name in wanted]:
+        old, new = frozen[name], wanted[name]
         same_table = old.table_sha256 == new.table_sha256
         pairs = {field: (getattr(old, field), getattr(new, field)) for field in _OTHER_COST_TYPES}
         found += [
@@ -257,7 +271,8 @@ def difference(name: str, old: object, new: object) -> str:
 
 def _print(value: object) -> str:
     if isinstance(value, Mapping):
-        return "(" + ", ".join(f"{name}={item}" for name, item in sorted(value.items())) + ")"
+        inside = ", ".join(f"{name}={item}" for name, item in sorted(value.items()))
+        return f"({inside})" if inside else "not set"
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "not set"
     return "not set" if value is None else str(value)

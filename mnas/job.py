@@ -25,19 +25,10 @@ if TYPE_CHECKING:
     from mnas.workers import Running
 
 
-@dataclass(slots=True)
-class Step:
-    """How far the one candidate is that is trained in this process (`mnas.workers.Running`)."""
-
-    number: int
-    done: int
-    total: int
-
-
 def search_run(
     run: RunDirectory,
     on_progress: Callable[[Status], None] | None = None,
-    on_running: Callable[[Sequence[Step | Running]], None] | None = None,
+    on_running: Callable[[Sequence[Running]], None] | None = None,
     *,
     jobs: int = 1,
     bench: Path | None = None,
@@ -51,7 +42,8 @@ def search_run(
         on_progress: called at the start and for every result.
         on_running: told how far the candidates are that are being evaluated.
         jobs: processes that evaluate; with 1, this one does. With more the order in which results come, and
-            so what is proposed, does not repeat.
+            so what is proposed, does not repeat. No more are started than there are cores, and candidates to
+            train; `on_event` is told.
         bench: the inventory in which devices are looked up.
         wait_s: how long to wait for a device that another job holds.
         on_event: told, in words, what a device is waited for, what is measured on one and what came of it.
@@ -73,7 +65,8 @@ def search_run(
     with ExitStack() as stack:
         opened = stack.enter_context(opened_for(run, bench=bench, wait_s=wait_s, on_event=on_event))
         running = _Running(on_running or (lambda _: None))
-        evaluations = stack.enter_context(_evaluations(config, jobs, running))
+        workers = workers_of(jobs, config.trials - sum(one.counts for one in run.results()), tell)
+        evaluations = stack.enter_context(_evaluations(config, workers, running))
         correction = None
         if opened.tables:
             correction = Correction(
@@ -102,7 +95,7 @@ def search_run(
 class _Running:
     """Tells what runs, in this process too, where only the trial's number comes from elsewhere."""
 
-    tell: Callable[[Sequence[Step | Running]], None]
+    tell: Callable[[Sequence[Running]], None]
     number: int = 0
 
     def heeding(self, report: Callable[[Status], None]) -> Callable[[Status], None]:
@@ -116,24 +109,47 @@ class _Running:
 
     def step(self, done: int, total: int) -> None:
         """A candidate in this process has come so far."""
-        self.tell([Step(self.number, done, total)] if done < total else [])
+        from mnas.workers import Running
+
+        self.tell([Running(self.number, done, total)] if done < total else [])
 
 
-@contextmanager
-def _evaluations(config: RunConfig, jobs: int, running: _Running) -> Iterator[Evaluations]:
-    """Who trains candidates: this process, or several others. Ended when the context is left."""
-    from mnas.evaluations import Inline
+def workers_of(jobs: int, left: int, tell: Callable[[str], None]) -> int:
+    """How many processes evaluate besides this one, 0 for none: those asked for, as far as they are of use.
+
+    Args:
+        left: candidates to train.
+        tell: told if there will be fewer than were asked for because of the cores.
+
+    Raises:
+        BadInput: fewer than one is asked for.
+    """
+    from mnas.workers import usable_cores
 
     if jobs < 1:
         raise BadInput(f"jobs is {jobs}; it must be 1 or more")
-    evaluations: Evaluations
     if jobs == 1:
+        return 0
+    cores = usable_cores()
+    if jobs > cores:
+        usable = f"{cores} core{'' if cores == 1 else 's'}"
+        tell(f"training {cores} at once, not {jobs}: this process may compute on {usable}")
+    return max(1, min(jobs, cores, left))
+
+
+@contextmanager
+def _evaluations(config: RunConfig, workers: int, running: _Running) -> Iterator[Evaluations]:
+    """Who trains candidates: this process, or workers. Ended when the context is left."""
+    from mnas.evaluations import Inline
+
+    evaluations: Evaluations
+    if not workers:
         evaluations = Inline(evaluator_of(config, running.step))
     else:
         from mnas.workers import Workers
 
         evaluator_of(config)  # refuses what cannot be, here where the message is read
-        evaluations = Workers(partial(evaluator_of, config), jobs, on_running=running.tell)
+        evaluations = Workers(partial(evaluator_of, config), workers, on_running=running.tell)
     try:
         yield evaluations
     finally:

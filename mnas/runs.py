@@ -35,6 +35,7 @@ class Standing:
         age_s: seconds since it was last written to; None if unknown.
         run: None if its settings cannot be read.
         status: None if it is unusable.
+        over: whether all its candidates are trained, or its space has no more.
         fits: what measuring during the search says of the predictions, by cost.
         error: why it is unusable.
     """
@@ -45,6 +46,7 @@ class Standing:
     age_s: float | None = None
     run: RunDirectory | None = None
     status: Status | None = None
+    over: bool = False
     fits: dict[str, Fit] | None = None
     error: str | None = None
 
@@ -82,9 +84,9 @@ def standing(path: Path) -> Standing:
         status.front, status.best, status.hypervolume  # noqa: B018 - refused here if results lack a cost
     except (BadInput, OSError) as error:
         return Standing(path, "unusable", process, age_s, run, error=_text(error))
-    done = len(status.trained) >= status.trials or _exhausted(run, status)
-    state: State = "running" if process is not None else "finished" if done else "stopped"
-    return Standing(path, state, process, age_s, run, status, fits)
+    over = len(status.trained) >= status.trials or _exhausted(run, status)
+    state: State = "running" if process is not None else "finished" if over else "stopped"
+    return Standing(path, state, process, age_s, run, status, over, fits)
 
 
 def _exhausted(run: RunDirectory, status: Status) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mnas import spaces
-from mnas.config import RunConfig
+from mnas.config import TRIALS, RunConfig
 from mnas.errors import BadInput
 from mnas.search_costs import require_possible, space_of
 from mnas.search_tables import Conditions, completed, require_conditions, sha256
@@ -17,7 +17,6 @@ from mnas.search_tables import Conditions, completed, require_conditions, sha256
 STEPS = 320
 #: settings of a new search that has to say nothing about them
 CONTROLLER = "tpe"
-TRIALS = 40
 
 Settings = Mapping[str, Any]
 
@@ -62,7 +61,7 @@ def begin(
     dataset = open_dataset(given["dataset"])
     settings = {"controller": CONTROLLER, "trials": TRIALS, "across": tuple(across), **given}
     settings |= {"channels": dataset.channels, "classes": len(dataset.labels)}
-    _check_controller(settings["controller"], settings.get("settings", {}))
+    settings["settings"] = _of_controller(settings)
     if measured:
         space = spaces.create(settings["space"], settings.get("resolution"), settings.get("width"))
         settings |= {"resolution": space.resolution, "width": getattr(space, "width", None)}
@@ -90,13 +89,24 @@ def _require(given: Settings, measured: bool) -> None:
     missing += ["space"] if measured and "space" not in given else []
     if missing:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
-        raise BadInput(f"a new search also needs {options}; to go on with one, name its directory by -o")
+        why = ". The best network keeps to the target; where only a cap counts, give its figure for both"
+        why = why if "target_ms" in missing else ""
+        raise BadInput(f"a new search also needs {options}; to go on with one, name its directory by -o{why}")
 
 
-def _check_controller(name: str, settings: Settings) -> None:
-    from controllers.registry import create
+def _of_controller(settings: Settings) -> dict[str, Any]:
+    """All settings of the strategy as they are now, so that the run repeats under any later defaults.
 
-    create(name, 0, settings=settings)
+    One that plans for so many trials plans for those that the run begins with, though it may get more.
+    """
+    from controllers.registry import create, settled
+
+    name = settings["controller"]
+    found = settled(name, settings.get("settings", {}))
+    if found.get("trials") == 0:
+        found["trials"] = settings["trials"]
+    create(name, 0, settings=found)
+    return found
 
 
 def resume(config: RunConfig, given: Settings, training: Settings) -> RunConfig:
@@ -111,9 +121,26 @@ def resume(config: RunConfig, given: Settings, training: Settings) -> RunConfig:
             else replace(one, table_sha256=sha256(one.table))
             for name, one in settings["also"].items()
         }
+    if "settings" in settings:
+        asked = _as_kept(settings.get("controller", config.controller), config, settings["settings"])
+        settings["settings"] = {**config.settings, **asked}
     plan = dict(config.training)
     if "epochs" in training:
         plan.pop("steps", None)
     if "steps" in training:
         plan.pop("epochs", None)
     return replace(config, **settings, training={**plan, **training})
+
+
+def _as_kept(controller: str, config: RunConfig, given: Settings) -> dict[str, Any]:
+    """Settings of a strategy that are asked for, by their types; as the run has them where they agree."""
+    from controllers.registry import settled
+
+    read = {name: settled(controller, given)[name] for name in given}
+    if controller != config.controller:
+        return read
+    kept = settled(controller, {name: config.settings[name] for name in given if name in config.settings})
+    return {
+        name: config.settings[name] if name in config.settings and kept[name] == value else value
+        for name, value in read.items()
+    }

@@ -99,7 +99,8 @@ class Wishes:
         """What a run was made for."""
         also = {_full(name, config.label): one for name, one in config.also.items()}
         first = _full(LATENCY, config.label)
-        tables = {config.label: config.table} | {label_of(name): one.table for name, one in also.items()}
+        tables = {config.label: config.table}
+        tables |= {label_of(name): one.table for name, one in also.items() if one.table is not None}
         targets = {name: one.target for name, one in also.items()} | {first: config.target_ms}
         caps = {name: one.cap for name, one in also.items()} | {first: config.cap_ms}
         return cls(

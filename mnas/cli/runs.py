@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -146,12 +145,11 @@ def show_document(stands: Standing) -> dict[str, Any]:
     }
 
 
-def next_of(stands: Standing) -> str:
+def next_of(stands: Standing) -> str | None:
     """The command to go on with."""
     assert stands.run is not None
-    if stands.state == "finished":
-        return next_command(stands.run)
-    return f"mnas search --resume {shlex.quote(str(stands.path))}"
+    assert stands.status is not None
+    return next_command(stands.run, stands.status, over=stands.over)
 
 
 def _gaps(stands: Standing) -> list[Any]:
@@ -230,7 +228,8 @@ def _show(stands: Standing) -> None:
         print_line(f"{config.names.get(name, config.device)}: {in_words(one)}")
     for failure in failure_documents(status):
         warn(f"trial {failure['trial']} failed: {failure['message']} ({failure['architecture']})")
-    print_line(f"next: {next_of(stands)}")
+    if (after := next_of(stands)) is not None:
+        print_line(f"next: {after}")
 
 
 def _wanted(goal: Any, config: RunConfig) -> str:

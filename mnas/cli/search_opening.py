@@ -96,6 +96,10 @@ def _amended(config: RunConfig, given: dict[str, Any]) -> dict[str, Any]:
     names = ["dataset", "target_ms", "cap_ms", "controller", "trials", "validation_share", "seed"]
     names += ["label", "also", "reward", "alpha", "beta", "settings", "measure_every", "across"]
     kept = asked({name: getattr(config, name) for name in names})
+    if given.get("controller", config.controller) == config.controller:
+        given = {**given, "settings": _amended_settings(config, given)}
+    else:
+        del kept["settings"]  # they are the other strategy's
     if "latency" not in given and (config.latency == "table" or "table" in given):
         return {"table": config.table, **kept, **given}
     measured = ["space", "resolution", "width", "device", "threads", "dtype"]
@@ -105,6 +109,13 @@ def _amended(config: RunConfig, given: dict[str, Any]) -> dict[str, Any]:
         **kept,
         **given,
     }
+
+
+def _amended_settings(config: RunConfig, given: dict[str, Any]) -> dict[str, Any]:
+    """The same for the strategy's; one that plans for all trials plans for those that are asked for now."""
+    planned = {"trials"} if config.settings.get("trials") == config.trials else set()
+    kept = {name: value for name, value in config.settings.items() if name not in planned}
+    return {**kept, **given.get("settings", {})}
 
 
 def _amended_training(config: RunConfig, training: dict[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def document(run: RunDirectory, status: Status) -> dict[str, Any]:
         "front": [candidate(run.config, status, result) for result in status.front],
         "best_under_target": None if status.best is None else candidate(run.config, status, status.best),
         "failures": failure_documents(status),
-        "next": next_command(run),
+        "next": next_command(run, status),
     }
 
 
@@ -96,14 +96,24 @@ def reward_of(config: RunConfig, status: Status, result: Result) -> float:
     return Reward(targets, exponents)(result.point[0], status.corrected(result))
 
 
-def next_command(run: RunDirectory) -> str:
-    """What to do with a run that has been searched."""
-    return f"mnas finalize {shlex.quote(str(run.path))}"
+def next_command(run: RunDirectory, status: Status, over: bool | None = None) -> str | None:
+    """What to do with a run: go on while candidates are left, then finalize; None if none can be trained.
+
+    Args:
+        over: whether there is nothing more to search, if that is known otherwise than by `status`.
+    """
+    over = status.exhausted if over is None else over
+    if not over and len(status.trained) < status.trials:
+        return f"mnas search --resume {shlex.quote(str(run.path))}"
+    return f"mnas finalize {shlex.quote(str(run.path))}" if status.trained else None
 
 
 def show(run: RunDirectory, status: Status) -> None:
     """Print a search's front for people, what is best under the target, and what to do next."""
-    show_front(run, status)
+    if status.trained:
+        show_front(run, status)
+    else:
+        print_line(f"nothing is trained ({run.path})")
     names, wanted = run.config.names, limits(status.goals, run.config.names)
     if status.best is not None:
         print_line(f"* best {wanted}: {status.best.architecture}")
@@ -114,7 +124,8 @@ def show(run: RunDirectory, status: Status) -> None:
             f"latencies on {names.get(name, run.config.device)} are given as they were measured, or as "
             f"predicted times {factor:.3g}, which the measured ones take; '90 %' is without that"
         )
-    print_line(f"next: {next_command(run)}")
+    if (after := next_command(run, status)) is not None:
+        print_line(f"next: {after}")
 
 
 def show_front(run: RunDirectory, status: Status) -> None:
@@ -179,7 +190,12 @@ def _advice(run: RunDirectory, status: Status) -> str:
         ]
         raised = "it" if len(caps) == 1 else "one of them"
         count = status.count("infeasible")
-        return f"{count} proposals were above the cap of {' or '.join(caps)}: raise {raised}"
+        advice = (
+            f"{count} proposals were above the cap of {' or '.join(caps)}: raise {raised} in a new search"
+        )
+        if run.config.settings.get("screened", "no") == "no":
+            advice += ", or begin one that passes over them, --controller-option screened=ruled_out"
+        return advice
     return f"The trace of each failure is in {run.log_file}; the same command goes on"
 
 

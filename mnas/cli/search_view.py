@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -20,26 +20,11 @@ if TYPE_CHECKING:
     from mnas.costs import Goal
     from mnas.run import Result
     from mnas.search import Status
+    from mnas.workers import Running
 
 #: running candidates that are shown one by one
 SHOWN = 8
 _BAR = 30
-
-
-class Step(Protocol):
-    """How far the evaluation of a candidate is (`mnas.workers.Running`)."""
-
-    @property
-    def number(self) -> int:
-        """Of the trial."""
-
-    @property
-    def done(self) -> int:
-        """Training steps done."""
-
-    @property
-    def total(self) -> int:
-        """Training steps in all; 0 until that is known."""
 
 
 class SearchView:
@@ -53,9 +38,11 @@ class SearchView:
     def __init__(self, quiet: bool = False, names: Mapping[str, str] | None = None) -> None:
         self._names = names or {}
         self._status: Status | None = None
-        self._running: Sequence[Step] = ()
+        self._facts: list[tuple[str, str]] = []
+        self._running: Sequence[Running] = ()
         self._began: tuple[int, float] | None = None
         self._last: float | None = None
+        self._reported: float | None = None
         self._lines = not quiet and not errors.is_interactive
         self._live = (
             Live(get_renderable=self._panel, console=errors, refresh_per_second=4, transient=False)
@@ -75,23 +62,29 @@ class SearchView:
 
     def report(self, status: Status) -> None:
         """Show a search's status; told again and again."""
+        if self._live is not None:  # drawn more often than it changes
+            self._facts = facts(status, self._names)
         self._status = status
         done = len(status.trained)
         if self._began is None:
             self._began = done, time.monotonic()
-        if not self._lines:
-            return
-        now = time.monotonic()
-        if self._last is None or now - self._last > LINE_EVERY_S or (done == status.trials and done):
-            self._last = now
-            words = filter(
-                None, [f"training: {done} of {status.trials}", headline(status, self._names), self._left()]
-            )
-            errors.print(shown(", ".join(words)), highlight=False, markup=False, soft_wrap=True)
+        if (done == status.trials and done) or _due(self._reported):
+            self._line(headline(status, self._names))
+            self._reported = self._last
 
-    def running(self, steps: Sequence[Step]) -> None:
-        """Show how far the candidates are that are being evaluated; on a terminal only."""
+    def running(self, steps: Sequence[Running]) -> None:
+        """Show how far the candidates are that are being evaluated; without a terminal, now and then."""
         self._running = tuple(steps)
+        if self._running and self._last is not None and _due(self._last):
+            self._line(_steps(self._running))
+
+    def _line(self, text: str) -> None:
+        if not self._lines or self._status is None:
+            return
+        self._last = time.monotonic()
+        done = f"training: {len(self._status.trained)} of {self._status.trials}"
+        words = ", ".join(filter(None, [done, text, self._left()]))
+        errors.print(shown(words), highlight=False, markup=False, soft_wrap=True)
 
     def _left(self) -> str:
         """The time left by the search's pace in this call."""
@@ -115,11 +108,15 @@ class SearchView:
         lines = Table.grid(padding=(0, 2))
         lines.add_column(style="dim")
         lines.add_column(overflow="fold")
-        for name, value in facts(status, self._names):
+        for name, value in self._facts:
             lines.add_row(Text(name), Text(shown(value)))
         if self._running:
             lines.add_row(Text("training"), Text(_steps(self._running)))
         return Group(top, lines)
+
+
+def _due(last: float | None) -> bool:
+    return last is None or time.monotonic() - last > LINE_EVERY_S
 
 
 def facts(status: Status, names: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -205,7 +202,7 @@ def figure(cost: str, value: float, digits: str = ".3g") -> str:
     return f"{value:,.0f}" if counted else f"{value:{digits}}"
 
 
-def _steps(running: Sequence[Step]) -> str:
+def _steps(running: Sequence[Running]) -> str:
     texts = [
         f"#{step.number} {step.done}/{step.total}" if step.total else f"#{step.number} starting"
         for step in running[:SHOWN]

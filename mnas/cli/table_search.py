@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from mnas.status import Status
     from mnas.table_search import TableResult, TableTruth
 
-#: rows to evaluate where nothing else is said
-TRIALS = 40
-
 
 def search_table(
     file: str,
@@ -59,6 +56,7 @@ def search_table(
     """
     from controllers.registry import create
     from mnas.cli.search_opening import controller_settings
+    from mnas.config import TRIALS
     from mnas.reward import Exponents
     from mnas.search_settings import CONTROLLER
     from mnas.table_search import TableTruth, run_table

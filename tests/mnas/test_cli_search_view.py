@@ -16,9 +16,9 @@ from rich.console import Console
 from mnas.cli import search_view
 from mnas.cli.search_view import SearchView, amount, facts, headline
 from mnas.costs import Goal
-from mnas.job import Step
 from mnas.run import Result
 from mnas.status import Status
+from mnas.workers import Running
 
 NAMES = {"latency_ms": "pixel6", "latency_ms:pi5": "pi5"}
 GOALS = (
@@ -54,7 +54,7 @@ def test_a_log_gets_lines_with_all_that_counts(monkeypatch: pytest.MonkeyPatch) 
     with SearchView(names=NAMES) as view:
         view.report(status())
         view.report(status(*SOME[:1]))  # too soon for another line
-        view.running([Step(1, 3, 8)])
+        view.running([Running(1, 3, 8)])
         view.report(status(*SOME, result(4, 0.6, 5)))
     lines = written.getvalue().splitlines()
     assert lines[0] == "training: 0 of 4, 0 on the front, hypervolume 0, none under target yet"
@@ -68,7 +68,7 @@ def test_quiet_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         written = console(monkeypatch, terminal)
         with SearchView(quiet=True) as view:
             view.report(status(*SOME))
-            view.running([Step(1, 3, 8)])
+            view.running([Running(1, 3, 8)])
         assert written.getvalue() == ""
 
 
@@ -77,7 +77,7 @@ def test_a_terminal_gets_a_panel(monkeypatch: pytest.MonkeyPatch) -> None:
     with SearchView(names=NAMES) as view:
         view.report(status())
         view.report(status(*SOME, factors={"latency_ms": 1.25}))
-        view.running([Step(4, 3, 8), Step(5, 0, 0)])
+        view.running([Running(4, 3, 8), Running(5, 0, 0)])
         view._live.refresh()
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", written.getvalue())
     assert "trained 3 of 4" in text

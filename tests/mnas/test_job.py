@@ -15,7 +15,8 @@ from devices.registry import open_device
 from devices.runners.litert import LitertDevice
 from latency_tables.errors import BadTable
 from latency_tables.store import LatencyTable
-from mnas import job, search_costs, search_settings, search_tables
+from mnas import config as settings_of_searches
+from mnas import job, search_costs, search_settings, search_tables, workers
 from mnas.errors import BadInput, Infeasible
 from mnas.run import RunConfig, make_run
 from tests.mnas import measured_table
@@ -43,11 +44,8 @@ def test_a_table_says_what_a_search_is_for(table: Path) -> None:
     config = begun(table, seed=7)
     assert (config.space, config.resolution, config.width) == ("mnasnet-small-images", 28, 0.05)
     assert (config.channels, config.classes, config.dtype, config.threads) == (1, 10, "float32", 1)
-    assert (config.controller, config.trials, config.seed) == (
-        search_settings.CONTROLLER,
-        search_settings.TRIALS,
-        7,
-    )
+    usual = (search_settings.CONTROLLER, settings_of_searches.TRIALS, 7)
+    assert (config.controller, config.trials, config.seed) == usual
     assert config.training["steps"] == search_settings.STEPS
     assert config.table_sha256 == search_tables.sha256(table)
     assert RunConfig.from_toml(config.to_toml()) == config
@@ -245,3 +243,19 @@ def test_a_device_is_looked_at_once(tmp_path: Path, table: Path, monkeypatch: py
     with make_run(tmp_path / "run", config, table) as run:
         assert search_tables.table_warnings(run, conditions) == ()
     assert opened == ["local"]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "cores", "left", "started"),
+    [(1, 1, 9, 0), (2, 2, 9, 2), (2, 8, 9, 2), (8, 3, 9, 3), (2, 1, 9, 1), (4, 8, 2, 2), (4, 8, 0, 1)],
+)
+def test_no_more_workers_are_started_than_are_of_use(
+    jobs: int, cores: int, left: int, started: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "usable_cores", lambda: cores)
+    said: list[str] = []
+    assert job.workers_of(jobs, left, said.append) == started
+    few = f"training {cores} at once, not {jobs}: this process may compute on {cores} core"
+    assert said == ([f"{few}{'' if cores == 1 else 's'}"] if jobs > cores else [])
+    with pytest.raises(BadInput, match="jobs is 0"):
+        job.workers_of(0, left, said.append)

@@ -109,7 +109,7 @@ def test_unusable_settings_are_refused(changes: dict[str, object], message: str)
 def test_what_may_change_and_what_may_not() -> None:
     assert differences(CONFIG, CONFIG) == ()
     assert differences(CONFIG, replace(CONFIG, trials=5)) == ()
-    assert differences(CONFIG, replace(CONFIG, trials=3)) == ("trials is 4, not 3",)
+    assert differences(CONFIG, replace(CONFIG, trials=3)) == ("trials is 4, not 3; trials may only grow",)
     wanted = replace(CONFIG, seed=1, cap_ms=3.0, training={"steps": 20})
     assert differences(CONFIG, wanted) == (
         "cap_ms is not set, not 3.0",
