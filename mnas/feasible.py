@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, Context
 from functools import partial
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from mnas.costs import LATENCY, Cost, Goal, Latency
 from mnas.errors import Infeasible
+from mnas.joint import closest
 from mnas.latency import LatencySource
 from mnas.least import cheapest, fastest
 from mnas.spaces.base import SearchSpace, Space
@@ -18,17 +20,27 @@ from mnas.spaces.sampling import points_of
 
 #: networks of few multiply-accumulates that are measured before a target counts as out of reach
 CHEAPEST = 5
+#: costs in whole numbers
+COUNTED = ("parameters", "file_bytes", "memory_bytes")
 
 
-def require_feasible(space: SearchSpace, costs: Sequence[Cost], goals: Sequence[Goal]) -> None:
+def require_feasible(
+    space: SearchSpace,
+    costs: Sequence[Cost],
+    goals: Sequence[Goal],
+    warn: Callable[[str], None] = lambda _: None,
+) -> None:
     """Check that some architecture meets the target of each cost, or its cap where it has no target; and all.
 
-    Each cost alone is as exact as `fastest`. All together are looked for by descent, on weighted sums of the
-    costs as shares of their limits first, then on the largest share: what that does not find, hardly exists.
-    Costs that are measured one by one are looked at alone, as `require_reachable` does.
+    Each cost alone is as exact as `fastest`. All together are looked for by `mnas.joint.closest`; what that
+    does not find may exist still, but where it has looked at every point, or only certain points exist. Costs
+    that are measured one by one are looked at alone, as `require_reachable` does.
+
+    Args:
+        warn: told that nothing was found that reaches all at once, where something may.
 
     Raises:
-        Infeasible: nothing does; the message has the least that was found.
+        Infeasible: nothing does; the message has the least that was found, as it can be asked for.
     """
     limited = [
         (cost, limit)
@@ -50,7 +62,7 @@ def require_feasible(space: SearchSpace, costs: Sequence[Cost], goals: Sequence[
                 raise Infeasible(_alone(space, cost, limit, least, space.decode(indices)))
     quick = [pair for pair in limited if pair[0].quick]
     if len(quick) > 1:
-        _require_together(space, quick)
+        _require_together(space, quick, warn)
     return None
 
 
@@ -79,8 +91,8 @@ def require_reachable(space: Space, latency: LatencySource, target_ms: float) ->
     if least_ms > target_ms:
         raise Infeasible(
             f"{who} of {space.name} at {space.resolution} pixels reaches {target_ms:g} ms: the "
-            f"fastest takes {least_ms:.3g} ms ({latency.name}): {architecture}. Ask for that or more, or "
-            "take a lower resolution or width"
+            f"fastest takes {enough(least_ms, LATENCY)} ms ({latency.name}): {architecture}. Ask for that or "
+            "more, or take a lower resolution or width"
         )
 
 
@@ -89,49 +101,28 @@ def _require_among_points(space: SearchSpace, limited: Sequence[tuple[Cost, floa
     assert points is not None
     if not limited:
         return
-    shares = np.stack([cost.figures(points) / limit for cost, limit in limited], axis=1)
+    figures = np.stack([cost.figures(points) for cost, _ in limited], axis=1)
     for column, (cost, limit) in enumerate(limited):
-        at = int(np.argmin(shares[:, column]))
-        if shares[at, column] > 1:
-            least = float(shares[at, column]) * limit
+        at = int(np.argmin(figures[:, column]))
+        if (least := float(figures[at, column])) > limit:
             raise Infeasible(_alone(space, cost, limit, least, space.decode(points[at].tolist())))
+    shares = figures / np.array([limit for _, limit in limited])
     at = int(np.argmin(shares.max(axis=1)))
     if shares[at].max() > 1:
-        raise Infeasible(_together(space, limited, shares[at], space.decode(points[at].tolist())))
+        told = _together(limited, shares[at].tolist(), space.decode(points[at].tolist()))
+        raise Infeasible(_none(space, limited, told))
 
 
-@dataclass(slots=True)
-class _Closest:
-    """The architecture whose largest share of a limit is least, among all that were looked at."""
-
-    limited: Sequence[tuple[Cost, float]]
-    share: float = float("inf")
-    architecture: Any = None
-    shares: list[float] = field(default_factory=list)
-
-    def weigh(self, weights: Sequence[float] | None) -> Callable[[Any], float]:
-        """A function to descend on: the weighted sum of the shares, or without weights the largest."""
-
-        def look(architecture: Any) -> float:
-            shares = [cost.predict(architecture).value / limit for cost, limit in self.limited]
-            if max(shares) < self.share:
-                self.share, self.architecture, self.shares = max(shares), architecture, shares
-            if self.share <= 1:
-                return float("-inf")  # enough: a descent ends here
-            return max(shares) if weights is None else float(np.dot(weights, shares))
-
-        return look
-
-
-def _require_together(space: SearchSpace, limited: Sequence[tuple[Cost, float]]) -> None:
-    closest = _Closest(limited)
-    count = len(limited)
-    even = np.full(count, 1 / count)
-    for weights in (None, even, *(0.5 * even + 0.5 * np.eye(count))):
-        fastest(space, closest.weigh(weights))
-        if closest.share <= 1:
-            return
-    raise Infeasible(_together(space, limited, closest.shares, closest.architecture))
+def _require_together(
+    space: SearchSpace, limited: Sequence[tuple[Cost, float]], warn: Callable[[str], None]
+) -> None:
+    found = closest(space, limited)
+    if found.kept:
+        return
+    told = _together(limited, found.shares, space.decode(found.point))
+    if found.whole:
+        raise Infeasible(_none(space, limited, told))
+    warn(f"no architecture of {space.name} was found that reaches {_asked(limited)} at once, {told}")
 
 
 def _value(cost: Cost, architecture: Any) -> float:
@@ -140,19 +131,38 @@ def _value(cost: Cost, architecture: Any) -> float:
 
 def _alone(space: SearchSpace, cost: Cost, limit: float, least: float, architecture: Any) -> str:
     return (
-        f"no architecture of {space.name} reaches {limit:g} {cost.unit}: the least is {least:.3g}: "
-        f"{architecture}. Ask for that or more, or take a lower resolution or width"
+        f"no architecture of {space.name} reaches {limit:g} {cost.unit}: the least is "
+        f"{enough(least, cost.name)}: {architecture}. Ask for that or more, or take a lower resolution or "
+        "width"
     )
 
 
-def _together(
-    space: SearchSpace, limited: Sequence[tuple[Cost, float]], shares: Sequence[float], architecture: Any
-) -> str:
-    asked = " and ".join(f"{limit:g} {cost.unit}" for cost, limit in limited)
+def _none(space: SearchSpace, limited: Sequence[tuple[Cost, float]], told: str) -> str:
+    return f"no architecture of {space.name} reaches {_asked(limited)} at once, {told}"
+
+
+def _asked(limited: Sequence[tuple[Cost, float]]) -> str:
+    return " and ".join(f"{limit:g} {cost.unit}" for cost, limit in limited)
+
+
+def _together(limited: Sequence[tuple[Cost, float]], shares: Sequence[float], architecture: Any) -> str:
     found = " and ".join(
-        f"{share * limit:.3g} {cost.unit}" for (cost, limit), share in zip(limited, shares, strict=True)
+        f"{enough(cost.predict(architecture).value, cost.name)} {cost.unit}" for cost, _ in limited
     )
+    missed = " and ".join(cost.name for (cost, _), share in zip(limited, shares, strict=True) if share > 1)
     return (
-        f"no architecture of {space.name} reaches {asked} at once, though each of them is reached: the "
-        f"closest has {found}: {architecture}. Ask for that or more"
+        f"though each of them is reached: the closest, above in {missed}, has {found}: {architecture}. Ask "
+        "for that or more"
     )
+
+
+def enough(value: float, cost: str) -> str:
+    """A cost as it can be asked for: four digits, rounded up; what is counted is whole.
+
+    Args:
+        value: above 0.
+        cost: its name.
+    """
+    if cost.partition(":")[0] in COUNTED:
+        return str(math.ceil(value))
+    return f"{Context(prec=4, rounding=ROUND_CEILING).create_decimal(value):f}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FAILURES_IN_A_ROW", "PROPOSALS_PER_TRIAL", "TRIALS", "Status", "search"]
 
+_LOG = logging.getLogger(__name__)
 #: candidates to train where nothing else is said
 TRIALS = 40
 Limit = float | Mapping[str, float] | None
@@ -85,7 +88,8 @@ def search(
         on_progress: called at the start and for every result.
 
     Raises:
-        Infeasible: nothing in the space reaches the targets or caps; nothing was trained.
+        Infeasible: nothing in the space reaches the targets or caps; nothing was trained. Where that is not
+            certain, the search goes on, and Python's and the run's logs say so.
         BadInput: something is missing, or does not fit together.
         BadRun: the run's files do not belong together.
         UnknownController: there is no strategy of that name.
@@ -111,7 +115,7 @@ def search(
         evaluations = Inline(accuracy)
     results = [] if run is None else run.results()
     if not results:
-        require_feasible(space, every, wanted)
+        require_feasible(space, every, wanted, partial(_warn, run))
     scores = _scores(reward, space, every, wanted)
     reference = _reference(space, every, wanted, run)
     if isinstance(sampler, str):
@@ -133,6 +137,12 @@ def search(
             reference, results,
         )  # fmt: skip
         return loop.run(on_progress or (lambda _: None))
+
+
+def _warn(run: RunDirectory | None, message: str) -> None:
+    _LOG.warning(message)
+    if run is not None:
+        run.log(message)
 
 
 def _costs(

@@ -1,16 +1,23 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from mnas import joint
 from mnas.architecture import Architecture
 from mnas.costs import Amount, Goal, Latency, one_by_one, parameters
 from mnas.errors import Infeasible
-from mnas.feasible import CHEAPEST, require_feasible, require_reachable
+from mnas.feasible import CHEAPEST, enough, require_feasible, require_reachable
 from mnas.least import cheapest, fastest
 from mnas.lower import lower
-from tests.mnas.toy import MacsLatency, ToySpace
+from mnas.run import make_run
+from mnas.search import search
+from mnas.spaces.base import Choice
+from tests.mnas.toy import MacsLatency, ToySpace, config
 
 
 def test_an_unreachable_target_is_refused_with_the_fastest() -> None:
@@ -20,7 +27,9 @@ def test_an_unreachable_target_is_refused_with_the_fastest() -> None:
     with pytest.raises(Infeasible, match=r"no architecture of toy at 16 pixels reaches 0\.001 ms") as caught:
         require_reachable(space, source, 0.001)
     message = str(caught.value)
-    assert f"fastest takes {least:.3g} ms" in message
+    asked = float(message.split("fastest takes ")[1].split(" ms", maxsplit=1)[0])
+    assert least <= asked <= 1.001 * least
+    require_reachable(space, source, asked)
     named = message.split("): ")[1].split(". Ask", maxsplit=1)[0]
     assert source.predict_ms(Architecture.parse(named)) == pytest.approx(least)
 
@@ -62,7 +71,7 @@ def test_the_fewest_multiplications_need_not_be_the_fastest() -> None:
     assert macs == sorted(macs)
     assert len({least, *others}) == 4
     require_reachable(ToySpace(2), Contrary(), macs[1])
-    with pytest.raises(Infeasible, match=f"fastest takes {macs[1]:.3g} ms"):
+    with pytest.raises(Infeasible, match=f"fastest takes {enough(macs[1], 'latency_ms')} ms"):
         require_reachable(ToySpace(2), Contrary(), macs[1] * 0.99)
 
 
@@ -109,9 +118,12 @@ def test_each_cost_alone_is_refused_with_the_least(figures: np.ndarray, which: s
     least = figures[:, 1].min()
     require_feasible(SPACE, COSTS, [Goal("macs"), Goal("contrary", **{which: least})])
     with pytest.raises(
-        Infeasible, match=rf"no architecture of toy reaches .* contrary: the least is {least:.3g}"
-    ):
+        Infeasible,
+        match=rf"no architecture of toy reaches .* contrary: the least is {enough(least, 'contrary')}:",
+    ) as caught:
         require_feasible(SPACE, COSTS, [Goal("macs"), Goal("contrary", **{which: least * 0.99})])
+    told = float(str(caught.value).split("the least is ")[1].split(":")[0])
+    require_feasible(SPACE, COSTS, [Goal("macs"), Goal("contrary", **{which: told})])
 
 
 def test_a_target_counts_rather_than_a_cap() -> None:
@@ -130,8 +142,15 @@ def test_all_together_are_refused_only_where_nothing_meets_them(figures: np.ndar
             if possible:
                 require_feasible(SPACE, COSTS, goals)
             else:
-                with pytest.raises(Infeasible, match=r"macs and .* contrary at once, though each of them"):
+                with pytest.raises(
+                    Infeasible, match=r"macs and .* contrary at once, though each of them"
+                ) as caught:
                     require_feasible(SPACE, COSTS, goals)
+                first, second = str(caught.value).split(" has ")[1].split(":")[0].split(" and ")
+                told = float(first.split()[0]), float(second.split()[0])
+                require_feasible(
+                    SPACE, COSTS, [Goal("macs", target=told[0]), Goal("contrary", target=told[1])]
+                )
     assert {True, False} == set(verdicts)
 
 
@@ -150,7 +169,7 @@ def test_of_points_that_exist_only_they_count(figures: np.ndarray) -> None:
     own = np.stack([cost.figures(dear) for cost in costs], axis=1)
     least = own.min(axis=0)
     require_feasible(space, costs, [Goal("macs", target=least[0]), Goal("contrary")])
-    with pytest.raises(Infeasible, match=f"the least is {least[0]:.3g}"):
+    with pytest.raises(Infeasible, match=f"the least is {enough(least[0], 'macs')}:"):
         require_feasible(space, costs, [Goal("macs", target=figures[:, 0].min()), Goal("contrary")])
     with pytest.raises(Infeasible, match="at once, though each of them is reached"):
         require_feasible(space, costs, [Goal("macs", target=least[0]), Goal("contrary", cap=least[1])])
@@ -164,3 +183,98 @@ def test_what_is_measured_is_not_looked_for_together() -> None:
     assert len(bench.measured) == 1
     with pytest.raises(Infeasible, match="the 5 cheapest networks"):
         require_feasible(SPACE, costs, [Goal("latency_ms", target=1e-6), Goal("parameters", cap=1e9)])
+
+
+def test_what_is_counted_is_asked_for_in_whole_numbers() -> None:
+    assert enough(11153.2, "parameters") == "11154"
+    assert enough(2e6, "file_bytes") == "2000000"
+    assert enough(1234567.5, "memory_bytes:pi5") == "1234568"
+    with pytest.raises(Infeasible) as caught:
+        require_feasible(SPACE, [parameters(SPACE)], [Goal("parameters", cap=1)])
+    least = min(parameters(SPACE).figures(EVERY))
+    assert f"the least is {least:.0f}:" in str(caught.value)
+
+
+@given(st.floats(1e-6, 1e9))
+def test_a_figure_that_is_asked_for_is_at_least_what_there_is(value: float) -> None:
+    assert value <= float(enough(value, "latency_ms")) <= 1.002 * value
+
+
+class Additive:
+    """Fifteen choices of four options each; a million times as many points as are looked at."""
+
+    name = "additive"
+    choices = tuple(Choice(f"choice{place}", (0, 1, 2, 3)) for place in range(15))
+
+    def decode(self, indices: Sequence[int]) -> tuple[int, ...]:
+        return tuple(indices)
+
+
+class Summed:
+    """A sum over what the options of each choice cost."""
+
+    quick = vectorised = True
+
+    def __init__(self, name: str, table: np.ndarray) -> None:
+        self.name = self.unit = name
+        self.table = table
+
+    def predict(self, architecture: tuple[int, ...]) -> Amount:
+        return Amount(float(self.figures(np.array([architecture]))[0]))
+
+    def figures(self, points: np.ndarray) -> np.ndarray:
+        return self.table[np.arange(15), points].sum(axis=1)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_limits_that_a_planted_point_keeps_are_found_to_be_kept(count: int) -> None:
+    """Points on the convex front of several sums, and two choices off it."""
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        tables = [rng.lognormal(0, 1, (15, 4)) for _ in range(count)]
+        weights = rng.dirichlet(np.ones(count))
+        planted = np.argmin(sum(w * table for w, table in zip(weights, tables, strict=True)), axis=1)
+        planted[rng.integers(15, size=2)] = rng.integers(0, 4, 2)
+        costs = [Summed(f"cost{place}", table) for place, table in enumerate(tables)]
+        limits = [(cost, float(cost.figures(planted[None])[0]) * (1 + 1e-9)) for cost in costs]
+        found = joint.closest(Additive(), limits)
+        assert found.kept, seed
+        assert not found.whole
+        shares = [cost.figures(np.array([found.point]))[0] / limit for cost, limit in limits]
+        assert found.shares == pytest.approx(shares)
+
+
+def test_limits_of_which_it_is_not_certain_are_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joint, "MANY", 20_000)
+    table = np.random.default_rng(0).uniform(0, 1, (15, 4))
+    costs = [Summed("rising", 1 + table), Summed("falling", 2 - table)]  # 45 together, always
+    said: list[str] = []
+    require_feasible(Additive(), costs, [Goal("rising", target=22.6), Goal("falling", cap=22.6)], said.append)
+    assert said == []
+    require_feasible(Additive(), costs, [Goal("rising", target=22.4), Goal("falling", cap=22.4)], said.append)
+    assert len(said) == 1
+    assert (
+        "no architecture of additive was found that reaches 22.4 rising and 22.4 falling at once" in said[0]
+    )
+    with pytest.raises(Infeasible, match="reaches 10 rising: the least is"):
+        require_feasible(Additive(), costs, [Goal("rising", target=10), Goal("falling", cap=99)], said.append)
+
+
+def test_a_search_says_that_it_is_not_certain_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(joint, "MANY", 20_000)
+    monkeypatch.setattr(joint, "FEW", 50)
+    space = ToySpace(2)
+    costs = [Named("macs", macs, space), Named("contrary", contrary, space)]
+    least = np.stack([cost.figures(EVERY) for cost in costs], axis=1).min(axis=0)
+    goals = [Goal("macs", target=least[0]), Goal("contrary", target=least[1])]
+    with make_run(tmp_path / "x", config(trials=3)) as run:
+        status = search(
+            space, "random", accuracy=lambda _: 0.5, costs=costs, goals=goals, run=run
+        )  # fmt: skip
+        log = run.log_file.read_text()
+    assert len(status.trained) == 3
+    assert status.best is None
+    assert "was found that reaches" in log
+    assert "was found that reaches" in caplog.text
