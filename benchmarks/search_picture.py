@@ -19,7 +19,7 @@ PANELS: Mapping[str, tuple[str, ...]] = {
         "random", "qmc", "nsga2", "nsga3", "regularized_evolution", "tpe", "gp", "predictor_guided",
     ),
     "Learned policies": (
-        "random", "q_learning", "reinforce", "ppo", "ppo, independent", "ppo, recurrent", "ppo, paper",
+        "random", "q_learning", "reinforce", "ppo", "ppo, small", "ppo, small, independent",
         "predictor_guided",
     ),
     "Other libraries, and what knowing latency is worth": (
@@ -27,7 +27,7 @@ PANELS: Mapping[str, tuple[str, ...]] = {
         "predictor_guided, latency unknown", "predictor_guided",
     ),
 }  # fmt: skip
-#: kin share a colour; dashed: another library, or the paper's numbers; dotted: knows more or less than its
+#: kin share a colour; dashed: another library, or other numbers; dotted: knows more or less than its
 #: kin, or has another policy
 LOOKS: Mapping[str, tuple[str, str]] = {
     "random": ("#7f7f7f", "-"),
@@ -45,9 +45,8 @@ LOOKS: Mapping[str, tuple[str, str]] = {
     "q_learning": ("#8c564b", "-"),
     "reinforce": ("#e377c2", "-"),
     "ppo": ("#7b3fb5", "-"),
-    "ppo, independent": ("#7b3fb5", ":"),
-    "ppo, recurrent": ("#7b3fb5", ":"),
-    "ppo, paper": ("#7b3fb5", "--"),
+    "ppo, small": ("#7b3fb5", "--"),
+    "ppo, small, independent": ("#7b3fb5", ":"),
     "predictor_guided": ("#d62728", "-"),
     "predictor_guided, latency unknown": ("#d62728", ":"),
 }

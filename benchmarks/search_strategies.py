@@ -52,13 +52,11 @@ def strategies(with_gp: bool) -> dict[str, Strategy]:
     if with_gp:
         registry.create("gp", 0)
     found = {name: _ours(name) for name in registry.names() if name != "gp" or with_gp}
-    other = "independent" if registry.describe("ppo").settings["policy"] == "recurrent" else "recurrent"
-    screened = {"screened": True if registry.COMMON["screened"] is False else "front"}
-    papers = {"ppo, paper": _ours("ppo", {"recipe": "paper"})}
+    screened = {"screened": "front"}
     return {
         **found,
-        **(papers if "recipe" in registry.describe("ppo").settings else {}),
-        f"ppo, {other}": _ours("ppo", {"policy": other}),
+        "ppo, small": _ours("ppo", {"recipe": "small"}),
+        "ppo, small, independent": _ours("ppo", {"recipe": "small", "policy": "independent"}),
         "predictor_guided, latency unknown": _ours("predictor_guided", {"latency": "unknown"}),
         "random, screened": _ours("random", screened),
         "tpe, screened": _ours("tpe", screened),

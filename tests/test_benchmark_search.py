@@ -140,7 +140,7 @@ def test_goals_that_are_held_are_met(comparison: ModuleType) -> None:
         ({"predictor_guided": {"evaluations_to_tpe_lowest": None}}, "no by the lowest accuracy"),
         ({"predictor_guided": {"front_found": 3.9}}, "finds 3.9 of 8 front points, TPE 2.0"),
         ({"Optuna TPE": {"front_found": 2.1}}, "TPE 2.1"),
-        ({name: {"front_found": 0.0} for name in ("predictor_guided", "tpe", "Optuna TPE")}, "finds 0.0 of 8"),
+        ({name: {"front_found": 0.0} for name in ("predictor_guided", "tpe", "Optuna TPE")}, "finds 0.0 "),
         ({"ppo": {"p_above": 0.2}}, "ppo above random, p = 0.2"),
         ({"nsga2": {"p_below": 0.001}}, "nsga2 (t, p = 0.005)"),
     ],

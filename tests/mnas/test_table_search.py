@@ -153,6 +153,16 @@ def test_the_best_row_and_its_regret_are_within_the_targets() -> None:
         truth.judge([4])
 
 
+def test_an_evaluation_without_a_row_counts_but_finds_nothing() -> None:
+    truth = TableTruth(sparse(0))
+    plain, result = truth.judge([5, 2]), truth.judge([-1, 5, -1, 5, 2])
+    assert result.evaluated == (-1, 5, -1, 5, 2)
+    assert (result.front, result.front_found, result.best) == (plain.front, plain.front_found, plain.best)
+    assert plain.curve is not None
+    assert result.curve is not None
+    assert result.curve.tolist() == [0.0, *[plain.curve[0]] * 3, plain.curve[1]]
+
+
 def test_a_latency_that_is_no_objective_has_no_part_in_the_front() -> None:
     space = sparse(5, latencies=2)
     goals = [Goal("ms0"), Goal("ms1", objective=False, cap=1e9)]
@@ -200,7 +210,7 @@ def test_any_optuna_sampler_may_search_where_few_combinations_exist() -> None:
 def test_a_strategy_that_is_told_no_latency_searches_as_if_it_were_unknown() -> None:
     known = sparse(8, rows=40)
     unknown = TableSpace(frame(known), latency=["ms0"], known=False)
-    screened = {"screened": True}
+    screened = {"screened": "front"}
     with_latency, without = (
         run_table(space, "random", trials=15, settings=screened).evaluated for space in (known, unknown)
     )
