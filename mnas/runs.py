@@ -80,7 +80,7 @@ def standing(path: Path) -> Standing:
         return Standing(path, "unusable", age_s=age_s, error=_text(error))
     try:
         fits = {cost: fit(gaps) for cost, gaps in by_cost(gaps_of(run)).items()}
-        status = status_of(run, {cost: one.factor for cost, one in fits.items() if one.factor != 1})
+        status = status_of(run)
         status.front, status.best, status.hypervolume  # noqa: B018 - refused here if results lack a cost
     except (BadInput, OSError) as error:
         return Standing(path, "unusable", process, age_s, run, error=_text(error))

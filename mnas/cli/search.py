@@ -117,7 +117,11 @@ def search(
         str | None, typer.Option(help=f"Strategy: {', '.join(controller_names())}; tpe if left out.")
     ] = None,
     controller_option: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of it. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="A setting of it; of all: screened=no to also propose what a cap rules out. Repeatable.",
+        ),
     ] = None,
     trials: Annotated[
         int | None, typer.Option(help="Candidates to train, 40 by default; may grow later.")
@@ -147,8 +151,8 @@ def search(
             "-j",
             metavar="N",
             min=1,
-            help="Train N candidates at once, sharing the cores; with more than one, the order, and so the "
-            "search, does not repeat.",
+            help="Train N candidates at once, at most one for each core; with more than one, the order, and "
+            "so the search, does not repeat.",
         ),
     ] = 1,
     accuracy: Annotated[

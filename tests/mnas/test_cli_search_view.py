@@ -8,6 +8,7 @@ import pty
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,44 @@ def test_a_log_gets_lines_with_all_that_counts(monkeypatch: pytest.MonkeyPatch) 
     assert len(lines) == 2
     assert lines[1].startswith("training: 4 of 4, 80% feasible, 1 infeasible, 3 on the front, hypervolume ")
     assert lines[1].endswith("best under target 90.0% at 19 ms on pixel6, 1,000,000 parameters")
+
+
+def test_a_log_gets_what_is_trained_while_nothing_finishes(monkeypatch: pytest.MonkeyPatch) -> None:
+    written, now = console(monkeypatch, terminal=False), [100.0]
+    monkeypatch.setattr(search_view.time, "monotonic", lambda: now[0])
+    with SearchView(names=NAMES) as view:
+        view.running([Running(0, 1, 8)])  # nothing is known of the search yet
+        view.report(status())
+        for seconds in range(1, 2 * int(search_view.LINE_EVERY_S) + 4):
+            now[0] = 100.0 + seconds
+            view.running([Running(0, seconds, 80), Running(1, 0, 0)])
+        view.running([])
+        view.report(status(*SOME[:1]))  # is due, however short ago the last line of steps was
+    lines = written.getvalue().splitlines()
+    assert len(lines) == 4
+    at = int(search_view.LINE_EVERY_S) + 1
+    assert lines[1] == f"training: 0 of 4, #0 {at}/80  #1 starting, about 5 min left"
+    assert lines[2].startswith(f"training: 0 of 4, #0 {2 * at}/80")
+    assert lines[3].startswith("training: 1 of 4, ")
+
+
+def test_a_panel_is_drawn_more_often_than_its_figures_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    console(monkeypatch, terminal=True)
+    made: list[int] = []
+    really = search_view.facts
+
+    def counting(status: Status, names: Mapping[str, str]) -> list[tuple[str, str]]:
+        made.append(len(status.results))
+        return really(status, names)
+
+    monkeypatch.setattr(search_view, "facts", counting)
+    with SearchView(names=NAMES) as view:
+        for reported in (status(), status(*SOME)):
+            view.report(reported)
+            for step in range(5):
+                view.running([Running(4, step, 8)])
+                view._live.refresh()
+    assert made == [0, len(SOME)]
 
 
 def test_quiet_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

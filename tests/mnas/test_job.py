@@ -18,7 +18,7 @@ from latency_tables.store import LatencyTable
 from mnas import config as settings_of_searches
 from mnas import job, search_costs, search_settings, search_tables, workers
 from mnas.errors import BadInput, Infeasible
-from mnas.run import RunConfig, make_run
+from mnas.run import Result, RunConfig, make_run
 from tests.mnas import measured_table
 from tests.mnas.finished import FACTS
 
@@ -259,3 +259,26 @@ def test_no_more_workers_are_started_than_are_of_use(
     assert said == ([f"{few}{'' if cores == 1 else 's'}"] if jobs > cores else [])
     with pytest.raises(BadInput, match="jobs is 0"):
         job.workers_of(0, left, said.append)
+
+
+def test_a_search_starts_as_many_workers_as_are_of_use(
+    tmp_path: Path, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Asked(Exception):
+        pass
+
+    def asked(_: RunConfig, workers: int, *__: object) -> None:
+        raise Asked(workers)
+
+    monkeypatch.setattr(job, "_evaluations", asked)
+    monkeypatch.setattr(workers, "usable_cores", lambda: 4)
+    said: list[str] = []
+    with make_run(tmp_path / "run", begun(table, trials=9), table) as run:
+        with pytest.raises(Asked, match="4"):
+            job.search_run(run, jobs=8, on_event=said.append)
+        assert said == ["training 4 at once, not 8: this process may compute on 4 cores"]
+        assert said[0] in run.log_file.read_text()
+        for number in range(7):
+            run.record(Result(number, (number,), f"net {number}", 0.5, 1.0, "trained", 1.0))
+        with pytest.raises(Asked, match="2"):
+            job.search_run(run, jobs=4)
