@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 POPULATION = 24
 
 
-def settings(package: str) -> dict[str, Any]:
-    """What a peer is set up with, for the record: its package's version and the population."""
-    return {package: version(package), "population": POPULATION}
+def settings(package: str, **more: Any) -> dict[str, Any]:
+    """What a peer is set up with, for the record: its package's version and what is not its default."""
+    return {package: version(package), **more}
 
 
 class Table:

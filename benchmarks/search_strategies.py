@@ -61,8 +61,8 @@ def strategies(with_gp: bool) -> dict[str, Strategy]:
         "random, screened": _ours("random", screened),
         "tpe, screened": _ours("tpe", screened),
         "Optuna TPE": Strategy(peers.optuna_tpe, peers.settings("optuna")),
-        "Optuna NSGA-II": Strategy(peers.optuna_nsga2, peers.settings("optuna")),
-        "pymoo NSGA-II": Strategy(peers.pymoo_nsga2, peers.settings("pymoo")),
+        "Optuna NSGA-II": Strategy(peers.optuna_nsga2, peers.settings("optuna", population=peers.POPULATION)),
+        "pymoo NSGA-II": Strategy(peers.pymoo_nsga2, peers.settings("pymoo", population=peers.POPULATION)),
     }
 
 
