@@ -215,7 +215,12 @@ def main() -> None:
     parser.add_argument(
         "--trials", type=at_least(2), help="evaluations of each search (default: the table's)"
     )
-    parser.add_argument("--results", type=Path, help="keep every search here (JSON lines) and go on from it")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        help="keep every search here (JSON lines); those of the same table, settings and seed are not run "
+        "again, so remove it when the code of a strategy changed",
+    )
     parser.add_argument("--picture", type=Path, help="draw the curves")
     parser.add_argument("--gp", action="store_true", help="Optuna's GP, too (needs mnas[gp]): 3 seeds, slow")
     arguments = parser.parse_args()
