@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import optuna
 import pytest
+from numpy.typing import NDArray
 from optuna.samplers import BaseSampler
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from controllers import registry
 from controllers.problem import Figures, Known, Points, Problem
@@ -97,8 +99,18 @@ def run(
 
 def capped(cap: float, weights: Sequence[float], pool: int = 2000) -> Known:
     """A known second objective, the weighted sum of a point's indices, that may not be above a cap."""
+    return Known(partial(_weighted, weights=tuple(weights)), (1,), partial(_under, cap=cap), pool)
 
-    def figures(points: Points) -> Figures:
-        return (points @ np.array(weights, dtype=float))[:, None]
 
-    return Known(figures, (1,), lambda found: found[:, 0] <= cap, pool)
+def _weighted(points: Points, weights: Sequence[float]) -> Figures:
+    return (points @ np.array(weights, dtype=float))[:, None]
+
+
+def _under(figures: Figures, cap: float) -> NDArray[np.bool_]:
+    return figures[:, 0] <= cap
+
+
+def product(trial: FrozenTrial) -> float:
+    """A reward of two objectives."""
+    first, second = trial.values
+    return first / (1 + second)

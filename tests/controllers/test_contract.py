@@ -25,6 +25,7 @@ from tests.controllers.contract import (
     capped,
     mixed,
     problem,
+    product,
     run,
     sampler_of,
     study_of,
@@ -52,6 +53,42 @@ def test_goes_on_after_a_restart_as_without_one(name: str) -> None:
         proposals += run(study, cut - len(proposals), SPACE)
         study.sampler = sampler_of(name, 0, SPACE)
     assert proposals == whole
+
+
+#: what a strategy may be told: known figures with a cap, a reward, points that exist, a number of trials
+TOLD = problem(
+    3, 3, 3, 3, 3,
+    known=capped(5.0, [1.0, 1.5, 1.0, 2.0, 0.5]),
+    reward=product,
+    points=np.array([point for point in itertools.product(range(3), repeat=5) if sum(point) % 4]),
+    trials=TRIALS,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("screened", ["no", "ruled_out", "front"])
+def test_a_restart_a_cut_and_a_journey_change_nothing_of_what_it_is_told_either(
+    name: str, screened: str
+) -> None:
+    """By figures, a reward, and points that exist. Each time a proposal is cut off, and made elsewhere."""
+
+    def outcome(point: Point) -> Outcome:
+        second = float(np.dot(point, [1.0, 1.5, 1.0, 2.0, 0.5]))
+        ruled_out = second > 5.0
+        return (TrialState.PRUNED, None) if ruled_out else (TrialState.COMPLETE, [float(sum(point)), second])
+
+    whole = run(study_of(name, TOLD, screened=screened), TRIALS, TOLD, outcome)
+    study, proposals = study_of(name, TOLD, screened=screened), []
+    for cut in (1, 5, 8, 13, 19, TRIALS):
+        proposals += run(study, cut - len(proposals), TOLD, outcome)
+        trial = study.ask(dict(TOLD.distributions))
+        trial.set_user_attr(ABANDONED, "cut off")
+        study.tell(trial, state=TrialState.FAIL)
+        study.sampler = pickle.loads(pickle.dumps(sampler_of(name, 0, TOLD, screened=screened)))
+    assert proposals == whole
+    assert {sum(point) % 4 for point in whole} == {1, 2, 3}
+    if screened != "no":
+        assert all(outcome(point)[0] == TrialState.COMPLETE for point in whole)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -166,16 +203,30 @@ def test_proposes_nothing_that_is_ruled_out_while_other_points_are_left(name: st
         for point in itertools.product(range(3), repeat=5)
         if np.dot(point, [1.0, 1.5, 1.0, 2.0, 0.5]) <= 2.5
     }
-    proposals = run(study_of(name, small, screened="ruled_out"), len(allowed) + 1, small)
+    proposals = run(study_of(name, small), len(allowed) + 1, small)
     assert set(proposals[:-1]) == allowed
     assert len(set(proposals)) == len(proposals)
+
+
+@pytest.mark.parametrize(("screened", "dearer"), [("no", True), ("ruled_out", True), ("front", False)])
+def test_what_only_a_new_record_could_bring_to_the_front_is_drawn_unless_that_is_unwanted(
+    screened: str, dearer: bool
+) -> None:
+    """All are as good, so that dearer points than the cheapest so far are beaten."""
+    space = problem(*[3] * 4, known=capped(100.0, [1.0] * 4))
+    proposals = run(
+        study_of("random", space, screened=screened), 5, space, lambda p: (TrialState.COMPLETE, [1.0, sum(p)])
+    )
+    sums = [sum(point) for point in proposals]
+    assert any(later > sums[0] for later in sums[1:]) == dearer
+    assert sums[0] > 0
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_finds_what_is_allowed_where_hardly_anything_is(name: str) -> None:
     """One in a hundred million points of a space of 10^20."""
     huge = problem(*[10] * 20, known=capped(45.0, [1.0] * 20))
-    proposals = run(study_of(name, huge, screened="ruled_out"), 8, huge)
+    proposals = run(study_of(name, huge), 8, huge)
     assert max(map(sum, proposals)) <= 45
     assert len(set(proposals)) == 8
 
