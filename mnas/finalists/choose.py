@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnas.costs import LATENCY
 from mnas.errors import BadInput
-from mnas.pareto import best_under, front, knee
-from mnas.run import Result
+from mnas.pareto import knee, non_dominated
+from mnas.results import Result
+from mnas.status import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +18,10 @@ class Choice:
     """The finalists, and where they came from.
 
     Attributes:
-        finalists: fastest first.
+        finalists: least of the first cost first.
         on_front: how many of them no other candidate beats; the others come from the fronts behind.
-        best: the most accurate at or below the target latency; None if none is.
-        knee: the front's knee.
+        best: the most accurate at or below every target, `Status.best`; None if none is.
+        knee: of the front by accuracy and the first cost.
     """
 
     finalists: tuple[Result, ...]
@@ -31,44 +30,48 @@ class Choice:
     knee: Result
 
 
-def choose(results: Sequence[Result], count: int, target_ms: float | None, factor: float = 1.0) -> Choice:
-    """Up to `count` trained candidates, spread along the Pareto front.
+def choose(status: Status, count: int) -> Choice:
+    """Up to `count` trained candidates, spread along the Pareto front over all objectives.
 
-    The best below the target latency comes first and the front's knee second; then, again and again, the
-    front's member farthest from those already chosen (axes scaled to the front's extent), so that a longer
-    choice contains every shorter one. A front with too few members is filled up from the fronts behind it.
-
-    Args:
-        target_ms: None for no best.
-        factor: measured over predicted: by it, predicted latencies are held against the target. What was
-            measured during the search counts as it is.
+    The best under the targets comes first, if there is a target, and the knee second; then, again and again,
+    the front's member farthest from those already chosen (axes scaled to the front's extent), so that a
+    longer choice contains every shorter one. A front with too few members is filled up from the fronts behind
+    it.
 
     Raises:
         BadInput: nothing is trained, or `count` is below 1.
     """
     if count < 1:
         raise BadInput(f"the number of finalists is {count}; it must be 1 or more")
+    results = status.trained
     if not results:
         raise BadInput("no candidate is trained yet, so there are no finalists; run mnas search first")
-    accuracy = np.array([result.point[0] for result in results])
-    latency = np.array([result.point[1] for result in results])
-    there = [result.measured_ms.get(LATENCY, factor * result.point[1]) for result in results]
-    best = None if target_ms is None else best_under(accuracy, there, target_ms)
-    bend = knee(accuracy, latency)
-    first = front(accuracy, latency)
-    chosen = list(dict.fromkeys(index for index in (best, bend) if index is not None))[:count]
+    points = np.array([status.point(result) for result in results])
+    best = status.best if any(goal.target is not None for goal in status.goals) else None
+    bend = knee(*np.array([result.point for result in results]).T)
+    asked = [*(index for index, result in enumerate(results) if result is best), bend]
+    chosen = list(dict.fromkeys(asked))[:count]
+    first = _front(points, np.arange(len(results)))
     left = np.arange(len(results))
     while len(left) and len(chosen) < count:
-        members = left[front(accuracy[left], latency[left])]
-        _spread(chosen, members, np.stack([accuracy, latency], axis=1), count)
+        members = _front(points, left)
+        _spread(chosen, members, points, count)
         left = np.setdiff1d(left, members)
-    order = sorted(chosen, key=lambda index: (latency[index], -accuracy[index]))
+    order = sorted(chosen, key=lambda index: (results[index].point[1], -results[index].point[0]))
     return Choice(
         finalists=tuple(results[index] for index in order),
         on_front=sum(index in first for index in chosen),
-        best=None if best is None else results[best],
+        best=best,
         knee=results[bend],
     )
+
+
+def _front(points: NDArray[np.float64], among: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Of some rows of points [n, accuracy and costs], those that no other of them beats, cheapest first."""
+    ways = [True, *(False for _ in range(points.shape[1] - 1))]
+    members = among[non_dominated(points[among], ways)]
+    order: NDArray[np.intp] = np.lexsort((members, *points[members, :0:-1].T))
+    return members[order]
 
 
 def _spread(chosen: list[int], members: NDArray[np.intp], points: NDArray[np.float64], count: int) -> None:

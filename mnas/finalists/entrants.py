@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mnas.architecture import Architecture
-from mnas.costs import LATENCY
 from mnas.errors import BadInput
 from mnas.finalists.choose import choose
 from mnas.finalists.ledger import Role
-from mnas.gaps import factors_of, gaps_of
 from mnas.latency import Latency
 from mnas.recipes import recipe
 from mnas.run import RunDirectory
+from mnas.status import status_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +36,11 @@ class Entrant:
 def entrants(run: RunDirectory, finalists: int, baselines: Sequence[str]) -> tuple[Entrant, ...]:
     """Up to `finalists` of the run's candidates, fastest first, then the baselines.
 
+    Candidates are chosen over all of the search's objectives and targets (`choose`).
+
     Raises:
         BadInput: nothing is trained yet, or an unknown or unfitting baseline.
     """
-    factor = factors_of(gaps_of(run)).get(LATENCY, 1.0)
     chosen = [
         Entrant(
             f"trial-{result.number}",
@@ -50,7 +50,7 @@ def entrants(run: RunDirectory, finalists: int, baselines: Sequence[str]) -> tup
             result.accuracy,
             Latency(result.point[1], result.low_ms, result.high_ms),
         )
-        for result in choose(run.trained(), finalists, run.config.target_ms, factor).finalists
+        for result in choose(status_of(run), finalists).finalists
     ]
     like = chosen[0].architecture
     return (*chosen, *(Entrant(name, "baseline", baseline(name, like)) for name in baselines))

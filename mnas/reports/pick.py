@@ -39,11 +39,13 @@ class Pick:
 def pick(run: RunDirectory, under_ms: float, dtype: str | None = None) -> Pick:
     """The most accurate measured model whose median latency is at most `under_ms`; the faster of equals.
 
-    Finalists and baselines both count. Accuracy is the mean over seeds, so that no seed is picked for its
+    Where the search had targets for other costs, it keeps to them, too (`Network.missed`). Finalists and
+    baselines both count. Accuracy is the mean over seeds, so that no seed is picked for its
     luck on the test split; the file is the first seed's, the one that was measured.
 
     Raises:
-        BadInput: no latency, or none of the models is that fast; the message names the nearest.
+        BadInput: no latency, or none of the models is that fast, or keeps to the other targets; the message
+            names the nearest.
         BadRun: nothing is measured yet.
     """
     if not (math.isfinite(under_ms) and under_ms > 0):
@@ -56,7 +58,13 @@ def pick(run: RunDirectory, under_ms: float, dtype: str | None = None) -> Pick:
     fitting = [one for one in found if _latency(one) <= under_ms]
     if not fitting:
         raise BadInput(f"no model of {run.path} takes {under_ms:g} ms or less; {_nearest(found)}")
-    best = max(fitting, key=lambda one: (_accuracy(one), -_latency(one)))
+    if not (kept := [one for one in fitting if not one.missed]):
+        costs = ", ".join(sorted({cost for one in fitting for cost in one.missed}))
+        raise BadInput(
+            f"of the models of {run.path} that take {under_ms:g} ms or less, none is known to keep to the "
+            f"search's target of {costs}; ask for more time, or finalize more candidates with --finalists"
+        )
+    best = max(kept, key=lambda one: (_accuracy(one), -_latency(one)))
     model = run.models / best.final.model.file
     return Pick(best, model, model.with_name(card_name(model.name)))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mnas.jsonl import write_whole
+from mnas.pareto import front
 from mnas.reports import gaps_plot
 from mnas.reports.comparison import Bar
 from mnas.reports.plot import Chart, Dot, Mark, draw
@@ -168,15 +169,13 @@ def _cell(value: object) -> object:
 def to_chart(summary: Summary) -> Chart:
     """What the plot shows."""
     config = summary.run.config
+    points = [candidate.result.point for candidate in summary.candidates]
+    drawn = set(front(*zip(*points, strict=True)).tolist()) if points else set()  # of the two axes alone
     dots = tuple(
-        Dot(
-            candidate.result.point[1],
-            candidate.result.point[0],
-            candidate.on_front,
-            candidate.knee,
-            candidate.best,
+        Dot(latency_ms, accuracy, index in drawn, candidate.knee, candidate.best)
+        for index, ((accuracy, latency_ms), candidate) in enumerate(
+            zip(points, summary.candidates, strict=True)
         )
-        for candidate in summary.candidates
     )
     marks = tuple(
         Mark(_label(one), one.final.role, one.final.dtype, one.latency_ms, one.accuracy, one.knee, one.best)

@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 from devices.measurement import Context
 from devices.warnings import Warning, warnings
@@ -15,13 +16,14 @@ from mnas.architecture import Architecture
 from mnas.costs import LATENCY
 from mnas.finalists.choose import choose
 from mnas.finalists.ledger import Final, Ledger, Records, Trouble
-from mnas.gaps import Gap, by_cost, factors_of, gaps_of
+from mnas.gaps import Gap, gaps_of
 from mnas.latency import elsewhere
 from mnas.lower import lower
-from mnas.pareto import best_under, front, knee
+from mnas.pareto import best_under, knee
 from mnas.reports.comparison import Bar, Comparison, RankCorrelation, Rated, compare, rank_correlation
 from mnas.results import STATES, Result
 from mnas.run import RunDirectory
+from mnas.status import Status, status_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Candidate:
         corrected_ms: its prediction times the factor that measuring during the search came to; None where
             nothing was measured.
         measured_ms: as the search measured it; None if it did not.
+        on_front: over all of the search's objectives.
+        best: the most accurate at or below every target, `Status.best`.
     """
 
     result: Result
@@ -55,7 +59,9 @@ class Network:
         corrected_ms: predicted times the factor that measuring during the search came to; None where nothing
             was measured, or in another element type than the search's.
         knee: of the measured finalists in the search's element type.
-        best: the most accurate measured network at or below the target: what `mnas pick` gives for it.
+        missed: targets other than the first device's that it does not keep to, or is not known to: by its own
+            parameters and file size, of other costs as the search has them, in its element type.
+        best: the most accurate measured network at or below every target: what `mnas pick` gives for it.
         warnings: reasons to doubt its latency.
     """
 
@@ -68,6 +74,7 @@ class Network:
     predicted_error: float | None
     warnings: tuple[Warning, ...]
     corrected_ms: float | None = None
+    missed: tuple[str, ...] = ()
     knee: bool = False
     best: bool = False
 
@@ -110,13 +117,12 @@ def summarise(run: RunDirectory) -> Summary:
     Raises:
         BadRun: its files cannot be read.
     """
-    results = run.results()
     records = Ledger(run.finalists).read()
     gaps = gaps_of(run)
-    trained = [result for result in results if result.counts]
-    candidates = _candidates(trained, run.config.target_ms, by_cost(gaps).get(LATENCY, []))
-    factor = factors_of(gaps).get(LATENCY)
-    networks = _marked([_network(final, run.config.dtype, factor) for final in records.finals()], run)
+    status = status_of(run)
+    factor = status.factors.get(LATENCY, 1.0) if any(gap.cost == LATENCY for gap in gaps) else None
+    candidates = _candidates(status, factor)
+    networks = _marked([_network(final, run.config.dtype, factor, status) for final in records.finals()], run)
     missing = _missing(run, candidates, networks)
     measured = [(one, rated) for one in networks if (rated := one.rated)]
     comparisons = tuple(
@@ -137,7 +143,7 @@ def summarise(run: RunDirectory) -> Summary:
     session = records.session
     return Summary(
         run,
-        _proposals(results),
+        _proposals(status.results),
         candidates,
         networks,
         comparisons,
@@ -155,36 +161,47 @@ def _proposals(results: Sequence[Result]) -> dict[str, int]:
     return {state: count[state] for state in (*STATES, "repeated")}
 
 
-def _candidates(trained: Sequence[Result], target_ms: float, gaps: Sequence[Gap]) -> tuple[Candidate, ...]:
-    if not trained:
+def _candidates(status: Status, factor: float | None) -> tuple[Candidate, ...]:
+    if not status.trained:
         return ()
-    accuracy, latency = zip(*(result.point for result in trained), strict=True)
-    members = {int(index) for index in front(accuracy, latency)}
-    factor = factors_of(gaps).get(LATENCY)
-    choice = choose(trained, 1, target_ms, factor or 1.0)
-    seen = {one.network: one.measured_ms for one in gaps if one.why != "anchor"}
+    choice, members = choose(status, 1), {result.number for result in status.front}
     return tuple(
         Candidate(
             result,
-            index in members,
+            result.number in members,
             result is choice.knee,
             result is choice.best,
             None if factor is None else factor * result.point[1],
-            seen.get(result.architecture),
+            status.measured_of(result).get(LATENCY),
         )
-        for index, result in enumerate(trained)
+        for result in status.trained
     )
 
 
-def _network(final: Final, dtype: str, factor: float | None) -> Network:
+def _missed(final: Final, parameters: int, status: Status) -> tuple[str, ...]:
+    """Targets after the first that a network does not keep to, or is not known to."""
+    searched = next((one for one in status.trained if one.number == final.trial), None)
+    known = {} if searched is None else status.corrected(searched)
+    known |= {"parameters": parameters, "file_bytes": final.model.model_bytes}
+    return tuple(
+        goal.cost
+        for goal in status.goals[1:]
+        if goal.target is not None and not known.get(goal.cost, inf) <= goal.target
+    )
+
+
+def _network(final: Final, dtype: str, factor: float | None, status: Status) -> Network:
     """A finalist or baseline; `factor` is of predictions in the search's element type, `dtype`."""
     lowered = lower(Architecture.parse(final.architecture))
     mean = final.accuracy
     accuracy = None if mean is None else Bar(min(final.accuracies), mean, max(final.accuracies))
     measured, predicted = final.measurement, final.model.predicted_ms
     corrected = factor * predicted if factor and predicted and final.dtype == dtype else None
+    missed = _missed(final, lowered.parameters, status)
     if measured is None:
-        return Network(final, lowered.parameters, lowered.macs, accuracy, None, None, None, (), corrected)
+        return Network(
+            final, lowered.parameters, lowered.macs, accuracy, None, None, None, (), corrected, missed
+        )
     comparable = network_ms([one.distribution_ms for one in measured.passes])
     return Network(
         final,
@@ -196,12 +213,16 @@ def _network(final: Final, dtype: str, factor: float | None) -> Network:
         None if predicted is None else predicted / comparable - 1,
         warnings(measured),
         corrected,
+        missed,
     )
 
 
 def _marked(networks: Sequence[Network], run: RunDirectory) -> tuple[Network, ...]:
-    """The networks, with the knee and the best under the target marked."""
-    best = _position(networks, lambda accuracy, latency: best_under(accuracy, latency, run.config.target_ms))
+    """The networks, with the knee and the best under the targets marked."""
+    best = _position(
+        [one for one in networks if not one.missed],
+        lambda accuracy, latency: best_under(accuracy, latency, run.config.target_ms),
+    )
     searched = [
         one for one in networks if one.final.role == "finalist" and one.final.dtype == run.config.dtype
     ]
@@ -263,7 +284,7 @@ def _open_troubles(records: Records) -> tuple[Trouble, ...]:
 
 
 def _notes(networks: Sequence[Network], run: RunDirectory) -> tuple[str, ...]:
-    notes = _cost_notes(run)
+    notes = [*_cost_notes(run), *_target_notes(networks, run)]
     doubted: dict[str, list[str]] = {}
     for one in networks:
         for warning in one.warnings:
@@ -286,16 +307,27 @@ def _notes(networks: Sequence[Network], run: RunDirectory) -> tuple[str, ...]:
 
 
 def _cost_notes(run: RunDirectory) -> list[str]:
-    """What a report of one latency leaves out of a search for several costs."""
+    """What a report leaves out of a search for several costs."""
     config = run.config
     if not config.also:
         return []
     first = config.names.get(LATENCY, config.device)
     costs = dict.fromkeys(config.names.get(name, name) for name in config.also)
     return [
-        f"latencies, front and finalists are by accuracy and latency on {first} alone; the search also "
-        f"went by {', '.join(costs)}: mnas runs show {shlex.quote(str(run.path))}"
+        f"latencies and pictures are of {first} alone; the front, the finalists and the best go by "
+        f"{', '.join(costs)}, too, as the search has them: mnas runs show {shlex.quote(str(run.path))}"
     ]
+
+
+def _target_notes(networks: Sequence[Network], run: RunDirectory) -> list[str]:
+    """Which networks are not under every target, whatever they take on the first device."""
+    names = run.config.names
+    missed = {
+        f"{one.final.name} {one.final.dtype}": ", ".join(names.get(cost, cost) for cost in one.missed)
+        for one in networks
+        if one.missed
+    }
+    return [f"not known to keep to the target of {costs}: {name}" for name, costs in missed.items()]
 
 
 def _prediction_notes(networks: Sequence[Network], run: RunDirectory) -> tuple[str, ...]:

@@ -112,6 +112,7 @@ def network_json(one: Network) -> dict[str, Any]:
         "predicted_low_ms": final.model.predicted_low_ms,
         "predicted_high_ms": final.model.predicted_high_ms,
         "corrected_ms": one.corrected_ms,
+        "missed_targets": list(one.missed),
         "prediction_error_percent": None if one.predicted_error is None else 100 * one.predicted_error,
         "model_file": final.model.file,
         "model_bytes": final.model.model_bytes,

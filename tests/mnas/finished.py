@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -46,12 +46,17 @@ def architecture(seed: int) -> Architecture:
     return SPACE.decode(spaces.sample(SPACE, random.Random(seed)))
 
 
-def searched(path: Path, points: Sequence[tuple[float, float]], **changes: object) -> RunDirectory:
-    """A run whose search trained one candidate per (accuracy, latency in ms)."""
+def searched(
+    path: Path,
+    points: Sequence[tuple[float, float]],
+    costs: Callable[[int], Mapping[str, float]] = lambda _: {},
+    **changes: object,
+) -> RunDirectory:
+    """A run whose search trained one candidate per (accuracy, latency in ms), with other costs by number."""
     with make_run(path, config(**changes)) as run:
         for number, (accuracy, latency_ms) in enumerate(points):
-            text = str(architecture(number))
-            run.record(Result(number, (0,) * len(SPACE.choices), text, accuracy, latency_ms, "trained", 1.0))
+            text, none = str(architecture(number)), (0,) * len(SPACE.choices)
+            run.record(Result(number, none, text, accuracy, latency_ms, "trained", 1.0, costs=costs(number)))
     return run
 
 
@@ -77,9 +82,11 @@ def finished(
     tested: bool = True,
     measured: bool = True,
     other_load: float | None = 0.01,
+    costs: Callable[[int], Mapping[str, float]] = lambda _: {},
+    **changes: object,
 ) -> RunDirectory:
     """A finalized run on digits: real model files, made-up accuracies and latencies."""
-    run = searched(path, POINTS)
+    run = searched(path, POINTS, costs, **changes)
     ledger = Ledger(run.finalists)
     plan = asdict(longer(run.config))
     ledger.add_settings({name: value for name, value in plan.items() if value is not None})

@@ -118,10 +118,14 @@ def test_a_run_of_several_devices_is_reported_by_the_first_and_says_so(
     tmp_path: Path, mnas_report: Report
 ) -> None:
     also = {"latency_ms:pi5": OtherCost(table="b.db", device="pi5"), "parameters": OtherCost(cap=2e6)}
-    searched = finished.searched(tmp_path / "two", finished.POINTS, also=also, label="pixel6")
+    costs = {"latency_ms:pi5": 3.0, "parameters": 1e5}
+    searched = finished.searched(
+        tmp_path / "two", finished.POINTS, lambda _: costs, also=also, label="pixel6"
+    )
     ended = mnas_report(searched.path)
     assert ended.code == 0
     said = " ".join(ended.err.split())
     assert (
-        "by accuracy and latency on pixel6 alone; the search also went by pi5, parameters: mnas runs" in said
+        "latencies and pictures are of pixel6 alone; the front, the finalists and the best go by pi5, "
+        "parameters, too, as the search has them: mnas runs show" in said
     )

@@ -11,13 +11,18 @@ from xml.etree import ElementTree as ET
 import pytest
 from PIL import Image
 
+from mnas.errors import BadInput
 from mnas.finalists.entrants import entrants
 from mnas.finalists.ledger import Ledger, Trouble
+from mnas.gaps import Gap, keep
 from mnas.latency import Latency
+from mnas.reports.pick import pick
 from mnas.reports.report import COLUMNS, to_chart, to_csv, write_report
 from mnas.reports.summary import summarise
 from mnas.reports.summary_json import to_json
 from mnas.run import RunDirectory, read_run
+from mnas.status import status_of
+from mnas.wanted import OtherCost
 from tests.mnas import finished, measured_table
 
 
@@ -275,3 +280,68 @@ def test_a_target_between_the_two_statistics_is_pointed_out(tmp_path: Path) -> N
         for one in summarise(between).networks
         if one.comparable_ms is not None and one.latency_ms is not None
     )
+
+
+PI5_MS = (10.0, 19.0, 12.0, 25.0, 11.0, 18.0, 40.0, 9.0)
+ALSO = {
+    "latency_ms:pi5": OtherCost(target=20.0, table="b.db", device="pi5"),
+    "parameters": OtherCost(cap=1e9),
+}
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """Trial 3, the best on the first device, is over the target of the second; trial 7 is its fastest."""
+    return finished.finished(
+        tmp_path_factory.mktemp("two") / "run",
+        finalists=8,
+        baselines=finished.BASELINES[:1],
+        seeds=1,
+        costs=lambda number: {"latency_ms:pi5": PI5_MS[number], "parameters": 1e5},
+        also=ALSO,
+        target_ms=1.6,
+    )
+
+
+def test_front_best_and_finalists_are_those_of_the_search_over_all_devices(two: RunDirectory) -> None:
+    status, summary = status_of(two), summarise(two)
+    assert status.best is not None
+    assert [one.result.number for one in summary.candidates if one.best] == [status.best.number] == [5]
+    document = to_json(summary)["search"]
+    assert document["best_under_target"] == 5
+    assert set(document["front"]) == {one.number for one in status.front} > {0, 1, 3, 5, 6}
+    # the picture has the front of its two axes
+    chart = to_chart(summary)
+    assert {dot.latency_ms for dot in chart.dots if dot.on_front} == {0.30, 0.60, 0.90, 1.50, 2.50}
+    notes = " ".join(summary.notes)
+    assert "not known to keep to the target of pi5: trial-3 float32" in notes
+
+
+def test_a_network_over_another_devices_target_is_neither_best_nor_picked(two: RunDirectory) -> None:
+    networks = {(one.final.name, one.final.dtype): one for one in summarise(two).networks}
+    missed = {name for (name, _), one in networks.items() if one.missed}
+    assert missed == {"trial-3", "trial-6", finished.BASELINES[0]}
+    known = [one for one in networks.values() if not one.missed and one.rated]
+    assert known
+    picked = pick(two, 1e6).network
+    assert picked.final.accuracy == max(one.final.accuracy or 0 for one in known)
+    assert picked.final.accuracy < max(one.final.accuracy or 0 for one in networks.values())
+    over = min(one.latency_ms.middle for one in networks.values() if one.missed and one.latency_ms)
+    under = min(one.latency_ms.middle for one in known if one.latency_ms)
+    if over < under:
+        with pytest.raises(BadInput, match="none is known to keep to the search's target of latency_ms:pi5"):
+            pick(two, over)
+    assert all(
+        one["missed_targets"] == [] for one in to_json(summarise(two))["finalists"] if one["trial"] == 5
+    )
+
+
+def test_what_was_measured_on_the_front_counts_in_a_report(tmp_path: Path) -> None:
+    run = finished.searched(tmp_path / "run", finished.POINTS)
+    assert [one.result.number for one in summarise(run).candidates if one.best] == [3]
+    text = str(finished.architecture(3))
+    keep(run.gaps, Gap("now", "latency_ms", "front", text, 3, 8, 1, 0.9, 0.85, 0.95, 1.1, 5))
+    summary = summarise(run)
+    assert [one.measured_ms for one in summary.candidates if one.result.number == 3] == [1.1]
+    assert [one.result.number for one in summary.candidates if one.best] == [1]
+    assert status_of(run).best == summary.candidates[1].result
