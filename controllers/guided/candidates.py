@@ -74,10 +74,10 @@ def bred(parents: Points, sizes: tuple[int, ...], count: int, rng: np.random.Gen
     """Mutants of parents and of crossings between them; a few choices of each are drawn anew."""
     mothers, fathers = parents[rng.integers(len(parents), size=(2, count))]
     crossed = rng.random((count, 1)) < 0.5
-    children = np.where(crossed & (rng.random(mothers.shape) < 0.5), fathers, mothers)
-    changes = rng.geometric(0.5, size=(count, 1)) / len(sizes)
+    children = np.where(crossed & rng.integers(0, 2, mothers.shape, dtype=np.bool_), fathers, mothers)
+    changes = (rng.geometric(0.5, size=(count, 1)) / len(sizes)).astype(np.float32)
     fresh = rng.integers(0, sizes, size=children.shape)
-    return np.where(rng.random(children.shape) < changes, fresh, children)
+    return np.where(rng.random(children.shape, np.float32) < changes, fresh, children)
 
 
 def pool(problem: Problem, parents: Points, count: int, rng: np.random.Generator) -> Candidates:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,20 +54,21 @@ class Encoding:
             start += part.shape[1]
         return Encoding(tuple(rows), groups)
 
-    def features(self, points: Points) -> Floats:
-        """Points [n, d] as features [n, q] of 0 and 1."""
-        found = np.empty((len(points), self.groups.shape[1]))
+    def features(self, points: Points, kind: type[np.floating[Any]] = np.float64) -> NDArray[Any]:
+        """Points [n, d] as features [n, q] of 0 and 1, of a kind of number."""
+        found = np.empty((len(points), self.groups.shape[1]), kind)
         start = 0
         for at, rows in enumerate(self.rows):
-            found[:, start : start + rows.shape[1]] = rows[points[:, at]]
+            found[:, start : start + rows.shape[1]] = rows.astype(kind)[points[:, at]]
             start += rows.shape[1]
         return found
 
 
-def distances(weights: Floats, ours: Floats, theirs: Floats) -> Floats:
+def distances(weights: NDArray[Any], ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[Any]:
     """Weighted Hamming distances between features [n, q] and [m, q], [n, m]; weights [q]."""
-    found: Floats = (ours @ weights)[:, None] + theirs @ weights - 2.0 * (ours * weights) @ theirs.T
-    return np.maximum(found, 0.0, out=found)
+    found: NDArray[Any] = (ours @ weights)[:, None] + theirs @ weights - 2.0 * (ours * weights) @ theirs.T
+    np.maximum(found, 0.0, out=found)
+    return found
 
 
 def _is_number(option: Option) -> bool:

@@ -15,6 +15,8 @@ from controllers.guided.scales import front
 CELLS = 4096
 #: numbers that are held at a time
 BLOCK = 2_000_000
+#: deviations that a mean may lie below a level before nothing is expected of it
+HOPELESS = 6.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +97,8 @@ class Cells:
         volumes = self.volumes(figures)
         found = np.zeros(len(mean))
         for column, level in enumerate(self.levels):
-            found += volumes[:, column] * improvement(mean, deviation, level)
+            some = np.flatnonzero((volumes[:, column] > 0) & (mean - level > -HOPELESS * deviation))
+            found[some] += volumes[some, column] * improvement(mean[some], deviation[some], level)
         return found
 
     def standing(self, figures: Floats, mean: Floats, deviation: Floats) -> Floats:

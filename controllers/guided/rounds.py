@@ -171,7 +171,7 @@ def shortlisted(
     """The candidates that promise most after a glance, at most `count`.
 
     The glance asks the front and at most `SUPPORT` of the evaluated points, and takes for the deviation the
-    one that the nearest of them leaves, which is never too small.
+    one that the nearest of them leaves, which is never too small. Single precision is enough for it.
     """
     support = front(costs)
     support[np.linspace(0, len(points) - 1, min(SUPPORT, len(points))).astype(int)] = True
@@ -183,15 +183,16 @@ def shortlisted(
         )
         for place, kernel in kernels.items()
     }
+    quick = features.astype(np.float32)
     for start in range(0, len(candidates.points), BLOCK):
-        block = encoding.features(candidates.points[start : start + BLOCK])
+        block = encoding.features(candidates.points[start : start + BLOCK], np.float32)
         for place, kernel in kernels.items():
-            covariance = kernel.smooth(block, features)
+            covariance = kernel.smooth(block, quick)
             left = kernel.variance - covariance.max(axis=1) ** 2 / (kernel.variance + kernel.noise)
             deviation = np.sqrt(np.maximum(left, 0.0) + kernel.noise)
-            parts[place].append((covariance @ weights[place], deviation))
+            parts[place].append((covariance @ weights[place].astype(np.float32), deviation))
     beliefs = {
-        place: Belief(*(np.concatenate(column) for column in zip(*part, strict=True)))
+        place: Belief(*(np.concatenate(column).astype(float) for column in zip(*part, strict=True)))
         for place, part in parts.items()
     }
     gain, standing = gains(view, candidates, beliefs, view.value(costs), view.rest(costs))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from controllers.guided.encoding import Floats
 from controllers.problem import Known
@@ -95,8 +96,14 @@ class Objectives:
         return Scale.of(costs, log=place != self.primary, clip_high=True)
 
 
-def front(costs: Floats) -> np.ndarray:
-    """Which rows of costs [n, m] no other row dominates."""
-    return np.array(
-        [not np.any(np.all(costs <= row, axis=1) & np.any(costs < row, axis=1)) for row in costs], bool
-    )
+def front(costs: Floats) -> NDArray[np.bool_]:
+    """Which rows of costs [n, m] no other row dominates, in time proportional to n times those."""
+    found = np.zeros(len(costs), bool)
+    left = np.lexsort(costs.T[::-1]) if costs.shape[1] else np.arange(len(costs))
+    while len(left):  # none of those left dominates the first of them
+        best, others = costs[left[0]], costs[left]
+        same = np.all(others == best, axis=1)
+        same[0] = True  # also what is no number
+        found[left[same]] = True
+        left = left[~same & np.any(others < best, axis=1)]
+    return found

@@ -77,9 +77,10 @@ class Overlap(Kernel):  # type: ignore[misc] # scikit-learn ships no types
         ]
         return smooth + noise, np.stack([noise, *by_rate, smooth], axis=-1)
 
-    def smooth(self, ours: Floats, theirs: Floats) -> Floats:
-        """Covariances without noise."""
-        apart = distances(np.atleast_1d(self.rates) @ self.groups, ours, theirs)
+    def smooth(self, ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[Any]:
+        """Covariances without noise, in the kind of number that the features have."""
+        weights = (np.atleast_1d(self.rates) @ self.groups).astype(ours.dtype)
+        apart = distances(weights, ours, theirs)
         np.negative(apart, out=apart)
         np.exp(apart, out=apart)
         apart *= self.variance
@@ -92,6 +93,9 @@ class Overlap(Kernel):  # type: ignore[misc] # scikit-learn ships no types
     def is_stationary(self) -> bool:
         """It is."""
         return True
+
+    def _check_bounds_params(self) -> None:
+        """Say nothing of a parameter that is fitted to its bound: without noise, the least noise is right."""
 
 
 class _WithPrior(GaussianProcessRegressor):  # type: ignore[misc] # scikit-learn ships no types

@@ -82,3 +82,17 @@ def test_a_fit_survives_values_that_say_nothing(values: Floats) -> None:
     features = np.repeat(drawn(2)[0][:1], 5, axis=0)
     fitted = fit(ENCODING.groups, features, values)
     assert np.isfinite(Posterior.of(fitted, features, values, features).mean).all()
+
+
+def test_values_without_noise_are_fitted_without_a_warning() -> None:
+    points = np.stack(np.unravel_index(np.arange(36), (3, 3, 2, 2)), axis=1)
+    values = points @ np.array([1.0, -0.8, 0.5, 0.3])
+    fitted = fit(ENCODING.groups, ENCODING.features(points), (values - values.mean()) / values.std())
+    assert fitted.noise < 1e-3
+
+
+def test_single_precision_is_nearly_the_same() -> None:
+    features, _ = drawn(30)
+    quick = kernel().smooth(features.astype(np.float32), features.astype(np.float32))
+    assert quick.dtype == np.float32
+    assert quick == pytest.approx(kernel().smooth(features, features), abs=1e-5)
