@@ -210,11 +210,14 @@ def test_interrupting_keeps_what_is_there_and_says_how_to_go_on(table: Path, tmp
         text=True,
         env=os.environ | {"COLUMNS": "200"},
     )
-    deadline = time.monotonic() + 90
-    while process.poll() is None and time.monotonic() < deadline and not _lines(path / "results.jsonl"):
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    deadline = time.monotonic() + 200
+    try:
+        while process.poll() is None and time.monotonic() < deadline and not _lines(path / "results.jsonl"):
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert f"interrupted: everything measured so far is kept; go on with: mnas search --resume {path}" in err
     assert "the table's is 'a CPU'" in err
