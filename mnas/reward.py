@@ -71,7 +71,7 @@ SOFT = round(exponent(), 2)
 
 @dataclass(frozen=True, slots=True)
 class Reward:
-    """Accuracy x the product over costs of (cost / target)^w: `MnasReward` for several devices.
+    """Accuracy x the product over costs of (cost / target)^w: `MnasReward`, for several costs.
 
     Attributes:
         targets: by the name of the cost, above 0; other costs count for nothing.
@@ -103,8 +103,12 @@ class Reward:
         values = np.array([costs[name] for name in self.targets], np.float64)
         if not np.all(np.isfinite(values) & (values > 0)):
             raise BadInput(f"costs must be above 0; they are {dict(costs)}")
-        ratios = values / np.array(list(self.targets.values()), np.float64)
-        return float(accuracy * np.prod(self.exponents.weight(ratios)))
+        alpha, beta = self.exponents.alpha, self.exponents.beta
+        weights = [
+            MnasReward(target, alpha, beta)(1.0, value)
+            for target, value in zip(self.targets.values(), values, strict=True)
+        ]
+        return float(accuracy * np.prod(weights))
 
 
 @dataclass(frozen=True, slots=True)

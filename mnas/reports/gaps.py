@@ -42,11 +42,16 @@ def lines(gaps: Sequence[Gap]) -> Iterator[str]:
     for cost, rows in by_cost(gaps).items():
         fitted, own = fit(rows), networks(rows)
         yield f"{cost}: {in_words(fitted)}"
+        known = len([one for one in own if one.low_ms is not None and one.high_ms is not None])
         if own:
             yield (
                 f"{cost}: predictions of those networks were off by {error_percent(own):.1f} % on the mean, "
-                f"{error_percent(own, fitted.factor):.1f} % times the factor of {fitted.factor:.3f}; "
-                f"{inside(own)} of {len(own)} measured within their 90 % interval"
+                f"{error_percent(own, fitted.factor):.1f} % times the factor of {fitted.factor:.3f}"
+                + (
+                    f"; {inside(own)} of {known} measured within their 90 % interval, uncorrected"
+                    if known
+                    else ""
+                )
             )
 
 
@@ -63,7 +68,7 @@ def error_percent(gaps: Sequence[Gap], factor: float = 1.0) -> float | None:
 
 
 def inside(gaps: Sequence[Gap]) -> int:
-    """How many were measured within the interval that they were predicted with."""
+    """How many were measured within the interval that they were predicted with, without any factor."""
     return sum(
         one.low_ms is not None and one.high_ms is not None and one.low_ms <= one.measured_ms <= one.high_ms
         for one in gaps

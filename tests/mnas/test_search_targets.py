@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from mnas.search import search
 from mnas.spaces import Space
 from mnas.status import Status
 from tests.mnas import measured_table
+from tests.mnas.toy import MacsLatency, ToySpace
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +59,22 @@ def test_a_tighter_target_gives_a_faster_network(table: Path, controller: str) -
         # what the target rules out is never trained
         assert all(result.point[1] <= 1.05 * tight_ms for result in tight.trained)
         assert tight.count("infeasible") > 0
+
+
+@pytest.mark.parametrize(("controller", "settings"), [("ppo", {"recipe": "small"}), ("reinforce", {})])
+def test_a_policy_learns_to_propose_faster_networks_for_a_tighter_target(
+    controller: str, settings: dict[str, str]
+) -> None:
+    """With the hard reward and no cap: nothing but the reward tells it of the target."""
+
+    def halves(target_ms: float) -> tuple[float, float]:
+        status = search(
+            ToySpace(), controller, accuracy=stand_in, latency=MacsLatency(), target_ms=target_ms,
+            reward="hard", trials=100, seed=0, settings=settings,
+        )  # fmt: skip
+        proposed = [result.point[1] for result in status.results]
+        return median(proposed[:50]), median(proposed[50:])
+
+    tight, loose = halves(0.7), halves(3.1)  # 5 and 80 % of random networks take less
+    assert tight[1] < 0.75 * loose[1]
+    assert tight[1] < 0.8 * tight[0]  # learned, not drawn

@@ -58,6 +58,15 @@ def test_the_figures_of_a_slow_device(run: RunDirectory) -> None:
     assert "0 of 6 measured within their 90 % interval" in said[1]
 
 
+def test_what_is_predicted_without_an_interval_is_not_said_to_be_outside_it(run: RunDirectory) -> None:
+    gaps = [replace(one, low_ms=None, high_ms=None) for one in measured(run, 0.8)]
+    said = list(lines(gaps))
+    assert "% shorter than predicted" in said[0]
+    assert "interval" not in said[1]
+    half = [*gaps[:3], *(replace(one, low_ms=0.5, high_ms=5.0) for one in gaps[3:6])]
+    assert f"{sum(one.measured_ms >= 0.5 for one in half[3:])} of 3 measured within" in list(lines(half))[1]
+
+
 def test_anchors_alone_tell_no_error_of_predictions() -> None:
     rows = [gap(1.1, "anchor", network=str(number)) for number in range(4)]
     (document,) = to_json(rows)
