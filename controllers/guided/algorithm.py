@@ -87,10 +87,17 @@ class PredictorGuided:
         self._listed: Candidates | None = None
 
     def learn(self, finished: Finished) -> None:
-        """Remember a completed trial; of the others it is enough that they are seen."""
+        """Remember a completed trial; of failed ones it is enough that they are seen.
+
+        What is infeasible although nothing is known beforehand counts as the worst of all so far in every
+        objective: the surrogates are to lead away from it.
+        """
         if finished.state == "complete" and finished.costs is not None:
             self._points.append(finished.point)
             self._costs.append(np.clip(finished.costs, -LARGEST, LARGEST))
+        elif finished.state == "infeasible" and self._known is None and self._costs:
+            self._points.append(finished.point)
+            self._costs.append(np.max(self._costs, axis=0))
 
     def propose(self, turn: Turn) -> Point:
         """The next point: of the initial design, then of the current round."""
