@@ -74,7 +74,7 @@ def test_evaluations_beyond_the_budget_count_for_nothing(comparison: ModuleType)
     outcomes = [
         comparison.Outcome("t", name, seed, 1.0, tuple(rows))
         for seed in (0, 1)
-        for name, rows in (("random", [-1, -1, *front]), ("tpe", [-1, front[0], front[0], *front]))
+        for name, rows in (("random", [-1, -1, *front]), ("Optuna TPE", [-1, front[0], front[0], *front]))
     ]
     random, tpe = comparison.standings("t", truth, 3, outcomes)
     assert (random.strategy, random.front_found, random.ratio) == ("random", 1.0, random.curves[0, 2])
@@ -129,7 +129,7 @@ def verdict(module: ModuleType, changed: Mapping[str, Mapping[str, Any]] | None 
 def test_goals_that_are_held_are_met(comparison: ModuleType) -> None:
     held = verdict(comparison)
     assert held.met is True
-    assert "reaches TPE's end after 30 of 60 evaluations" in held.text
+    assert "reaches Optuna TPE's end after 30 of 60 evaluations" in held.text
     assert "missed" not in held.text
 
 
@@ -138,8 +138,8 @@ def test_goals_that_are_held_are_met(comparison: ModuleType) -> None:
     [
         ({"predictor_guided": {"evaluations_to_tpe": 31}}, "after 31 of 60"),
         ({"predictor_guided": {"evaluations_to_tpe_lowest": None}}, "no by the lowest accuracy"),
-        ({"predictor_guided": {"front_found": 3.9}}, "finds 3.9 of 8 front points, TPE 2.0"),
-        ({"Optuna TPE": {"front_found": 2.1}}, "TPE 2.1"),
+        ({"predictor_guided": {"front_found": 3.9}}, "finds 3.9 of 8 front points, Optuna TPE 2.0"),
+        ({"Optuna TPE": {"front_found": 2.1}}, "Optuna TPE 2.1"),
         ({name: {"front_found": 0.0} for name in ("predictor_guided", "tpe", "Optuna TPE")}, "finds 0.0 "),
         ({"ppo": {"p_above": 0.2}}, "ppo above random, p = 0.2"),
         ({"nsga2": {"p_below": 0.001}}, "nsga2 (t, p = 0.005)"),
@@ -209,7 +209,7 @@ def _search(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_searches_in_the_file_are_run_again_only_if_their_settings_changed(tmp_path: Path) -> None:
     table, results = tmp_path / "mine.csv", tmp_path / "results.jsonl"
     loaded("synthetic").table(0, SIZES).to_csv(table, index=False)
-    wanted = ("--table", table, "--strategies", "random", "--results", results, "--jobs", "1")
+    wanted = ("--table", table, "--strategies", "random;tpe", "--results", results, "--jobs", "1")
     first = _search(*wanted)
     assert first.returncode == 0, first.stderr
     records = [json.loads(line) for line in results.read_text().splitlines()]
