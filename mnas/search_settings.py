@@ -16,7 +16,7 @@ from mnas.search_tables import Conditions, completed, require_conditions, sha256
 #: training steps of a candidate where neither steps nor epochs are asked for
 STEPS = 320
 #: settings of a new search that has to say nothing about them
-CONTROLLER = "tpe"
+CONTROLLER = "predictor_guided"
 
 Settings = Mapping[str, Any]
 

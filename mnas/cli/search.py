@@ -114,7 +114,8 @@ def search(
         float | None, typer.Option(help="Its exponent above the target; -0.07 if soft, -1 if hard.")
     ] = None,
     controller: Annotated[
-        str | None, typer.Option(help=f"Strategy: {', '.join(controller_names())}; tpe if left out.")
+        str | None,
+        typer.Option(help=f"Strategy: {', '.join(controller_names())}; predictor_guided if left out."),
     ] = None,
     controller_option: Annotated[
         list[str] | None,
