@@ -112,7 +112,7 @@ def test_searches_for_two_devices_and_keeps_both_tables(
         (("--target-ms", "one=0.6", "--cap", "parameters=10"), "reaches 10 parameters"),
         (("--target-ms", "one=0.6", "--target-ms", "two=0.0001"), "reaches 0.0001 ms on two"),
         (("--target-ms", "one=0.6", "--cap", "energy_mj:two=5"), "does not know energy_mj:two"),
-        (("--target-ms", "one=0.6", "--reward", "steep"), "reward is 'steep'; allowed: soft, hard"),
+        (("--target-ms", "one=0.6", "--reward", "steep"), "reward 'steep'; allowed: soft, hard"),
         (("--target-ms", "one=0.6", "--alpha", "0.5"), "alpha is 0.5; it must be 0 or less"),
         (("--target-ms", "one=0.6", "--measure-every", "-1"), "measure_every is -1"),
         (("--target-ms", "one=0.6", "--jobs", "0"), "greater than or equal to 1"),

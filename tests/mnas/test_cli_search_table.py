@@ -140,7 +140,10 @@ def test_people_see_the_front_the_best_and_what_is_missing(run: Run, file: Path)
             "mj is no latency column; there are: ms",
         ),
         (("--accuracy", "acc", "--latency", "ms", "--trials", "0"), "trials is 0; it must be 1 or more"),
-        (("--accuracy", "acc", "--latency", "ms", "--seed", "-1"), "the seed is -1; it must be a whole number, 0 or more"),
+        (
+            ("--accuracy", "acc", "--latency", "ms", "--seed", "-1"),
+            "the seed is -1; it must be a whole number, 0 or more",
+        ),
         (("--accuracy", "acc", "--latency", "ms", "--cap", "fast"), "'fast' is no number"),
         (("--accuracy", "acc", "--latency", "ms", "--controller", "best"), "unknown controller 'best'"),
         (("--accuracy", "acc", "--latency", "ms", "--controller-option", "x=1"), "has no setting 'x'"),

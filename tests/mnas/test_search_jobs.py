@@ -58,18 +58,19 @@ def evaluations(path: Path) -> Counter[str]:
     return Counter(log.read_text().splitlines() if log.exists() else [])
 
 
-def check_whole(path: Path, repeated: int = 0) -> None:
+def check_whole(path: Path, repeated: int = 0, trained: int = TRIALS) -> None:
     """Every result is there once, and the study knows the same.
 
     Args:
         path: of the run.
         repeated: evaluations that may have begun twice: what was running when a process was killed.
+        trained: candidates that were asked for.
     """
     found = rows(path)
     firsts = [row for row in found if row["repeats"] is None]
     assert len({row["number"] for row in found}) == len(found)
     assert len({row["architecture"] for row in firsts}) == len(firsts)
-    assert sum(row["state"] == "trained" for row in firsts) == TRIALS
+    assert sum(row["state"] == "trained" for row in firsts) == trained
     for row in firsts:
         assert row["accuracy"] == (toy.accuracy(row["architecture"]) if row["state"] == "trained" else None)
     begun = evaluations(path)
@@ -150,8 +151,8 @@ def test_ctrl_c_keeps_what_was_done(tmp_path: Path) -> None:
 
 def test_workers_that_die_cost_their_trial(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    finish(path, "--deadly")
-    check_whole(path)
+    finish(path, "--deadly", "--trials", "30")
+    check_whole(path, trained=30)
     messages = {
         toy.accuracy(row["architecture"]) > toy_jobs.DEADLY: str(row["message"])
         for row in rows(path)

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from controllers import registry
-from controllers.errors import BadSetting, MissingExtra
+from controllers.errors import BadSetting
 from mnas.config import RunConfig, differences
 from mnas.errors import BadInput
 from mnas.search_settings import begin, resume
+from tests.controllers.contract import NAMES
 from tests.mnas import measured_table
 
 
@@ -36,12 +37,9 @@ def other_default(monkeypatch: pytest.MonkeyPatch, name: str, **defaults: regist
     monkeypatch.setattr(registry, "_CONTROLLERS", there)
 
 
-@pytest.mark.parametrize("name", registry.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_a_search_keeps_every_setting_of_its_strategy(table: Path, name: str) -> None:
-    try:
-        config = begun(table, controller=name, trials=7)
-    except MissingExtra as error:
-        pytest.skip(str(error))
+    config = begun(table, controller=name, trials=7)
     wanted = {**registry.COMMON, **registry.describe(name).settings}
     planned = {"trials": 7} if wanted.get("trials") == 0 else {}
     assert config.settings == {**wanted, **planned}
