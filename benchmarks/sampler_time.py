@@ -15,7 +15,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
@@ -161,7 +161,7 @@ def parser() -> ArgumentParser:
     """The script's options."""
     found = options(__doc__.splitlines()[0])
     found.add_argument("--trials", type=at_least(2), default=1000, help="of each strategy (1000)")
-    found.add_argument("--last", type=at_least(1), default=50, help="trials whose median is taken (50)")
+    found.add_argument("--last", type=at_least(1), default=200, help="trials whose mean is taken (200)")
     found.add_argument(
         "--controllers",
         nargs="+",
@@ -191,9 +191,9 @@ def main() -> None:
         arguments.trials, arguments.last = 8, 4
     rows = {
         name: {
-            "sampler_ms": median(search.sampler_ms[-arguments.last :]),
+            "sampler_ms": fmean(search.sampler_ms[-arguments.last :]),
             "sampler_mean_ms": fmean(search.sampler_ms),
-            "storage_ms": median(search.storage_ms[-arguments.last :]),
+            "storage_ms": fmean(search.storage_ms[-arguments.last :]),
         }
         for name, search in measure(arguments).items()
     }
