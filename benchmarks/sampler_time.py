@@ -2,7 +2,7 @@
 
 Every strategy searches the 42 choices of mnasnet-small-images on a study in memory, all in turns, a trial
 at a time. Counted is the time within the sampler, in asking and in telling; latencies come from a table of
-made-up figures, accuracies from a formula. Printed are the median of the last trials and the mean of all.
+made-up figures, accuracies from a formula. Printed are the means of the last trials and of all.
 Beside it stands what the storage takes for a trial: in memory, and in a journal file as a run directory keeps
 one.
 Goals: at most 20 ms for ppo and regularized_evolution, 300 ms for predictor_guided. gp takes hours; it takes
