@@ -126,8 +126,7 @@ class Recurrent:
                 by_cell = by_cell * keep[at]
                 by_state = row @ hidden.T
             flat = by_gates.reshape(-1, 4 * units)
-            by_inputs = np.zeros_like(inputs)
-            np.add.at(by_inputs, tokens.T.ravel(), flat)
+            by_inputs = _summed(flat, tokens.T.ravel(), len(inputs))
             by_input = parts["embedding"].T @ by_inputs
             if "aims" in parts:
                 by_aims = np.zeros((len(parts["aims"]), 4 * units), dtype)
@@ -187,3 +186,12 @@ class Recurrent:
         cell = gates[:, :units] * cell + gates[:, units : 2 * units] * gates[:, 3 * units :]
         squashed = np.tanh(cell)
         return cell, squashed, gates[:, 2 * units : 3 * units] * squashed
+
+
+def _summed(rows: Array, groups: Indices, count: int) -> Array:
+    """Sums of rows [n, k] by the group of each [n], [count, k]; several times as fast as `np.add.at`."""
+    order = np.argsort(groups, kind="stable")
+    present, starts = np.unique(groups[order], return_index=True)
+    sums = np.zeros((count, rows.shape[1]), rows.dtype)
+    sums[present] = np.add.reduceat(rows[order], starts, axis=0)
+    return sums
