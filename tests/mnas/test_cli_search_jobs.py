@@ -57,7 +57,7 @@ def test_a_killed_search_leaves_no_process_behind_and_loses_no_result(run: Run, 
     assert trained >= 3
     ended = run("--resume", path, "--trials", "60", "--json", "-q", "--controller", "random")
     assert ended.code == 2  # not its own settings; nothing is lost by that
-    assert "controller is tpe, not random" in " ".join(ended.err.split())
+    assert "controller is predictor_guided, not random" in " ".join(ended.err.split())
     assert [result.number for result in read_run(path).results()] == [result.number for result in kept]
     shown = json.loads(invoke_runs(path))
     assert (shown["state"], shown["trained"]) == ("stopped", trained)
