@@ -17,7 +17,7 @@ from controllers.problem import Point, Points, Problem
 from controllers.threads import one_thread
 
 #: points drawn together for a proposal, and how often, before a point that was seen is proposed again
-DRAWS, ROUNDS = 16, 4
+DRAWS, ROUNDS = 16, 2
 
 #: gain of the independent policy: so many times as far as its parameters do its logits move in a step, which
 #: makes up for the hundred weights that move a logit of the recurrent policy together
