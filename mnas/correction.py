@@ -21,6 +21,7 @@ from devices.plan import Plan
 from devices.records import to_plain
 from latency_tables.measuring.bursts import Job
 from mnas.architecture import Architecture
+from mnas.config import MEASURE_EVERY
 from mnas.gaps import Fit, Gap, Why, by_cost, fit, in_words, keep, measured_of, read_gaps
 from mnas.lower import lower
 from mnas.visiting import PLAN, Measured, OtherDevice, Place, visit
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from mnas.latency import Latency
     from mnas.run import Result
 
-#: candidates to train between two looks at the front
-MEASURE_EVERY = 20
 #: networks of the front that one look measures, those nearest to the target first
 AT_ONCE = 12
 #: a device that was not to be had is not asked for again near a cap before that; each look at the front asks

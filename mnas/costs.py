@@ -16,14 +16,12 @@ from mnas.errors import BadInput
 from mnas.latency import LatencySource, VectorisedLatency
 from mnas.lower import lower
 from mnas.spaces.base import StagedSpace
+from mnas.wanted import LATENCY, OF_NETWORKS, OF_TABLES
 
 if TYPE_CHECKING:
     from latency_tables.fitting.resources import Energy, Memory
     from latency_tables.predict import Predictor
     from latency_tables.store import LatencyTable
-
-#: the cost that a search has first, if it has any: latency on the first device
-LATENCY = "latency_ms"
 
 Points = NDArray[np.int64]
 Figures = NDArray[np.float64]
@@ -222,7 +220,7 @@ class _EnergyMj:
 
 
 #: names of costs other than latency, without the device behind the colon; the last two need a table
-OTHERS = ("parameters", "file_bytes", "memory_bytes", "energy_mj")
+OTHERS = (*OF_NETWORKS, *OF_TABLES)
 
 
 def other(name: str, space: Any, dtype: str = "float32", table: LatencyTable | None = None) -> Cost:
@@ -238,7 +236,7 @@ def other(name: str, space: Any, dtype: str = "float32", table: LatencyTable | N
         BadInput: there is no such cost, or the table does not know it.
     """
     kind, _, device = name.partition(":")
-    if kind not in OTHERS or (device and kind in OTHERS[:2]) or name.endswith(":"):
+    if kind not in OTHERS or (device and kind in OF_NETWORKS) or name.endswith(":"):
         raise BadInput(
             f"cost {name!r}; allowed: {', '.join(OTHERS)}, the last two also of another device, such as "
             "energy_mj:pi5"

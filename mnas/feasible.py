@@ -10,13 +10,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from mnas.costs import LATENCY, Cost, Goal, Latency
+from mnas.costs import Cost, Goal, Latency
 from mnas.errors import Infeasible
 from mnas.joint import closest
 from mnas.latency import LatencySource
 from mnas.least import cheapest, fastest
 from mnas.spaces.base import SearchSpace, Space
 from mnas.spaces.sampling import points_of
+from mnas.wanted import LATENCY
 
 #: networks of few multiply-accumulates that are measured before a target counts as out of reach
 CHEAPEST = 5

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mnas.config import TRIALS
 from mnas.costs import Cost, Goal, Latency, goals_for
 from mnas.errors import BadInput
 from mnas.evaluations import Evaluations, Inline
@@ -29,11 +30,9 @@ from mnas.study import RunStudy, quiet_optuna
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-__all__ = ["FAILURES_IN_A_ROW", "PROPOSALS_PER_TRIAL", "TRIALS", "Status", "search"]
+__all__ = ["FAILURES_IN_A_ROW", "PROPOSALS_PER_TRIAL", "Status", "search"]
 
 _LOG = logging.getLogger(__name__)
-#: candidates to train where nothing else is said
-TRIALS = 40
 Limit = float | Mapping[str, float] | None
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mnas.costs import LATENCY, Goal
+from mnas.costs import Goal
 from mnas.errors import BadRun
 from mnas.gaps import factors_of, gaps_of, measured_of
 from mnas.pareto import hypervolume, non_dominated
 from mnas.results import Result
 from mnas.run import RunConfig, RunDirectory
+from mnas.wanted import LATENCY
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from mnas.errors import BadInput
 if TYPE_CHECKING:
     from mnas.config import RunConfig
 
+#: the cost that a search has first, if it has any: latency on the first device; and energy
 LATENCY, ENERGY = "latency_ms", "energy_mj"
 #: costs that a latency table tells, besides latency
 OF_TABLES = ("memory_bytes", ENERGY)

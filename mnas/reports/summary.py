@@ -13,7 +13,6 @@ from devices.warnings import Warning, warnings
 from latency_tables.errors import BadTable
 from latency_tables.fitting.statistics import network_ms
 from mnas.architecture import Architecture
-from mnas.costs import LATENCY
 from mnas.finalists.choose import choose
 from mnas.finalists.ledger import Final, Ledger, Records, Trouble
 from mnas.gaps import Gap, gaps_of
@@ -24,6 +23,7 @@ from mnas.reports.comparison import Bar, Comparison, RankCorrelation, Rated, com
 from mnas.results import STATES, Result
 from mnas.run import RunDirectory
 from mnas.status import Status, status_of
+from mnas.wanted import LATENCY
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ import pytest
 from latency_tables.store import LatencyTable
 from latency_tables.tflite import write
 from mnas import spaces
-from mnas.costs import LATENCY, Amount, Cost, Goal, Latency, file_bytes, goals_for, other, parameters
+from mnas.costs import Amount, Cost, Goal, Latency, file_bytes, goals_for, other, parameters
 from mnas.errors import BadInput
 from mnas.latency import TableLatency
 from mnas.lower import lower
 from mnas.spaces.sampling import typical
+from mnas.wanted import LATENCY
 from tests.mnas import measured_table
 from tests.mnas.measured_table import WIDTH
 from tests.mnas.toy import MacsLatency, ToySpace
