@@ -8,12 +8,11 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from mnas.gaps import Gap, Why, by_cost, fit, in_words
-from mnas.reports.plot import BLACK, BLUE, GREY, ORANGE, STYLE, VERMILION
+from mnas.reports.style import BLACK, BLUE, GREY, ORANGE, STYLE, SUBTLE, VERMILION, points_with_bars
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SUBTLE = "#5F666D"
 #: characters of a line below the title
 WIDTH = 165
 #: colour, shape and name of what was measured
@@ -84,16 +83,11 @@ def _predicted(axes: Axes, rows: Sequence[Gap], name: str) -> None:
                 [one.predicted_ms - (one.low_ms or one.predicted_ms) for one in chosen],
                 [(one.high_ms or one.predicted_ms) - one.predicted_ms for one in chosen],
             ],
-            color=colour,
             marker=marker,
             markersize=5,
-            markeredgecolor="white",
-            markeredgewidth=0.5,
-            elinewidth=1.0,
-            ecolor=f"{colour}80",
-            linestyle="none",
             label=f"{label} ({len(chosen)})",
             zorder=4 if why != "anchor" else 3,
+            **points_with_bars(colour),
         )
     axes.set_xlim(*span)
     axes.set_ylim(*span)

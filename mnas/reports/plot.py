@@ -10,34 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnas.reports.comparison import Bar
+from mnas.reports.style import BLACK, BLUE, GREEN, GREY, ORANGE, STYLE, SUBTLE, VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.lines import Line2D
 
-#: Okabe and Ito's palette, told apart by people who see red and green alike; shapes differ as well
-BLUE, ORANGE, GREEN, VERMILION, BLACK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#222222"
-GREY = "#A8ADB3"
 DTYPE_COLOURS = {"float32": BLUE, "int8": VERMILION}
 FINALIST = "finalist"
 #: left, low, right, high in pixels
 Box = tuple[float, float, float, float]
-STYLE: Any = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9.5,
-    "axes.titlesize": 10.5,
-    "axes.titleweight": "bold",
-    "axes.edgecolor": "#5F666D",
-    "axes.labelcolor": BLACK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": "#3C4248",
-    "ytick.color": "#3C4248",
-    "grid.color": "#E4E7EA",
-    "svg.hashsalt": "mnas",
-    "svg.fonttype": "none",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +95,7 @@ def draw(chart: Chart, paths: Iterable[Path]) -> None:
         figure.text(
             left, 0.975, chart.title, ha="left", va="top", fontsize=14, fontweight="bold", color=BLACK
         )
-        figure.text(left, 0.927, chart.subtitle, ha="left", va="top", fontsize=9, color="#5F666D")
+        figure.text(left, 0.927, chart.subtitle, ha="left", va="top", fontsize=9, color=SUBTLE)
         for path in paths:
             if path.suffix == ".svg":
                 figure.savefig(path, format="svg", metadata={"Date": None})

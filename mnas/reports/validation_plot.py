@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from latency_tables.judging.residuals import Trend
 from latency_tables.judging.validation import HeldOut, Validation
-from mnas.reports.plot import BLACK, BLUE, GREY, ORANGE, STYLE, VERMILION
+from mnas.reports.style import BLACK, BLUE, GREY, ORANGE, STYLE, SUBTLE, VERMILION, points_with_bars
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: the lines beside the diagonal
 PERCENT = 10.0
-SUBTLE = "#5F666D"
 
 
 def draw(found: Validation, title: str, headline: str, paths: Iterable[Path]) -> None:
@@ -142,16 +141,11 @@ def _points(
             [at for at, _ in chosen],
             [bar[0] for _, bar in chosen],
             yerr=[lows, highs],
-            color=colour,
             marker=marker,
             markersize=4.5,
-            markeredgecolor="white",
-            markeredgewidth=0.5,
-            elinewidth=1.0,
-            ecolor=f"{colour}80",
-            linestyle="none",
             label=f"{name} ({len(chosen)})" if label else None,
             zorder=3,
+            **points_with_bars(colour),
         )
 
 
