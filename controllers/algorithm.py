@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -59,3 +59,20 @@ class Algorithm(Protocol):
 
     def propose(self, turn: Turn) -> Point:
         """The point to evaluate next; the same again for the same turn. Changes no state."""
+
+
+def first_new(points: Iterable[Point], turn: Turn, existing: Collection[Point] | None) -> Point:
+    """The first of points that exists and was not proposed before; the first of all where none is.
+
+    Args:
+        points: one or more; no more of them are asked for than are looked at.
+        turn: knows what was proposed.
+        existing: the points that exist; None if all do.
+    """
+    first: Point | None = None
+    for point in points:
+        first = first or point
+        if point not in turn.seen and (existing is None or point in existing):
+            return point
+    assert first is not None
+    return first

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial
 
 #: user attribute of a trial that was closed without an answer and is proposed again: it does not count
@@ -99,6 +101,13 @@ def ordinal(study: Study, trial: FrozenTrial) -> int:
         other.number < trial.number and ABANDONED not in other.user_attrs
         for other in study.get_trials(deepcopy=False)
     )
+
+
+def costs_of(study: Study, values: ArrayLike) -> NDArray[np.float64]:
+    """A study's values [..., m] turned so that less is better in every objective."""
+    signs = [-1.0 if way == StudyDirection.MAXIMIZE else 1.0 for way in study.directions]
+    costs: NDArray[np.float64] = np.array(signs) * np.asarray(values, np.float64)
+    return costs
 
 
 class PerStudy(Generic[State]):

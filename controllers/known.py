@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from optuna.study import Study, StudyDirection
+from optuna.study import Study
 from optuna.trial import TrialState
 
+from controllers.archive import costs_of
 from controllers.problem import Figures, Known
 
 #: grades of points: ruled out; allowed, but on the front only as a new record; worth evaluating
@@ -37,8 +38,7 @@ class Screen:
         trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if not trials:
             return
-        signs = np.array([-1.0 if way == StudyDirection.MAXIMIZE else 1.0 for way in study.directions])
-        costs = signs * np.array([trial.values for trial in trials])
+        costs = costs_of(study, [trial.values for trial in trials])
         known_objectives = [known.objectives[at] for at in self._columns]
         unknown = [at for at in range(costs.shape[1]) if at not in known_objectives]
         best = np.all(costs[:, unknown] <= costs[:, unknown].min(axis=0), axis=1)

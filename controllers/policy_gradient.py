@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from controllers.adam import Adam
 from controllers.aims import Aims, Rewards
-from controllers.algorithm import Finished, Turn
+from controllers.algorithm import Finished, Turn, first_new
 from controllers.errors import BadSetting
 from controllers.policies.independent import Independent
 from controllers.policies.policy import Array, Policy, decide
@@ -93,18 +93,14 @@ class PolicyGradient:
 
     def propose(self, turn: Turn) -> Point:
         """A point drawn from the policy, where possible one that exists and was not proposed before."""
+        return first_new(self._drawn(turn), turn, self._existing)
+
+    def _drawn(self, turn: Turn) -> Iterator[Point]:
         aim = turn.ordinal % self._aims.active
-        first: Point | None = None
         for _ in range(ROUNDS):
             with one_thread():
                 points = self._policy.sample(turn.rng, DRAWS, aim)
-            for drawn in points.tolist():
-                point = tuple(drawn)
-                first = first or point
-                if point not in turn.seen and (self._existing is None or point in self._existing):
-                    return point
-        assert first is not None
-        return first
+            yield from map(tuple, points.tolist())
 
     def _advantages(self, rewards: Rewards) -> Array:
         """How much better than usual each reward [aims, n] is, in standard deviations, [aims, n].

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controllers.aims import Aims, aims_of
-from controllers.algorithm import Finished, Turn
+from controllers.algorithm import Finished, Turn, first_new
 from controllers.errors import BadSetting
 from controllers.policies.policy import absent
 from controllers.problem import Point, Points, Problem
@@ -99,14 +99,8 @@ class QLearning:
         """The best decision each, or with a probability of epsilon any; where possible a new point."""
         epsilon = self.epsilon(turn.ordinal)
         values = self._values[turn.ordinal % self._aims.active]
-        first: Point | None = None
-        for _ in range(DRAWS):
-            point = self._drawn(values, epsilon, turn.rng)
-            first = first or point
-            if point not in turn.seen and (self._existing is None or point in self._existing):
-                return point
-        assert first is not None
-        return first
+        drawn = (self._drawn(values, epsilon, turn.rng) for _ in range(DRAWS))
+        return first_new(drawn, turn, self._existing)
 
     def epsilon(self, ordinal: int) -> float:
         """The probability of any decision rather than the best, after so many trials."""
@@ -121,7 +115,6 @@ class QLearning:
         at_random = rng.random(len(self._sizes)) < epsilon
         point = rng.integers(self._sizes)
         ties = rng.random(self._absent.shape)
-        before = 0
         for at in np.flatnonzero(~at_random):
             before = point[at - 1] if at else 0
             point[at] = np.lexsort((ties[at], values[at, before] + self._absent[at]))[-1]

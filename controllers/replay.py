@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.search_space import IntersectionSearchSpace
-from optuna.study import Study, StudyDirection
+from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from controllers.algorithm import Algorithm, Finished, Turn
-from controllers.archive import Archive, PerStudy, Place, ordinal
+from controllers.archive import Archive, PerStudy, Place, costs_of, ordinal
 from controllers.problem import Point, Problem
 
 #: values and rewards beyond which they are all the same, infinite ones too
@@ -105,8 +105,7 @@ class _Learned:
         if state != "complete":
             nothing = 0.0 if state == "infeasible" and self._reward is not None else None
             return Finished(point, state, None, nothing)
-        signs = [-1.0 if way == StudyDirection.MAXIMIZE else 1.0 for way in study.directions]
-        costs = np.clip(np.array(signs) * np.array(trial.values), -LARGEST, LARGEST)
+        costs = np.clip(costs_of(study, trial.values), -LARGEST, LARGEST)
         if self._reward is None:
             return Finished(point, state, costs, self._standing(costs))
         reward = np.nan_to_num(float(self._reward(trial)), nan=-LARGEST)
