@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from mnas import spaces
 from mnas.config import RunConfig
-from mnas.costs import Cost, Goal, Latency, other
+from mnas.costs import Cost, Latency, goals_for, other
 from mnas.feasible import require_feasible
 from mnas.latency import DeviceLatency, LatencySource, TableLatency
 from mnas.run import RunDirectory
-from mnas.search_tables import complete_table, placed, table_of
+from mnas.search_tables import complete_table, placed
 from mnas.spaces import Space
 from mnas.status import goals_of
 from mnas.wanted import LATENCY, label_of
@@ -91,7 +91,7 @@ def opened_for(
     """What a run knows of candidates: by its own copies of the tables, or the device that measures each."""
     config = run.config
     if config.latency == "table":
-        files = {one.label or "": table_of(run, one.label) for one in placed(config)}
+        files = {one.label or "": run.table_of(one.label) for one in placed(config)}
         with by_tables(config, files) as opened:
             yield opened
         return
@@ -115,12 +115,8 @@ def require_possible(config: RunConfig) -> None:
         _others(config, {}, {})
         return
     with by_tables(config, {one.label or "": one.table for one in placed(config)}) as opened:
-        require_feasible(space, opened.costs(space), _in_order(opened.costs(space), goals_of(config)))
-
-
-def _in_order(costs: tuple[Cost, ...], goals: tuple[Goal, ...]) -> list[Goal]:
-    named = {goal.cost: goal for goal in goals}
-    return [named[cost.name] for cost in costs]
+        costs = opened.costs(space)
+        require_feasible(space, costs, goals_for(costs, goals_of(config)))
 
 
 def measurables(

@@ -100,11 +100,11 @@ def completed(settings: Mapping[str, Any], conditions: Conditions) -> dict[str, 
     Raises:
         BadInput: there is no such table, or it is made for something else.
     """
-    made = _made(settings["table"])
+    made, digest = _made(settings["table"])
     label = settings.get("label")
     if label is not None and conditions.known(label):
         made |= {"device": label}
-    found = _fitting(settings["table"], made, settings) | {"table_sha256": sha256(settings["table"])}
+    found = _fitting(settings["table"], made, settings) | {"table_sha256": digest}
     also = {
         name: one if one.table is None else _completed(label_of(name), one, found, conditions)
         for name, one in settings.get("also", {}).items()
@@ -117,20 +117,20 @@ def _completed(
 ) -> OtherCost:
     assert one.table is not None
     assert label is not None
-    made = _made(one.table)
+    made, digest = _made(one.table)
     _fitting(one.table, made, {name: settings[name] for name in _OF_ALL if name in settings})
     where = label if conditions.known(label) else made["device"]
     return replace(
         one,
-        table_sha256=sha256(one.table),
+        table_sha256=digest,
         device=where,
         threads=made["threads"],
         dtype=made["dtype"],
     )
 
 
-def _made(file: str) -> dict[str, Any]:
-    """What a table was made for and on."""
+def _made(file: str) -> tuple[dict[str, Any], str]:
+    """What a table was made for and on, and its digest."""
     from latency_tables.storage.database import shown
     from latency_tables.store import LatencyTable
     from mnas.tables import TableRequest
@@ -140,11 +140,11 @@ def _made(file: str) -> dict[str, Any]:
             f"the settings of a search keep the address of its table, {shown(file)}: "
             "give the password by PGPASSWORD or ~/.pgpass, not in the URL"
         )
-    sha256(file)
+    digest = sha256(file)
     with LatencyTable.open(file) as table:
         request = TableRequest.of_table(table)
         device = {"device": table.origin.facts.address, "threads": table.origin.settings.threads}
-    return {name: getattr(request, name) for name in (*_OF_TABLE, "channels", "classes")} | device
+    return {name: getattr(request, name) for name in (*_OF_TABLE, "channels", "classes")} | device, digest
 
 
 def _fitting(file: str, made: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,7 +234,7 @@ def table_warnings(run: RunDirectory, conditions: Conditions | None = None) -> t
     texts = []
     for one in placed(run.config) if run.config.latency == "table" else []:
         of = "" if one.label is None else f" of {one.label}"
-        with LatencyTable.open(table_of(run, one.label)) as table:
+        with LatencyTable.open(run.table_of(one.label)) as table:
             origin, stale = table.origin, table.stale
         if stale is not None:
             texts.append(f"the latency table{of} is stale, {stale}: its predictions may be off as a whole")
@@ -246,8 +246,3 @@ def table_warnings(run: RunDirectory, conditions: Conditions | None = None) -> t
     for text in texts:
         run.log(text)
     return tuple(texts)
-
-
-def table_of(run: RunDirectory, label: str | None) -> Path:
-    """A run's own copy of a device's table; the first device has no label."""
-    return run.table if label is None else run.table_of(label)
