@@ -30,11 +30,13 @@ class Past:
         seen: where trials are that have all parameters, finished or not.
         pending: those of them that are not finished, by number.
         fresh: what has finished since the last look, in the order of the numbers.
+        ordinal: of the trial that is being proposed, as `ordinal`.
     """
 
     seen: Set[Place]
     pending: Mapping[int, Place]
     fresh: tuple[tuple[FrozenTrial, Place], ...]
+    ordinal: int
 
 
 class Archive:
@@ -49,6 +51,7 @@ class Archive:
         self._seen: set[Place] = set()
         self._open: list[int] = []
         self._read = 0
+        self._abandoned: set[int] = set()
 
     def look(self, study: Study, but: int) -> Past:
         """What the study has now.
@@ -65,7 +68,10 @@ class Archive:
             trial = trials[at]
             if not trial.state.is_finished():
                 still_open.append(at)
-            if ABANDONED in trial.user_attrs or not self.search_space.keys() <= trial.params.keys():
+            if ABANDONED in trial.user_attrs:
+                self._abandoned.add(at)
+                continue
+            if not self.search_space.keys() <= trial.params.keys():
                 continue
             if trial.state.is_finished():
                 place = self.place(trial.params)
@@ -74,7 +80,8 @@ class Archive:
             elif trial.number != but:
                 pending[trial.number] = self.place(trial.params)
         self._open, self._read = still_open, len(trials)
-        return Past(self._seen.union(pending.values()), pending, tuple(fresh))
+        ordinal = but - sum(at < but for at in self._abandoned)
+        return Past(self._seen.union(pending.values()), pending, tuple(fresh), ordinal)
 
     def place(self, params: Mapping[str, object]) -> Place:
         """The point of parameters by name."""
@@ -97,10 +104,8 @@ def ordinal(study: Study, trial: FrozenTrial) -> int:
 
     So a trial that was interrupted and proposed again does not shift those after it.
     """
-    return sum(
-        other.number < trial.number and ABANDONED not in other.user_attrs
-        for other in study.get_trials(deepcopy=False)
-    )
+    before = study.get_trials(deepcopy=False)[: trial.number]
+    return sum(ABANDONED not in other.user_attrs for other in before)
 
 
 def costs_of(study: Study, values: ArrayLike) -> NDArray[np.float64]:

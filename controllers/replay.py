@@ -21,7 +21,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from controllers.algorithm import Algorithm, Finished, Turn
-from controllers.archive import Archive, PerStudy, Place, costs_of, ordinal
+from controllers.archive import Archive, PerStudy, Place, costs_of
 from controllers.problem import Point, Problem
 
 #: values and rewards beyond which they are all the same, infinite ones too
@@ -97,7 +97,7 @@ class _Learned:
         rng = np.random.default_rng(seed)
         # these places are points: all parameters are choices
         seen = cast("Set[Point]", past.seen)
-        point = self._algorithm.propose(Turn(rng, ordinal(study, trial), pending, seen))
+        point = self._algorithm.propose(Turn(rng, past.ordinal, pending, seen))
         return self._archive.params(point)
 
     def _finished(self, study: Study, trial: FrozenTrial, point: Point) -> Finished:

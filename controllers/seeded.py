@@ -129,7 +129,7 @@ class SeededSampler(BaseSampler):
         best: Place | None = None
         best_grade = RULED_OUT - 1
         for attempt in range(1 + REDRAWS):
-            strategy = self._of(study, trial) if not attempt else self._new(study, trial, attempt)
+            strategy = self._of(study, trial) if not attempt else self._new(past.ordinal, attempt)
             before, place = place, space.archive.place(_draw(strategy, study, trial, space.archive))
             if place == before or (exists is not None and place not in exists):
                 break  # it has nothing else to say; or too few exist to be met by chance
@@ -141,7 +141,7 @@ class SeededSampler(BaseSampler):
             if grade > best_grade:
                 best, best_grade = place, grade
         assert place is not None  # it was drawn at least once
-        rng = np.random.default_rng((self._seed, ordinal(study, trial), 1 + REDRAWS))
+        rng = np.random.default_rng((self._seed, past.ordinal, 1 + REDRAWS))
         other = space.nearby.find(place, seen, rng, screen)
         if other is None and exists is not None:
             other = space.nearby.find(place, frozenset(), rng, None)  # nothing is left: one that exists
@@ -152,11 +152,11 @@ class SeededSampler(BaseSampler):
     def _of(self, study: Study, trial: FrozenTrial) -> BaseSampler:
         running = self._memories.of(study).running
         if trial.number not in running:
-            running[trial.number] = self._new(study, trial, 0)
+            running[trial.number] = self._new(ordinal(study, trial), 0)
         return running[trial.number]
 
-    def _new(self, study: Study, trial: FrozenTrial, attempt: int) -> BaseSampler:
-        entropy = (self._seed, ordinal(study, trial), attempt)
+    def _new(self, earlier: int, attempt: int) -> BaseSampler:
+        entropy = (self._seed, earlier, attempt)
         return self._make(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
 

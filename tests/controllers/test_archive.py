@@ -52,7 +52,17 @@ def test_what_lacks_parameters_or_was_abandoned_is_not_there() -> None:
     archive = Archive(DISTRIBUTIONS)
     past = archive.look(study, but=last.number)
     assert (past.seen, past.pending, past.fresh) == (set(), {}, ())
-    assert ordinal(study, study.trials[last.number]) == 1
+    assert ordinal(study, study.trials[last.number]) == past.ordinal == 1
+
+
+def test_the_ordinal_is_the_same_by_either_way_whatever_was_abandoned_and_however_late() -> None:
+    study, archive = optuna.create_study(), Archive(DISTRIBUTIONS)
+    trials = [asked(study, at % 2, at % 3) for at in range(9)]
+    for at in (4, 1, 7, 0):
+        trials[at].set_user_attr(ABANDONED, "cut off")
+        for trial in study.trials:
+            assert archive.look(study, but=trial.number).ordinal == ordinal(study, trial)
+        study.tell(trials[at], state=TrialState.FAIL)
 
 
 def test_places_and_parameters_are_the_same_in_two_words() -> None:
