@@ -13,7 +13,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mnas.errors import BadInput, BadRun
-from mnas.jsonl import append_jsonl, read_jsonl
+from mnas.jsonl import append_jsonl, read_records
+from mnas.records import ABOVE_0, COUNT, NOTHING, NUMBER, TEXT, Kind, check
 
 if TYPE_CHECKING:
     from mnas.run import RunDirectory
@@ -33,6 +34,25 @@ ANCHOR = 0.02
 HALF = 1.645
 #: networks from which their own spread tells more than their intervals
 ENOUGH = 4
+
+_KINDS = {
+    "at": TEXT,
+    "cost": TEXT,
+    "why": Kind(f"one of {', '.join(WHY)}", lambda value: value in WHY),
+    "network": TEXT,
+    "trial": COUNT | NOTHING,
+    "trained": COUNT,
+    "visit": COUNT,
+    "predicted_ms": ABOVE_0,
+    "low_ms": NUMBER | NOTHING,
+    "high_ms": NUMBER | NOTHING,
+    "measured_ms": ABOVE_0,
+    "passes": COUNT,
+    "factor": ABOVE_0,
+    "device": TEXT,
+    "governor": TEXT | NOTHING,
+    "other_load": NUMBER | NOTHING,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +123,10 @@ class Gap:
         Raises:
             BadRun: fields are missing, unknown or unusable.
         """
+        check(record, _KINDS)
         try:
             return cls(**record)
-        except (TypeError, ValueError, BadInput) as error:
+        except (TypeError, BadInput) as error:
             raise BadRun(f"no predicted and measured network of a search: {error}") from error
 
 
@@ -195,10 +216,7 @@ def read_gaps(file: Path) -> list[Gap]:
     Raises:
         BadRun: a line is something else.
     """
-    try:
-        return [Gap.from_record(record) for record in read_jsonl(file)]
-    except BadRun as error:
-        raise BadRun(f"{file}: {error}") from error
+    return read_records(file, Gap.from_record)
 
 
 def gaps_of(run: RunDirectory) -> list[Gap]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mnas.errors import BadRun
+
+T = TypeVar("T")
 
 
 def append_jsonl(path: Path, record: Mapping[str, Any]) -> None:
@@ -46,13 +48,28 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
                 return
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 record = None
             if not isinstance(record, dict):
                 raise BadRun(
                     f"{path}, line {number}, is not a JSON object: {line[:60]!r}; restore or remove that line"
                 )
             yield record
+
+
+def read_records(path: Path, read: Callable[[dict[str, Any]], T]) -> list[T]:
+    """What `read` makes of each record of a file, in order.
+
+    Raises:
+        BadRun: a complete line is no JSON object, or `read` raises BadRun; the message names file and line.
+    """
+    found = []
+    for number, record in enumerate(read_jsonl(path), start=1):
+        try:
+            found.append(read(record))
+        except BadRun as error:
+            raise BadRun(f"{path}, line {number}: {error}") from error
+    return found
 
 
 def mend(path: Path) -> None:

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mnas.errors import BadInput, BadRun
+from mnas.records import ABOVE_0, COSTS, COUNT, COUNTS, FROM_0, NOTHING, NUMBER, SHARE, TEXT, Kind, check
+
+if TYPE_CHECKING:
+    from mnas.spaces.base import Choice
 
 State = Literal["trained", "infeasible", "failed"]
 STATES: tuple[State, ...] = ("trained", "infeasible", "failed")
+
+_KINDS = {
+    "number": COUNT,
+    "choices": COUNTS,
+    "architecture": TEXT,
+    "accuracy": SHARE | NOTHING,
+    "latency_ms": ABOVE_0 | NOTHING,
+    "state": Kind(f"one of {', '.join(STATES)}", lambda value: value in STATES),
+    "seconds": FROM_0,
+    "message": TEXT | NOTHING,
+    "repeats": COUNT | NOTHING,
+    "low_ms": NUMBER | NOTHING,
+    "high_ms": NUMBER | NOTHING,
+    "costs": COSTS,
+    "measured_ms": COSTS,
+    "reward": NUMBER | NOTHING,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +101,35 @@ class Result:
         Raises:
             BadRun: fields are missing, unknown or unusable.
         """
+        check(record, _KINDS)
+        if missing := [name for name in _KINDS if name not in record and name not in _LATER]:
+            raise BadRun(f"missing field(s): {', '.join(missing)}")
         try:
-            return cls(**{**record, "choices": tuple(int(index) for index in record["choices"])})
-        except (TypeError, KeyError, ValueError, BadInput) as error:
-            raise BadRun(f"not a result of a search: {error}") from error
+            return cls(**{**record, "choices": tuple(record["choices"])})
+        except BadInput as error:
+            raise BadRun(str(error)) from error
+
+
+#: fields that have a default: results of before lack them
+_LATER = frozenset(
+    entry.name
+    for entry in fields(Result)
+    if not (entry.default is MISSING and entry.default_factory is MISSING)
+)
+
+
+def require_points(results: Iterable[Result], choices: Sequence[Choice], file: object) -> None:
+    """See that the results of a file are of points of a space.
+
+    Raises:
+        BadRun: one has more or fewer options than the space has choices, or one that there is none of.
+    """
+    for result in results:
+        where = f"{file}: the result of trial {result.number}"
+        if len(result.choices) != len(choices):
+            raise BadRun(f"{where} has {len(result.choices)} choices; the space has {len(choices)}")
+        for choice, index in zip(choices, result.choices, strict=True):
+            if not 0 <= index < len(choice.options):
+                raise BadRun(
+                    f"{where} has option {index} of {choice.name}; allowed: 0 to {len(choice.options) - 1}"
+                )

@@ -6,17 +6,18 @@ import os
 import platform
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from devices.lock import held
 from mnas import __version__
 from mnas.config import RunConfig, differences
 from mnas.errors import BadRun
-from mnas.jsonl import append_jsonl, mend, naming, read_jsonl, write_whole
+from mnas.jsonl import append_jsonl, mend, naming, read_jsonl, read_records, write_whole
 from mnas.results import Result
 from mnas.wanted import label_of
 
@@ -105,12 +106,22 @@ class RunDirectory:
         """Every result so far, in the order they came.
 
         Raises:
-            BadRun: the file holds something else; the message names it.
+            BadRun: the file holds something else, or two results of one trial, which no crash leaves behind;
+                the message names file and line.
         """
-        try:
-            return [Result.from_record(record) for record in read_jsonl(self.results_file)]
-        except BadRun as error:
-            raise BadRun(f"{self.results_file}: {error}") from error
+        lines: dict[int, int] = {}
+
+        def read(record: Mapping[str, Any]) -> Result:
+            result = Result.from_record(record)
+            if result.number in lines:
+                raise BadRun(
+                    f"trial {result.number} has a result in line {lines[result.number]} already; "
+                    "remove the wrong one of them"
+                )
+            lines[result.number] = len(lines) + 1
+            return result
+
+        return read_records(self.results_file, read)
 
     @property
     def begun(self) -> bool:

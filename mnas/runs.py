@@ -12,6 +12,7 @@ from typing import Literal
 from devices.lock import holder
 from mnas.errors import BadInput, BadRun
 from mnas.gaps import Fit, by_cost, fit, gaps_of
+from mnas.results import require_points
 from mnas.run import RunDirectory, read_run
 from mnas.status import Status, status_of
 
@@ -82,22 +83,25 @@ def standing(path: Path) -> Standing:
         fits = {cost: fit(gaps) for cost, gaps in by_cost(gaps_of(run)).items()}
         status = status_of(run)
         status.front, status.best, status.hypervolume  # noqa: B018 - refused here if results lack a cost
+        exhausted = _exhausted(run, status)
     except (BadInput, OSError) as error:
         return Standing(path, "unusable", process, age_s, run, error=_text(error))
-    over = len(status.trained) >= status.trials or _exhausted(run, status)
+    over = exhausted or len(status.trained) >= status.trials
     state: State = "running" if process is not None else "finished" if over else "stopped"
     return Standing(path, state, process, age_s, run, status, over, fits)
 
 
 def _exhausted(run: RunDirectory, status: Status) -> bool:
-    """Whether every point of the space has been looked at."""
+    """Whether every point of the space has been looked at; BadRun for points that it does not have."""
     from mnas import spaces
     from mnas.search_costs import space_of
 
     try:
-        size = spaces.size(space_of(run.config))
+        space = space_of(run.config)
     except BadInput:  # a space that this version does not have
         return False
+    require_points(status.results, space.choices, run.results_file)
+    size = spaces.size(space)
     return len({result.choices for result in status.results}) >= size
 
 

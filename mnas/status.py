@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ from mnas.costs import Goal
 from mnas.errors import BadRun
 from mnas.gaps import factors_of, gaps_of, measured_of
 from mnas.pareto import hypervolume, non_dominated
+from mnas.records import COSTS
 from mnas.results import Result
 from mnas.run import RunConfig, RunDirectory
 from mnas.wanted import LATENCY
@@ -106,6 +107,7 @@ class Status:
         under = []
         for result in self.trained:
             costs = self.corrected(result)
+            _require(result, costs, targets)
             if all(costs[name] <= target for name, target in targets.items()):
                 under.append(result)
         return min(under, key=lambda r: (-self.point(r)[0], self.point(r)[1:]), default=None)
@@ -133,11 +135,15 @@ def values(result: Result, goals: Sequence[Goal]) -> tuple[float, ...]:
     accuracy, _ = result.point
     costs = result.figures(goals[0].cost)
     names = [goal.cost for goal in goals if goal.objective]
+    _require(result, costs, names)
+    return (accuracy, *(costs[name] for name in names))
+
+
+def _require(result: Result, costs: Mapping[str, float], names: Iterable[str]) -> None:
     if missing := [name for name in names if name not in costs]:
         raise BadRun(
             f"result {result.number} has no {', '.join(missing)}; it is from a search for other costs"
         )
-    return (accuracy, *(costs[name] for name in names))
 
 
 def corrected(
@@ -184,8 +190,10 @@ def read_reference(run: RunDirectory) -> dict[str, float]:
     """
     try:
         found = json.loads(run.reference_file.read_text(encoding="utf-8"))
-        return {str(name): float(value) for name, value in found.items()}
+        if not COSTS.holds(found):
+            raise ValueError(f"it holds {found!r:.60}; it must be {COSTS.words}")
+        return {name: float(value) for name, value in found.items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadRun(f"{run.reference_file}: no reference point of a hypervolume: {error}") from error

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from controllers.seeded import ABANDONED
 from mnas.errors import BadRun
 from mnas.problem import REWARD
-from mnas.results import Result
+from mnas.results import Result, require_points
 from mnas.run import RunDirectory
 from mnas.spaces.base import SearchSpace
 
@@ -74,7 +74,9 @@ class RunStudy:
     ) -> None:
         self._distributions = distributions(space)
         self._values = values
+        self._space = space
         self._journal = "the study" if run is None else str(run.journal)
+        self._results_file = "the results" if run is None else str(run.results_file)
         self._storage: BaseStorage
         try:
             self._storage = InMemoryStorage() if run is None else JournalStorage(Journal(str(run.journal)))
@@ -129,6 +131,7 @@ class RunStudy:
         Raises:
             BadRun: journal, results and space do not belong together.
         """
+        require_points(results, self._space.choices, self._results_file)
         recorded = {result.number: result for result in results}
         trials = self.study.get_trials(deepcopy=False)
         if recorded and max(recorded) >= len(trials):

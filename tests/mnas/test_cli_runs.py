@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,11 +18,17 @@ from mnas.runs import found, standing
 from mnas.wanted import OtherCost
 from tests.command_line import Ended, running
 from tests.mnas.documented import documented, fields
-from tests.mnas.finished import POINTS, searched
+from tests.mnas.finished import POINTS, SPACE, searched
 
 Run = Callable[..., Ended]
 
 run = running("runs")
+
+CHOICES = len(SPACE.choices)
+GAP = (
+    '{"at": "now", "cost": "latency_ms", "why": "front", "network": "a", "trial": 0, "trained": 2, '
+    '"visit": 1, "predicted_ms": 1.0, "low_ms": null, "high_ms": 2.0, "measured_ms": 1.1, "passes": 5}\n'
+)
 
 
 @pytest.fixture
@@ -70,7 +77,12 @@ def test_a_run_that_a_process_holds_is_running(folder: Path) -> None:
         ("results.jsonl", "{}\n"),
         ("results.jsonl", "no JSON\n"),
         ("gaps.jsonl", '{"at": 1}\n'),
+        ("gaps.jsonl", GAP.replace('"low_ms": null', '"low_ms": "x"')),
+        ("gaps.jsonl", GAP.replace('"network": "a"', '"network": null')),
+        ("gaps.jsonl", GAP.replace('"visit": 1', '"visit": null')),
         ("reference.json", "[1]"),
+        ("reference.json", '{"latency_ms": NaN}'),
+        ("reference.json", '{"latency_ms": "1"}'),
         ("config.toml", "="),
     ],
 )
@@ -83,6 +95,35 @@ def test_a_corrupt_run_is_listed_as_such(run: Run, folder: Path, file: str, cont
     shown = run("show", folder / "done")
     assert (shown.code, shown.out) == (2, "")
     assert file in shown.err.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("costs", None, "costs is None"),
+        ("accuracy", "x", "accuracy is 'x'"),
+        ("accuracy", math.nan, "accuracy is nan"),
+        ("choices", [99] * CHOICES, "has option 99 of "),
+        ("choices", [0], f"has 1 choices; the space has {CHOICES}"),
+        ("number", 0, "trial 0 has a result in line 1 already"),
+    ],
+)
+def test_one_damaged_field_spoils_only_its_own_run(
+    run: Run, folder: Path, field: str, value: object, message: str
+) -> None:
+    file = folder / "done" / "results.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[3][field] = value
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    ended = run("list", folder, "--json")
+    assert ended.code == 4
+    runs = listed(ended)
+    assert [runs[name]["state"] for name in ("half", "done")] == ["stopped", "unusable"]
+    assert message in runs["done"]["error"]
+    assert runs["done"]["error"].count(str(file)) == 1
+    shown = run("show", folder / "done")
+    assert (shown.code, shown.out) == (2, "")
+    assert message in " ".join(shown.err.split())
 
 
 def test_a_run_without_its_settings_is_listed_too(folder: Path) -> None:

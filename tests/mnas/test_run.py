@@ -1,4 +1,5 @@
 import json
+import math
 import multiprocessing
 import os
 import sqlite3
@@ -359,15 +360,50 @@ def test_lines_refuse_figures_that_are_none(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
-@pytest.mark.parametrize("line", ["nonsense", "[1]", '{"number": 1}', '{"number": 1, "choices": 3}'])
-def test_a_damaged_line_within_results_is_named(tmp_path: Path, line: str) -> None:
+def changed(**fields: object) -> str:
+    return json.dumps({**asdict(RESULT), "number": 9, **fields})
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("nonsense", "is not a JSON object: b'nonsense"),
+        ("[1]", "is not a JSON object"),
+        ("[" * 10_000, "is not a JSON object"),
+        ('{"number": 1}', r"missing field\(s\): choices, architecture, accuracy, "),
+        (changed(choices=3), "choices is 3; it must be a list of whole numbers, 0 or more"),
+        (changed(choices=[0, -1]), r"choices is \[0, -1\]; it must be a list"),
+        (changed(choices=["x"]), "choices is"),
+        (changed(number="1"), "number is '1'; it must be a whole number, 0 or more"),
+        (changed(costs=None), "costs is None; it must be numbers above 0 by name"),
+        (changed(costs={"parameters": "many"}), "costs is {'parameters': 'many'}; it must be"),
+        (changed(measured_ms=[]), r"measured_ms is \[\]; it must be"),
+        (changed(accuracy="x"), "accuracy is 'x'; it must be a number from 0 to 1 or null"),
+        (changed(accuracy=math.nan), "accuracy is nan; it must be a number from 0 to 1"),
+        (changed(accuracy=None), "result 9 is trained, so it needs accuracy"),
+        (changed(latency_ms=0), "latency_ms is 0; it must be a number above 0"),
+        (changed(latency_ms=math.inf), "latency_ms is inf"),
+        (changed(architecture=None), "architecture is None; it must be a text"),
+        (
+            changed(state=["trained"]),
+            r"state is \['trained'\]; it must be one of trained, infeasible, failed",
+        ),
+        (changed(seconds=None), "seconds is None; it must be a number, 0 or more"),
+        (changed(reward="high"), "reward is 'high'; it must be a finite number or null"),
+        (changed(repeats="0"), "repeats is '0'"),
+        (changed(colour=1), "there is no field 'colour'"),
+        (changed(number=RESULT.number), "trial 3 has a result in line 1 already; remove the wrong one"),
+    ],
+)
+def test_a_damaged_line_within_results_is_named(tmp_path: Path, line: str, message: str) -> None:
     with make_run(tmp_path, CONFIG) as run:
         run.record(RESULT)
         with run.results_file.open("a") as file:
             file.write(f"{line}\n")
-        run.record(RESULT)
-        with pytest.raises(BadRun, match=r"results\.jsonl"):
+        run.record(replace(RESULT, number=11))
+        with pytest.raises(BadRun, match=rf"results\.jsonl, line 2(,|:) {message}") as caught:
             run.results()
+    assert str(caught.value).count("results.jsonl") == 1
 
 
 def test_results_of_before_intervals_and_other_costs_were_kept_are_read(tmp_path: Path) -> None:

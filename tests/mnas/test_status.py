@@ -88,6 +88,12 @@ def test_a_run_has_factors_and_what_was_measured_in_its_gaps(tmp_path: Path) -> 
         assert status_of(run, {}).corrected(RESULTS[2])["latency_ms"] == 9.0
 
 
+def test_a_result_without_the_cost_of_a_target_is_refused() -> None:
+    goals = (Goal("latency_ms"), Goal("energy_mj", objective=False, target=3.0))
+    with pytest.raises(BadRun, match="result 0 has no energy_mj"):
+        _ = Status(RESULTS[:1], 1, goals).best
+
+
 def test_counts_and_the_feasible_share() -> None:
     assert (status().count("trained"), status().count("infeasible"), status().repeated) == (5, 1, 1)
     assert [one.number for one in status().trained] == [0, 1, 2, 3, 4]

@@ -102,6 +102,18 @@ def test_what_does_not_belong_together_is_refused(run: RunDirectory) -> None:
         opened(run).reconcile([])
 
 
+def test_results_of_another_space_are_refused(run: RunDirectory) -> None:
+    study = opened(run)
+    number, choices = study.ask()
+    done = result(number, choices)
+    with pytest.raises(
+        BadRun, match=r"results\.jsonl: the result of trial 0 has option 99 of stage0_kernel; .* 1$"
+    ):
+        study.reconcile([replace(done, choices=(99, *choices[1:]))])
+    with pytest.raises(BadRun, match="has 2 choices; the space has 3"):
+        study.reconcile([replace(done, choices=choices[1:])])
+
+
 def test_choices_need_different_names() -> None:
     space = ToySpace(1)
     assert list(distributions(space)) == [choice.name for choice in space.choices]
