@@ -19,6 +19,7 @@ from mnas.config import RunConfig, differences
 from mnas.errors import BadRun
 from mnas.jsonl import append_jsonl, mend, naming, read_jsonl, read_records, write_whole
 from mnas.results import Result
+from mnas.study_log import ended_trials, require_results
 from mnas.wanted import label_of
 
 __all__ = [
@@ -125,8 +126,15 @@ class RunDirectory:
 
     @property
     def begun(self) -> bool:
-        """Whether there is any result that the settings led to."""
-        return any(file.exists() and file.stat().st_size > 0 for file in (self.results_file, self.finalists))
+        """Whether there is any result that the settings led to, or was before its file went lost.
+
+        Raises:
+            BadRun: the journal is damaged.
+        """
+        files = (self.results_file, self.finalists)
+        return any(file.exists() and file.stat().st_size > 0 for file in files) or bool(
+            ended_trials(self.journal)
+        )
 
     def trained(self) -> list[Result]:
         """The trained candidates, each architecture once."""
@@ -225,6 +233,7 @@ def _settled(path: Path, config: RunConfig, table: Path | str | None) -> RunConf
         there = read_run(path)
         found = differences(there.config, config)
         if found and there.begun:
+            require_results(there)
             raise BadRun(
                 f"{path} was made with other settings: {'; '.join(found)}. "
                 f"Go on with its own by mnas search -o {shlex.quote(str(path))}, or choose another path"

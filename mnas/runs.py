@@ -15,6 +15,7 @@ from mnas.gaps import Fit, by_cost, fit, gaps_of
 from mnas.results import require_points
 from mnas.run import RunDirectory, read_run
 from mnas.status import Status, status_of
+from mnas.study_log import require_results
 
 State = Literal["running", "finished", "stopped", "unusable"]
 
@@ -31,7 +32,8 @@ class Standing:
     Attributes:
         path: its directory.
         state: `running` if a process holds it; `finished` if all its candidates are trained or its space has
-            no more; `stopped` if neither; `unusable` if its files cannot be read.
+            no more; `stopped` if neither; `unusable` if its files cannot be read, or results are
+            missing.
         process: number of the process that holds it; None if none does.
         age_s: seconds since it was last written to; None if unknown.
         run: None if its settings cannot be read.
@@ -81,6 +83,7 @@ def standing(path: Path) -> Standing:
         return Standing(path, "unusable", age_s=age_s, error=_text(error))
     try:
         fits = {cost: fit(gaps) for cost, gaps in by_cost(gaps_of(run)).items()}
+        require_results(run)
         status = status_of(run)
         status.front, status.best, status.hypervolume  # noqa: B018 - refused here if results lack a cost
         exhausted = _exhausted(run, status)

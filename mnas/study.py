@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from mnas.problem import REWARD
 from mnas.results import Result, require_points
 from mnas.run import RunDirectory
 from mnas.spaces.base import SearchSpace
+from mnas.study_log import ended_trials, lost_result
 
 NAME = "search"
 OBJECTIVES = ("accuracy", "latency_ms")
@@ -33,6 +35,9 @@ RETRY_OF = "retry_of"
 #: the journal's codes for a new trial, its parameters and its strategy's notes: a proposal that is cut off
 #: can be made again, so these need not be on the disk before the next step
 PROPOSING = frozenset({4, 5, 9})
+
+_STATES = {"trained": TrialState.COMPLETE, "infeasible": TrialState.PRUNED, "failed": TrialState.FAIL}
+_LOG = logging.getLogger(__name__)
 
 
 class Journal(JournalFileBackend):
@@ -61,7 +66,8 @@ class RunStudy:
         values: of a trained result, in the order of the objectives.
 
     Raises:
-        BadRun: the run's journal is none of a search, or of one with other objectives.
+        BadRun: the run's journal is damaged, none of a search, or of one with other objectives; nothing is
+            written to it.
     """
 
     def __init__(
@@ -74,9 +80,10 @@ class RunStudy:
     ) -> None:
         self._distributions = distributions(space)
         self._values = values
-        self._space = space
+        self._space, self._run = space, run
         self._journal = "the study" if run is None else str(run.journal)
-        self._results_file = "the results" if run is None else str(run.results_file)
+        if run is not None:
+            ended_trials(run.journal)  # refuses what Optuna would write on behind
         self._storage: BaseStorage
         try:
             self._storage = InMemoryStorage() if run is None else JournalStorage(Journal(str(run.journal)))
@@ -108,54 +115,113 @@ class RunStudy:
 
     def tell(self, result: Result) -> None:
         """Finish a trial with its result."""
-        told = {
-            "state": result.state,
-            "message": result.message,
-            "repeats": result.repeats,
-            REWARD: result.reward,
-        }
-        self.note(result.number, {key: value for key, value in told.items() if value is not None})
-        if result.state == "trained":
+        self.note(result.number, _notes(result))
+        state = _STATES[result.state]
+        if state is TrialState.COMPLETE:
             self.study.tell(result.number, list(self._values(result)))
         else:
-            self.study.tell(
-                result.number, state=TrialState.PRUNED if result.state == "infeasible" else TrialState.FAIL
-            )
+            self.study.tell(result.number, state=state)
 
     def reconcile(self, results: Sequence[Result]) -> None:
         """Bring the study in line with what was recorded before the process that wrote it died.
 
-        A recorded result that the study was not told is told. A trial without a result is closed as failed,
+        A recorded result that the study was not told is told, and one that it has no trial of, because its
+        journal went lost or was cut, gets one; the log says so. A trial without a result is closed as failed,
         and its proposal, if it was complete, is the next to be made.
 
         Raises:
             BadRun: journal, results and space do not belong together.
         """
-        require_points(results, self._space.choices, self._results_file)
-        recorded = {result.number: result for result in results}
         trials = self.study.get_trials(deepcopy=False)
-        if recorded and max(recorded) >= len(trials):
-            raise BadRun(f"{self._journal} knows {len(trials)} trials, but results go up to {max(recorded)}")
         for trial in trials:
             for name, distribution in trial.distributions.items():
                 if self._distributions.get(name) != distribution:
                     raise BadRun(f"the space's choice {name} has changed since {self._journal} was begun")
-            if trial.state is TrialState.RUNNING:
-                if trial.number in recorded:
-                    self.tell(recorded[trial.number])
-                else:
-                    self._abandon(trial, trials)
-            elif (
-                trial.state.is_finished()
-                and ABANDONED not in trial.user_attrs
-                and trial.number not in recorded
-            ):
-                raise BadRun(f"{self._journal} has trial {trial.number} finished, but its result is missing")
+        where = "the results" if self._run is None else self._run.results_file
+        require_points(results, self._space.choices, where)
+        recorded = {result.number: result for result in results}
+        for trial in trials:
+            self._require(trial, recorded.get(trial.number))
+        self._bring_back(recorded)
+        trials = self.study.get_trials(deepcopy=False)
+        for trial in trials:
+            if trial.state.is_finished():
+                continue
+            if trial.number in recorded:
+                self._complete(trial, recorded[trial.number])
+            elif trial.state is TrialState.RUNNING:
+                self._abandon(trial, trials)
+
+    def _require(self, trial: FrozenTrial, result: Result | None) -> None:
+        """See that a trial is the one that a result was recorded of."""
+        if result is not None:
+            params = self._params(result)
+            if any(params[name] != value for name, value in trial.params.items()):
+                raise BadRun(
+                    f"trial {trial.number} of {self._journal} is not the one that has a result; "
+                    "restore the journal, or the results, from the same search"
+                )
+        elif trial.state.is_finished() and ABANDONED not in trial.user_attrs and self._run is not None:
+            raise BadRun(lost_result(self._run, trial.number))
+
+    def _params(self, result: Result) -> dict[str, Any]:
+        """The options that a result is of, by the choice's name."""
+        pairs = zip(self._space.choices, result.choices, strict=True)
+        return {choice.name: choice.options[index] for choice, index in pairs}
+
+    def _bring_back(self, recorded: Mapping[int, Result]) -> None:
+        """Add the trials that results go beyond, those between without a result as abandoned ones."""
+        known = len(self.study.get_trials(deepcopy=False))
+        lost = [
+            self._as_trial(recorded.get(number)) for number in range(known, max(recorded, default=-1) + 1)
+        ]
+        if not lost:
+            return
+        message = (
+            f"{self._journal} lacks trials {known} to {known + len(lost) - 1}: brought back from the results"
+        )
+        _LOG.warning(message)
+        if self._run is not None:
+            self._run.log(message)
+        for trial in lost:
+            self.study.add_trial(trial)
+
+    def _as_trial(self, result: Result | None) -> FrozenTrial:
+        """The trial of a result; without one, a trial that was cut off."""
+        if result is None:
+            notes = {ABANDONED: "the journal was lost, and there is no result"}
+            return optuna.trial.create_trial(state=TrialState.FAIL, user_attrs=notes)
+        state = _STATES[result.state]
+        return optuna.trial.create_trial(
+            state=state,
+            values=list(self._values(result)) if state is TrialState.COMPLETE else None,
+            params=self._params(result),
+            distributions=self._distributions,
+            user_attrs={"architecture": result.architecture, **_notes(result)},
+        )
+
+    def _complete(self, trial: FrozenTrial, result: Result) -> None:
+        """Tell a result of a trial that a kill, or a cut journal, left before that."""
+        number = self._storage.get_trial_id_from_study_id_trial_number(
+            self._storage.get_study_id_from_name(NAME), trial.number
+        )
+        if trial.state is TrialState.WAITING:
+            self._storage.set_trial_state_values(number, TrialState.RUNNING)
+        for name, value in self._params(result).items():
+            if name not in trial.params:
+                distribution = self._distributions[name]
+                internal = distribution.to_internal_repr(value)
+                self._storage.set_trial_param(number, name, internal, distribution)
+        self.tell(result)
 
     def _abandon(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> None:
         """Close a trial that was cut off; in this order, so that being cut off here in turn loses nothing."""
         proposal = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        retried = any(other.user_attrs.get(RETRY_OF) == trial.number for other in trials)
+        retried = any(
+            other.user_attrs.get(RETRY_OF) == trial.number
+            or (other.number > trial.number and other.params == proposal)  # brought back
+            for other in trials
+        )
         if proposal.keys() == self._distributions.keys() and not retried:
             # as Study.enqueue_trial does, but with what the strategy noted on the trial: its generation, say
             self.study.add_trial(
@@ -167,6 +233,17 @@ class RunStudy:
             )
         self.note(trial.number, {ABANDONED: "the process ended before there was a result"})
         self.study.tell(trial.number, state=TrialState.FAIL)
+
+
+def _notes(result: Result) -> dict[str, Any]:
+    """What the study keeps of a result besides its values."""
+    notes = {
+        "state": result.state,
+        "message": result.message,
+        "repeats": result.repeats,
+        REWARD: result.reward,
+    }
+    return {key: value for key, value in notes.items() if value is not None}
 
 
 def distributions(space: SearchSpace) -> dict[str, BaseDistribution]:

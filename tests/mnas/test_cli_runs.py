@@ -126,6 +126,20 @@ def test_one_damaged_field_spoils_only_its_own_run(
     assert message in " ".join(shown.err.split())
 
 
+def test_a_run_that_lacks_results_or_has_a_damaged_journal_is_unusable(run: Run, folder: Path) -> None:
+    ended = '{"op_code": 4, "study_id": 0, "datetime_start": null, "state": 1}\n'
+    journal = folder / "done" / "journal.log"
+    for text, message in (
+        (ended * 9, "trial 8 finished, but its result is missing"),
+        ("x\n", "line 1, is no"),
+    ):
+        journal.write_text(text)
+        assert message in listed(run("list", folder, "--json"))["done"]["error"]
+        assert message in " ".join(run("show", folder / "done").err.split())
+    journal.write_text(ended * 8 + '{"op_')  # a search is writing
+    assert standing(folder / "done").state == "finished"
+
+
 def test_a_run_without_its_settings_is_listed_too(folder: Path) -> None:
     with make_run(folder / "done", standing(folder / "done").run.config) as opened:
         opened.journal.write_text("")

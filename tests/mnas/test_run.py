@@ -33,6 +33,7 @@ CONFIG = RunConfig(
     training={"steps": 10, "learning_rate": 0.1, "augment": "none"},
 )
 RESULT = Result(3, (0, 1, 2), "in_8x8x1,cv_r1_k3_s1_c8,fc_2", 0.5, 1.25, "trained", 0.1)
+STUDY = '{"op_code":0,"study_name":"search","directions":[2,1]}\n'
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 configs = st.builds(
@@ -156,14 +157,14 @@ def test_settings_can_be_corrected_while_there_is_no_result(tmp_path: Path) -> N
         with closing(sqlite3.connect(table)) as connection:
             connection.execute(f"CREATE TABLE t{number} (x)")
     with make_run(tmp_path / "x", CONFIG, first) as run:
-        run.journal.write_text("a study with the first settings\n")
+        run.journal.write_text(STUDY)
         run.results_file.touch()
     corrected = replace(CONFIG, validation_share=0.2)
     with make_run(tmp_path / "x", corrected, second) as run:
         assert not run.journal.exists()
         with closing(sqlite3.connect(run.table)) as copy:
             assert copy.execute("SELECT name FROM sqlite_master").fetchall() == [("t1",)]
-        run.journal.write_text("a study with the second settings\n")
+        run.journal.write_text(STUDY)
     assert read_run(tmp_path / "x").config == corrected
     assert "validation_share is 0.1, not 0.2" in run.log_file.read_text()
     with make_run(tmp_path / "x", corrected) as run:
@@ -171,6 +172,29 @@ def test_settings_can_be_corrected_while_there_is_no_result(tmp_path: Path) -> N
         run.record(RESULT)
     with pytest.raises(BadRun, match=r"validation_share is 0\.2, not 0\.1"), make_run(tmp_path / "x", CONFIG):
         pass
+
+
+def test_a_run_whose_results_went_lost_counts_as_begun(tmp_path: Path) -> None:
+    with make_run(tmp_path / "x", CONFIG) as run:
+        run.record(RESULT)
+        run.journal.write_text(STUDY)
+        with run.journal.open("a") as file:
+            for operation in (
+                {"op_code": 4, "study_id": 0, "datetime_start": "2026-01-02T03:04:05"},
+                {"op_code": 6, "trial_id": 0, "state": 1, "values": [0.5, 1.25]},
+            ):
+                file.write(json.dumps(operation) + "\n")
+    run.results_file.unlink()
+    before = run.journal.read_bytes()
+    assert run.begun
+    for trials in (2, 9):
+        with (
+            pytest.raises(BadRun, match=r"trial 0 finished, but its result is missing; restore .*results"),
+            make_run(tmp_path / "x", replace(CONFIG, trials=trials, seed=4)),
+        ):
+            pass
+    assert run.journal.read_bytes() == before
+    assert read_run(tmp_path / "x").config == CONFIG
 
 
 @pytest.mark.parametrize("place", ["/proc/x", "/etc/passwd/x", "/", "x" * 300, "/dev/null"])
@@ -281,7 +305,7 @@ def test_other_devices_tables_are_copied_beside_the_first(tmp_path: Path) -> Non
 def test_what_belongs_to_settings_that_are_replaced_goes(tmp_path: Path) -> None:
     with make_run(tmp_path / "x", CONFIG) as run:
         for file in (run.journal, run.reference_file, run.gaps):
-            file.write_text("{}\n")
+            file.write_text(STUDY)
     with make_run(tmp_path / "x", CONFIG) as run:
         assert run.reference_file.exists()
     with make_run(tmp_path / "x", replace(CONFIG, target_ms=3.0)) as run:

@@ -1,4 +1,5 @@
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from mnas.run import make_run
 from mnas.search import Status, search
 from mnas.spaces.base import Choice
 from mnas.study import NAME, PROPOSING, Journal
+from mnas.study_log import ended_trials
 from tests.mnas.toy import MacsLatency, ToySpace, accuracy, config, run_search
 
 Evaluator = Callable[[Architecture], float]
@@ -33,6 +35,10 @@ def searched(path: Path, evaluator: Evaluator = accuracy, stages: int = 4, **set
 def loaded(path: Path) -> optuna.Study:
     storage = optuna.storages.JournalStorage(Journal(str(path / "journal.log")))
     return optuna.load_study(study_name=NAME, storage=storage)
+
+
+def appended(file: Path, text: str) -> None:
+    file.write_text(file.read_text() + text)
 
 
 def never(_: Architecture) -> float:
@@ -290,11 +296,14 @@ def test_progress_is_reported_from_the_start(tmp_path: Path) -> None:
     ("damage", "message"),
     [
         (lambda path: (path / "results.jsonl").unlink(), "has trial 0 finished, but its result is missing"),
-        (lambda path: (path / "journal.log").unlink(), "knows 0 trials, but results go up to 3"),
-        (lambda path: (path / "journal.log").write_text("hello\n"), "is not the journal of a search"),
+        (lambda path: (path / "journal.log").write_text("hello\n"), r"journal\.log, line 1, is no operation"),
         (
             lambda path: (path / "journal.log").write_text('{"op_code": 4}\n'),
-            "is not the journal of a search",
+            r"journal\.log, line 1, is no operation",
+        ),
+        (
+            lambda path: appended(path / "journal.log", "xxx\n"),
+            r"journal\.log, line \d+, is no operation of a study: b'xxx.*remove it and all after it",
         ),
     ],
 )
@@ -303,8 +312,35 @@ def test_files_that_do_not_belong_together_are_refused(
 ) -> None:
     searched(tmp_path / "x", trials=4)
     damage(tmp_path / "x")
+    journal = (tmp_path / "x" / "journal.log").read_bytes()
     with pytest.raises(BadRun, match=message):
         searched(tmp_path / "x", never, trials=5)
+    assert (tmp_path / "x" / "journal.log").read_bytes() == journal
+
+
+@pytest.mark.parametrize("controller", ["random", "tpe", "nsga2"])
+def test_a_journal_that_went_lost_is_brought_back_from_the_results(
+    tmp_path: Path, controller: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = searched(tmp_path / "whole", trials=9, controller=controller, cap_ms=2.2).results
+    searched(tmp_path / "x", trials=6, controller=controller, cap_ms=2.2)
+    lines = (tmp_path / "x" / "journal.log").read_bytes().splitlines(keepends=True)
+    done = len((tmp_path / "x" / "results.jsonl").read_bytes().splitlines())
+    for kept in (0, 1, 2, 3, 7, len(lines) // 2, len(lines) - 2):  # before, within and after a proposal
+        path = tmp_path / f"kept{kept}"
+        shutil.copytree(tmp_path / "x", path)
+        (path / "journal.log").write_bytes(b"".join(lines[:kept]))
+        found = searched(path, trials=9, controller=controller, cap_ms=2.2).results
+        assert [one.number for one in found] == list(range(len(found)))
+        assert [(one.architecture, one.accuracy) for one in found[:done]] == [
+            (one.architecture, one.accuracy) for one in whole[:done]
+        ]
+        if controller != "nsga2":  # which notes generations in the journal only
+            assert [one.choices for one in found] == [one.choices for one in whole]
+        assert len(ended_trials(path / "journal.log")) == len(found)
+        assert sum(one.counts for one in found) == 9
+    assert "brought back from the results" in caplog.text
+    assert "brought back" in (tmp_path / "kept0" / "log.txt").read_text()
 
 
 def test_a_space_that_has_changed_is_refused(tmp_path: Path) -> None:

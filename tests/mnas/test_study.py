@@ -95,11 +95,30 @@ def test_a_proposal_that_was_cut_off_is_the_next_and_once(run: RunDirectory) -> 
 def test_what_does_not_belong_together_is_refused(run: RunDirectory) -> None:
     study = opened(run)
     number, choices = study.ask()
-    with pytest.raises(BadRun, match="knows 1 trials, but results go up to 7"):
-        study.reconcile([result(7, choices)])
+    other = (1 - choices[0], *choices[1:])
+    with pytest.raises(BadRun, match=r"trial 0 of .*journal\.log is not the one that has a result"):
+        study.reconcile([result(0, other)])
     study.tell(result(number, choices))
     with pytest.raises(BadRun, match="trial 0 finished, but its result is missing"):
         opened(run).reconcile([])
+
+
+def test_results_beyond_the_journal_get_their_trials(run: RunDirectory) -> None:
+    study = opened(run)
+    number, choices = study.ask()
+    done = [result(number, choices), replace(result(3, (1, 2, 0)), reward=0.25)]
+    done.append(replace(result(2, (0, 1, 1), "infeasible"), message="as told"))
+    study.reconcile(done)
+    wanted = [TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED, TrialState.COMPLETE]
+    for found in (study, opened(run)):
+        assert states(found) == wanted
+        trials = found.study.get_trials()
+        assert ABANDONED in trials[1].user_attrs
+        assert trials[2].user_attrs["message"] == "as told"
+        assert (trials[3].values, trials[3].user_attrs["reward"]) == ([0.5, 1.5], 0.25)
+        assert list(trials[3].params.values()) == [5, 6, 8]
+    assert opened(run).ask()[0] == 4
+    assert "lacks trials 1 to 3: brought back" in run.log_file.read_text()
 
 
 def test_results_of_another_space_are_refused(run: RunDirectory) -> None:
