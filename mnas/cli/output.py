@@ -28,6 +28,8 @@ from mnas.errors import BadInput
 
 #: seconds between two lines of progress where there is no terminal
 LINE_EVERY_S = 15.0
+#: columns where lines end in a file or another program: more than any line has
+_UNWRAPPED = 100_000
 
 
 def print_json(document: Mapping[str, Any] | Sequence[Any]) -> None:
@@ -58,9 +60,15 @@ def interval(low_ms: float | None, high_ms: float | None) -> str:
 
 
 def print_rich(item: RenderableType) -> None:
-    """Print what `rich` renders on standard output."""
+    """Print what `rich` renders on standard output; where that is no terminal, no line is wrapped or cut."""
+    console = Console(file=sys.stdout, emoji=False)
     with _results():
-        Console(file=sys.stdout, emoji=False).print(item, highlight=False)
+        if not console.is_terminal:
+            console.width = _UNWRAPPED
+            if isinstance(item, Table) and item.title:  # which would be wrapped at the table's width
+                console.print(item.title, highlight=False)
+                item.title = None
+        console.print(item, highlight=False)
 
 
 @contextmanager

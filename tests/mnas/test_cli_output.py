@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from mnas.cli import output
-from mnas.cli.output import Display
+from mnas.cli.output import Display, print_table
 
 
 @pytest.fixture
@@ -40,6 +40,25 @@ def test_a_new_step_has_its_line_at_once(elsewhere: io.StringIO) -> None:
         display.report("training", 0.25, 2)
         display.report("measuring", 3, 9)
     assert elsewhere.getvalue() == "training: 0.2 of 2\nmeasuring: 3 of 9\n"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_tables_are_wrapped_on_terminals_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")  # of 80 columns
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
+    name = "runs/a-rather-long-name-" + "0123456789" * 12
+    print_table(f"1 run in {name}", ("run", "trained"), [(name, "8 of 8")])
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    whole = [line for line in lines if name in line]
+    if terminal:
+        assert (whole, max(map(len, lines))) == ([], 80)
+    else:
+        assert whole[0] == f"1 run in {name}"
+        assert whole[1].split() == [name, "8", "of", "8"]
+        assert len(lines) < 8
+        assert max(map(len, lines)) < 170
 
 
 def test_quiet_shows_nothing(elsewhere: io.StringIO) -> None:
