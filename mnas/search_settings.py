@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnas import spaces
 from mnas.config import TRIALS, RunConfig
@@ -13,10 +13,15 @@ from mnas.errors import BadInput
 from mnas.search_costs import require_possible, space_of
 from mnas.search_tables import Conditions, completed, require_conditions, sha256
 
+if TYPE_CHECKING:
+    from mnas.data import Dataset
+
 #: training steps of a candidate where neither steps nor epochs are asked for
 STEPS = 320
 #: settings of a new search that has to say nothing about them
 CONTROLLER = "predictor_guided"
+#: images that every dataset is taken to have, without reading them
+FEW = 10
 
 Settings = Mapping[str, Any]
 
@@ -49,6 +54,8 @@ def begin(
         BadTable: `across` names what is no fact and no setting.
         BadSettings: there is no such device.
         ControllersError: there is no such controller, or it does not take its settings.
+        BadDataset: a validation share is so small or large that images have to be counted, and they cannot be
+            read.
         Infeasible: no architecture of the space keeps to the targets and caps, by the tables.
     """
     from devices.registry import settings_for
@@ -71,6 +78,7 @@ def begin(
         settings = completed(settings, conditions)
     training = {"steps": STEPS, **training} if "epochs" not in training else training
     config = RunConfig(**settings)
+    _require_split(dataset, config)
     space_of(config)
     require_possible(config)
     if not measured:
@@ -92,6 +100,14 @@ def _require(given: Settings, measured: bool) -> None:
         why = ". The best network keeps to the target; where only a cap counts, give its figure for both"
         why = why if "target_ms" in missing else ""
         raise BadInput(f"a new search also needs {options}; to go on with one, name its directory by -o{why}")
+
+
+def _require_split(dataset: Dataset, config: RunConfig) -> None:
+    """See that images are left to train and to validate on; read only for an extreme share."""
+    from mnas.data import split
+
+    if not 0 < round(FEW * config.validation_share) < FEW:
+        split(dataset.train(), seed=config.seed, validation_share=config.validation_share)
 
 
 def _of_controller(settings: Settings) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from mnas.cli.app import Exit
 from mnas.cli.search import document, outcome
 from mnas.least import fastest
 from mnas.run import Result, make_run, read_run
+from mnas.search_settings import begin
 from mnas.tables import TableRequest, networks_of
 from tests.command_line import Ended, running
 from tests.mnas.documented import documented, fields
@@ -234,17 +235,22 @@ def test_settings_that_nothing_could_start_with_can_be_corrected(
 ) -> None:
     path = tmp_path / "a run"
     new = (*NEW[:-4], "--trials", "1", "--table", str(table), "--target-ms", "1", "-o", str(path))
-    ended = run(*new, "--validation-share", "0.00001")
-    assert (ended.code, ended.out) == (2, "")
+    for share, count in (("0.00001", 0), ("0.99999", 1437)):
+        ended = run(*new, "--validation-share", share)
+        assert (ended.code, ended.out) == (2, "")
+        assert f"{count} of 1437 images for validation" in ended.err
+        assert not path.exists()
+    given = {"dataset": "digits", "table": str(table), "target_ms": 1.0, "trials": 1}
+    with make_run(path, begin(given, {"steps": 1, "batch_size": 8}), table):
+        pass  # killed before there was a result
+    ended = run("-o", str(path), "--validation-share", "0.00002")
     assert "0 of 1437 images for validation" in ended.err
-    assert read_run(path).config.validation_share == 0.00001
-    ended = run("-o", str(path), "--validation-share", "0.00002", "--epochs", "0.01")  # the rest stays
-    assert "0 of 1437 images for validation" in ended.err
-    assert read_run(path).config.validation_share == 0.00002
-    assert read_run(path).config.target_ms == 1
-    ended = run(*new, "--validation-share", "0.2", "--seed", "3", "--json")
+    assert read_run(path).config.validation_share == 0.1
+    ended = run("-o", str(path), "--validation-share", "0.2", "--epochs", "0.01", "--json")  # the rest stays
     assert ended.code == 0, ended.err
     assert json.loads(ended.out)["trained"] == 1
+    made = read_run(path).config
+    assert (made.target_ms, made.training["epochs"], "steps" in made.training) == (1, 0.01, False)
     assert json.loads(ended.out)["next"] == f"mnas finalize '{path}'"
     assert "other settings" in run("-o", str(path), "--validation-share", "0.1").err
 
