@@ -23,7 +23,7 @@ def invoke(
     command: str, *arguments: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Ended:
     """Run `mnas COMMAND ARGUMENTS` on a terminal of 80 columns, without importing the other commands."""
-    root = import_module("mnas.cli.app")  # as an attribute of mnas.cli, `app` is the Typer object
+    root = import_module("mnas.cli.app")
     app = typer.Typer()
     app.callback()(lambda: None)
     monkeypatch.setattr(root, "app", app)

@@ -1,5 +1,18 @@
-"""The `mnas` command: thin commands that open, call and print. `app` is the root; one module per group."""
+"""The `mnas` command: thin commands that open, call and print; one module per group. `main` runs it."""
 
-from mnas.cli.app import app, main
+from __future__ import annotations
 
-__all__ = ["app", "main"]
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code, also where Ctrl-C comes before it is loaded."""
+    try:
+        from mnas.cli.app import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)

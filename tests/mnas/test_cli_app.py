@@ -52,6 +52,35 @@ def test_an_error_has_its_exit_code(error: BaseException, code: int) -> None:
     assert exit_code(error) == code
 
 
+INTERRUPTED_AT = """
+import os, runpy, signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == sys.argv[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.argv.pop(2) == "module" and runpy.run_module("mnas", run_name="__main__", alter_sys=True)
+from mnas.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("entry", ["script", "module"])
+@pytest.mark.parametrize(
+    "module", ["mnas.cli.app", "typer", "rich.console", "mnas.cli.commands", "mnas.cli.zoo"]
+)
+def test_ctrl_c_while_the_command_line_is_loaded_is_no_traceback(entry: str, module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_AT, module, entry, "zoo", "list"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+
+
 def test_help_reads_like_a_table_of_contents() -> None:
     done = _run("--help")
     assert done.returncode == 0
