@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -60,10 +61,13 @@ def interval(low_ms: float | None, high_ms: float | None) -> str:
 
 
 def print_rich(item: RenderableType) -> None:
-    """Print what `rich` renders on standard output; where that is no terminal, no line is wrapped or cut."""
+    """Print what `rich` renders on standard output.
+
+    Where that is no terminal, no line is wrapped or cut, unless COLUMNS says how many there are.
+    """
     console = Console(file=sys.stdout, emoji=False)
     with _results():
-        if not console.is_terminal:
+        if not console.is_terminal and "COLUMNS" not in os.environ:
             console.width = _UNWRAPPED
             if isinstance(item, Table) and item.title:  # which would be wrapped at the table's width
                 console.print(item.title, highlight=False)

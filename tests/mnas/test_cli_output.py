@@ -42,18 +42,21 @@ def test_a_new_step_has_its_line_at_once(elsewhere: io.StringIO) -> None:
     assert elsewhere.getvalue() == "training: 0.2 of 2\nmeasuring: 3 of 9\n"
 
 
-@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize(("terminal", "columns"), [(False, None), (True, None), (False, "60")])
 def test_tables_are_wrapped_on_terminals_only(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool, columns: str | None
 ) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.setenv("TERM", "dumb")  # of 80 columns
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
     name = "runs/a-rather-long-name-" + "0123456789" * 12
     print_table(f"1 run in {name}", ("run", "trained"), [(name, "8 of 8")])
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     whole = [line for line in lines if name in line]
-    if terminal:
-        assert (whole, max(map(len, lines))) == ([], 80)
+    if terminal or columns:
+        assert (whole, max(map(len, lines))) == ([], int(columns or 80))
     else:
         assert whole[0] == f"1 run in {name}"
         assert whole[1].split() == [name, "8", "of", "8"]
