@@ -66,6 +66,11 @@ class SeededSampler(BaseSampler):
         self._screened = screened
         self._memories = PerStudy(_Memory)
 
+    @property
+    def screens(self) -> bool:
+        """Whether what is ruled out is proposed only where nothing else was found, near or by chance."""
+        return self._screened != "no" and self._problem is not None and self._problem.known is not None
+
     def __str__(self) -> str:
         return f"{self._name}(seed={self._seed})"
 
@@ -123,7 +128,7 @@ class SeededSampler(BaseSampler):
         problem = self._problem
         exists = None if problem is None else problem.existing
         screen = None
-        if self._screened != "no" and problem is not None and problem.known is not None:
+        if self.screens and problem is not None and problem.known is not None:
             screen = Screen(problem.known, study, front=self._screened == "front")
         place: Place | None = None
         best: Place | None = None

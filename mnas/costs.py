@@ -93,8 +93,8 @@ class Goal:
 
     def __post_init__(self) -> None:
         for name, value in (("target", self.target), ("cap", self.cap)):
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise BadInput(f"the {name} of {self.cost} is {value}; it must be a number above 0")
+            if value is not None and not _above_0(value):
+                raise BadInput(f"the {name} of {self.cost} is {value!r}; it must be a number above 0")
         if self.target is not None and self.cap is not None and self.cap < self.target:
             raise BadInput(
                 f"the cap of {self.cost} is {self.cap:g}, below its target {self.target:g}; it must not be "
@@ -259,6 +259,13 @@ def other(name: str, space: Any, dtype: str = "float32", table: LatencyTable | N
         f"the latency table {table.address} does not know {name}: its device did not tell, or too few "
         "networks were measured; leave it out, or take a table of a device that tells"
     )
+
+
+def _above_0(value: Any) -> bool:
+    try:
+        return math.isfinite(value) and value > 0
+    except TypeError:
+        return False
 
 
 def goals_for(costs: Sequence[Cost], goals: Sequence[Goal]) -> tuple[Goal, ...]:

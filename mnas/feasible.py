@@ -131,10 +131,10 @@ def _value(cost: Cost, architecture: Any) -> float:
 
 
 def _alone(space: SearchSpace, cost: Cost, limit: float, least: float, architecture: Any) -> str:
+    smaller = ", or take a lower resolution or width" if hasattr(space, "resolution") else ""
     return (
         f"no architecture of {space.name} reaches {limit:g} {cost.unit}: the least is "
-        f"{enough(least, cost.name)}: {architecture}. Ask for that or more, or take a lower resolution or "
-        "width"
+        f"{enough(least, cost.name)}: {architecture}. Ask for that or more{smaller}"
     )
 
 

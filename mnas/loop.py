@@ -15,6 +15,7 @@ from mnas.costs import Amount, Cost, Goal
 from mnas.errors import BadInput
 from mnas.evaluations import Evaluations, Finished, share
 from mnas.latency import Latency
+from mnas.left import Left
 from mnas.problem import Correction, Scores
 from mnas.results import Result
 from mnas.spaces.base import SearchSpace
@@ -26,6 +27,8 @@ from mnas.study import RunStudy
 PROPOSALS_PER_TRIAL = 100
 #: evaluations that fail one after the other, before the search stops: then it is not the candidates' fault
 FAILURES_IN_A_ROW = 5
+#: proposals above a cap one after the other before the search stops, where they are made in want of others
+RULED_OUT_IN_A_ROW = 20
 
 
 class Records(Protocol):
@@ -82,10 +85,15 @@ class Loop:
     correction: LiveCorrection | None
     records: Records
     study: RunStudy
+    left: Left
     trials: int
     reference: Mapping[str, float]
     results: list[Result]
+    #: whether the strategy proposes what known figures rule out only where it finds nothing else
+    screens: bool = False
     failures: int = 0
+    #: proposals in a row that known figures ruled out
+    ruled_out: int = 0
     trained: int = 0
     known: dict[str, Result] = field(init=False)
     points: set[tuple[int, ...]] = field(init=False)
@@ -143,6 +151,12 @@ class Loop:
         limit = self.trials * PROPOSALS_PER_TRIAL
         if len(self.points) == spaces.size(self.space):
             return "every point of the space has been looked at", True
+        if self.ruled_out and self.left.none(self.points):
+            return "every point of the space that the caps allow has been looked at", True
+        if self.screens and self.ruled_out >= RULED_OUT_IN_A_ROW:
+            return f"nothing that the caps allow was found, {RULED_OUT_IN_A_ROW} times in a row", False
+        if self.study.stopped:
+            return "the strategy has ended the search", False
         if len(self.results) + len(self.running) + sum(map(len, self.waiting.values())) >= limit:
             return f"gave up after {limit} proposals", False
         if self.failures >= FAILURES_IN_A_ROW:
@@ -173,7 +187,9 @@ class Loop:
             return self._keep(replace(blank, state="infeasible", message=missing))
         judged = self._judge(blank, architecture)
         if judged.message is not None:
+            self.ruled_out += judged.state == "infeasible" and not judged.measured_ms
             return self._keep(judged)
+        self.ruled_out = 0
         self.running[number] = judged
         self.evaluations.submit(number, architecture)
         return 0
@@ -183,6 +199,12 @@ class Loop:
         finished = self.evaluations.next()
         result = self._evaluated(self.running[finished.number], finished)
         del self.running[finished.number]
+        if result.state == "trained":
+            try:
+                result = replace(result, reward=self._rewarded(result))
+            except BaseException:
+                self._keep(result)  # it was dear
+                raise
         self._keep(result)
         waited = self.waiting.pop(result.architecture, [])
         for blank in waited:
@@ -272,13 +294,17 @@ class Loop:
             return self._failed(begun, error, finished.trace or error)
         assert accuracy is not None
         self.failures = 0
-        costs = corrected(begun.figures(self.goals[0].cost), begun.measured_ms, self._factors())
+        return replace(begun, state="trained", accuracy=accuracy)
+
+    def _rewarded(self, trained: Result) -> float:
+        accuracy, _ = trained.point
+        costs = corrected(trained.figures(self.goals[0].cost), trained.measured_ms, self._factors())
         reward = float(self.reward(accuracy, costs))
         if not math.isfinite(reward):
             raise BadInput(
                 f"the reward is {reward} for an accuracy of {accuracy} and {costs}; it must be finite"
             )
-        return replace(begun, state="trained", accuracy=accuracy, reward=reward)
+        return reward
 
     def _failed(self, blank: Result, message: str, trace: str) -> Result:
         self.failures += 1

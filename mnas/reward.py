@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from mnas.errors import BadInput
 
 KINDS = ("soft", "hard")
+#: rewards end there
+LARGEST = 1e300
 
 
 def exponent(gain: float = 0.05, times: float = 2.0) -> float:
@@ -60,9 +62,10 @@ class Exponents:
         return cls(usual[0] if alpha is None else alpha, usual[1] if beta is None else beta)
 
     def weight(self, ratio: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What accuracy is multiplied by, from cost / target."""
-        weight: NDArray[np.float64] = ratio ** np.where(ratio <= 1, self.alpha, self.beta)
-        return weight
+        """What accuracy is multiplied by, from cost / target; finite."""
+        with np.errstate(over="ignore"):
+            weight: NDArray[np.float64] = ratio ** np.where(ratio <= 1, self.alpha, self.beta)
+        return np.minimum(weight, LARGEST)
 
 
 #: the rule's exponent as the paper has it
@@ -108,7 +111,8 @@ class Reward:
             MnasReward(target, alpha, beta)(1.0, value)
             for target, value in zip(self.targets.values(), values, strict=True)
         ]
-        return float(accuracy * np.prod(weights))
+        with np.errstate(over="ignore"):
+            return min(float(accuracy * np.prod(weights)), LARGEST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from mnas.evaluations import Evaluations, Inline
 from mnas.feasible import require_feasible
 from mnas.jsonl import write_whole
 from mnas.latency import LatencySource
+from mnas.left import Left
 from mnas.loop import FAILURES_IN_A_ROW, PROPOSALS_PER_TRIAL, InMemory, LiveCorrection, Loop
 from mnas.problem import Scores, default_reward, problem_of
 from mnas.reward import Exponents
@@ -65,7 +67,7 @@ def search(
     Args:
         space: what to choose from. One that knows accuracies and costs itself, as a table does, has
             `evaluate`, `costs` and `goals`; they are taken where `accuracy`, `latency` and `goals` are not
-            given.
+            given, its goals only together with its costs.
         sampler: a strategy's name in `controllers.registry`, or any Optuna sampler for several objectives.
         accuracy: of what the space decodes to, share 0 to 1; whatever it raises is a failed candidate. Not
             needed with `evaluations`.
@@ -101,12 +103,13 @@ def search(
     names = dict(zip(devices, (cost.name for cost in every), strict=False))
     names = {**names, **{cost.name: cost.name for cost in every}}
     targets, caps = _by_cost(target_ms, names), _by_cost(cap_ms, names)
-    goals = goals or (goals_of(config) if config is not None else tuple(getattr(space, "goals", ())))
+    own = () if latency is not None else tuple(getattr(space, "goals", ()))
+    goals = goals or (own if config is None else goals_of(config))
     wanted = goals_for(every, _limited(goals, targets, caps))
     trials = trials if trials is not None else TRIALS if config is None else config.trials
     seed = seed if seed is not None else 0 if config is None else config.seed
-    if trials < 1:
-        raise BadInput(f"trials is {trials}; it must be 1 or more")
+    if _whole(trials) < 1:
+        raise BadInput(f"trials is {trials!r}; it must be 1 or more")
     if evaluations is None:
         accuracy = accuracy or getattr(space, "evaluate", None)
         if accuracy is None:
@@ -125,6 +128,10 @@ def search(
         planned = trials if run is None else None
         problem = problem_of(space, every, wanted, correction, scores if asked else None, trials=planned)
         sampler = create(sampler, seed, problem, settings)
+    elif not hasattr(type(sampler), "sample_relative"):
+        raise BadInput(
+            f"sampler is {sampler!r}; it must be a strategy's name or an Optuna sampler, an object"
+        )
     elif settings:
         raise BadInput("settings are for strategies by name; give the sampler its own")
     objectives = ("accuracy", *(goal.cost for goal in wanted if goal.objective))
@@ -132,10 +139,19 @@ def search(
         study = RunStudy(run, space, sampler, objectives, lambda result: values(result, wanted))
         study.reconcile(results)
         loop = Loop(
-            space, every, wanted, scores, evaluations, correction, run or InMemory(), study, trials,
-            reference, results,
+            space, every, wanted, scores, evaluations, correction, run or InMemory(), study,
+            Left(space, every, wanted, correction), trials, reference, results,
+            screens=getattr(sampler, "screens", False),
         )  # fmt: skip
         return loop.run(on_progress or (lambda _: None))
+
+
+def _whole(trials: Any) -> int:
+    """A number of trials, which may be an integer of any library."""
+    try:
+        return index(trials)
+    except TypeError:
+        raise BadInput(f"trials is {trials!r}; it must be a whole number") from None
 
 
 def _warn(run: RunDirectory | None, message: str) -> None:

@@ -55,6 +55,16 @@ class Journal(JournalFileBackend):
                 os.fsync(file.fileno())
 
 
+class _Study(Study):
+    """A study that its sampler may end, as `GridSampler` does, though nobody called `optimize`."""
+
+    stopped = False
+
+    def stop(self) -> None:
+        """Note it."""
+        self.stopped = True
+
+
 class RunStudy:
     """A search's study: accuracy up, every objective cost down.
 
@@ -96,6 +106,11 @@ class RunStudy:
                 f"{self._journal} was begun for {', '.join(found or ['?'])}; this search is for "
                 f"{', '.join(objectives)}. Go on with the costs it was begun with, or begin another run"
             )
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the sampler has ended the study."""
+        return self.study.stopped
 
     def ask(self) -> tuple[int, tuple[int, ...]]:
         """The next proposal: the trial's number and one option index per choice."""
@@ -269,12 +284,11 @@ def quiet_optuna() -> Iterator[None]:
         optuna.logging.set_verbosity(before)
 
 
-def _open(storage: BaseStorage, sampler: BaseSampler, objectives: Sequence[str]) -> Study:
-    if NAME in optuna.get_all_study_names(storage):
-        study = optuna.load_study(study_name=NAME, storage=storage, sampler=sampler)
-    else:
+def _open(storage: BaseStorage, sampler: BaseSampler, objectives: Sequence[str]) -> _Study:
+    if NAME not in optuna.get_all_study_names(storage):
         ways = [StudyDirection.MAXIMIZE, *(StudyDirection.MINIMIZE for _ in objectives[1:])]
-        study = optuna.create_study(study_name=NAME, storage=storage, sampler=sampler, directions=ways)
+        optuna.create_study(study_name=NAME, storage=storage, directions=ways)
+    study = _Study(NAME, storage, sampler)
     if study.metric_names is None:  # new, or cut off before it had names
         names = objectives if len(study.directions) == len(objectives) else OBJECTIVES
         study.set_metric_names(list(names))

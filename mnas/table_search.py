@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnas.costs import Goal, goals_for
-from mnas.errors import Infeasible
+from mnas.feasible import require_feasible
 from mnas.pareto import hypervolume, non_dominated
 from mnas.reward import Exponents
 from mnas.spaces.tabular import TableSpace
@@ -30,7 +30,7 @@ class TableResult:
         evaluated: row numbers, in the order of evaluation; -1 where options without a row were evaluated.
         infeasible: rows that were proposed but not evaluated, a latency being above its cap.
         stopped: why there are fewer evaluations than asked for; None if there are not.
-        exhausted: whether that is because every row was looked at.
+        exhausted: whether that is because every row that the caps allow was looked at.
         front: evaluated rows that no other evaluated row beats, by the first latency.
         front_found: how many evaluated rows are on the table's own front.
         front_size: how many rows that front has.
@@ -38,7 +38,7 @@ class TableResult:
             evaluation, [evaluated], with the reference point (largest latencies of the table, accuracy 0);
             None where that front has no volume.
         curve_lowest: the same with the table's lowest accuracy in place of 0.
-        best: the most accurate evaluated row within all targets; None if there is none.
+        best: the most accurate evaluated row within all targets, the cheapest of equals; None without one.
         regret: by how much the best row within them in the table is more accurate; None without `best`.
     """
 
@@ -89,17 +89,7 @@ class TableTruth:
         targets = [np.inf if goal.target is None else goal.target for goal in goals]
         self._allowed = np.all(space.figures[:, 1:] <= caps, axis=1)
         self._within = self._allowed & np.all(space.figures[:, 1:] <= targets, axis=1)
-        if not self._within.any():
-            limits = ", ".join(
-                f"{limit:g} of {goal.cost}"
-                for goal, limit in zip(goals, np.minimum(caps, targets), strict=True)
-                if np.isfinite(limit)
-            )
-            least = ", ".join(f"{low:g}" for low in space.figures[:, 1:].min(axis=0))
-            raise Infeasible(
-                f"no row of {space.name} is within {limits}: the least of {', '.join(space.latency_names)} "
-                f"is {least}"
-            )
+        require_feasible(space, space.costs, goals)
         self.best_accuracy = float(space.figures[self._within, 0].max())
         self.front = self._front_of(np.flatnonzero(self._allowed))
         largest = self._values[:, 1:].max(axis=0).tolist()
@@ -135,7 +125,7 @@ class TableTruth:
             self.space.row(row)
         numbers = np.array(list(dict.fromkeys(there)), np.int64)
         within = [row for row in there if self._within[row]]
-        best = max(within, key=lambda row: self._values[row, 0], default=None)
+        best = min(within, key=lambda row: (-self._values[row, 0], *self._values[row, 1:]), default=None)
         regret = None if best is None else self.best_accuracy - float(self._values[best, 0])
         curves = self._curves(evaluated)
         return TableResult(

@@ -71,7 +71,7 @@ def search_table(
     space = _space(file, accuracy, latency, ignore, latency_known)
     goals = _goals(space, targets, caps)
     asked = controller_settings(settings)
-    name, seed = controller or CONTROLLER, seed or 0
+    name, seed = CONTROLLER if controller is None else controller, seed or 0
     trials = TRIALS if trials is None else trials
     create(name, seed, settings=asked)  # refuses what it does not take before anything is said
     named = not (reward is None and alpha is None and beta is None)

@@ -17,6 +17,7 @@ from mnas.costs import Goal, parameters
 from mnas.errors import BadInput, TrainingFailed
 from mnas.evaluations import Finished, Inline
 from mnas.latency import Latency
+from mnas.problem import Scores
 from mnas.run import Result, make_run
 from mnas.search import Status, search
 from mnas.spaces.base import Choice
@@ -467,6 +468,29 @@ def test_a_cost_that_is_no_figure_is_a_failure_before_anything_is_trained() -> N
     assert len(hands.submitted) == len(status.trained) == 12
 
 
-def test_a_reward_that_is_no_figure_ends_the_search() -> None:
-    with pytest.raises(BadInput, match=r"the reward is nan for an accuracy of .* must be finite"):
-        searched(Inline(accuracy), reward=lambda accuracy, costs: math.nan)
+@pytest.mark.parametrize(
+    ("reward", "error"),
+    [
+        (
+            lambda accuracy, costs: math.nan,
+            "BadInput: the reward is nan for an accuracy of",
+        ),
+        (lambda accuracy, costs: 1 / 0, "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_reward_that_is_no_figure_ends_the_search_and_what_was_trained_is_kept(
+    tmp_path: Path, reward: Scores, error: str
+) -> None:
+    evaluated: list[str] = []
+
+    def train(architecture: Architecture) -> float:
+        evaluated.append(str(architecture))
+        return accuracy(architecture)
+
+    kind, text = error.split(": ", 1)
+    with pytest.raises((BadInput, ZeroDivisionError), match=text) as raised:
+        searched(Inline(train), tmp_path, reward=reward)
+    assert raised.type.__name__ == kind
+    status = searched(Inline(train), tmp_path)
+    assert len(status.trained) == 12
+    assert len(set(evaluated)) == len(evaluated) == 12

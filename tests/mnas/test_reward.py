@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnas.errors import BadInput
-from mnas.reward import Exponents, MnasReward, Reward, exponent
+from mnas.reward import LARGEST, Exponents, MnasReward, Reward, exponent
 
 shares = st.floats(0, 1)
 latencies = st.floats(0.01, 1e4)
@@ -132,3 +132,9 @@ def test_what_no_reward_can_be_made_of() -> None:
             reward(0.5, {"pixel6": 1, "pi5": wrong})
         with pytest.raises(BadInput, match="target of pi5"):
             Reward({"pi5": wrong}, Exponents.of("soft"))
+
+
+@pytest.mark.parametrize("ratio", [1e-300, 1e-3, 1e3, 1e300])
+def test_whatever_the_exponents_a_reward_is_finite(ratio: float) -> None:
+    reward = Reward({"a": 1.0, "b": 1.0}, Exponents(-1e3, -1e3))
+    assert 0 <= reward(0.9, {"a": ratio, "b": ratio}) <= LARGEST

@@ -145,6 +145,18 @@ def test_a_cap_that_nearly_nothing_meets_ends_after_a_bounded_number_of_proposal
     assert len(status.results) == status.count("infeasible") == 100
 
 
+@pytest.mark.parametrize("controller", ["random", "predictor_guided"])
+def test_who_passes_over_what_a_cap_rules_out_ends_soon_when_nothing_else_is_found(controller: str) -> None:
+    _, least = fastest(ToySpace(2), MacsLatency().predict_ms)
+    status = search(
+        ToySpace(2), controller, accuracy=accuracy, latency=MacsLatency(), cap_ms=least, trials=40
+    )
+    assert status.stopped == "nothing that the caps allow was found, 20 times in a row"
+    assert not status.exhausted
+    assert 0 < len(status.trained) < 10
+    assert 20 <= status.count("infeasible") < 30
+
+
 def test_a_small_space_is_looked_through(tmp_path: Path) -> None:
     status = searched(tmp_path / "x", stages=1, trials=100, target_ms=1.0)
     assert status.stopped == "every point of the space has been looked at"
@@ -464,6 +476,8 @@ def test_a_run_begun_for_other_costs_is_refused(tmp_path: Path) -> None:
         ({"accuracy": never}, "a search needs `latency`"),
         ({"accuracy": never, "latency": {}}, "no latency is given"),
         ({"accuracy": never, "latency": MacsLatency(), "trials": 0}, "trials is 0"),
+        ({"accuracy": never, "latency": MacsLatency(), "trials": 2.5}, r"trials is 2\.5; .* whole number"),
+        ({"accuracy": never, "latency": MacsLatency(), "target_ms": "5"}, "target of latency_ms is '5'"),
         ({"accuracy": never, "latency": MacsLatency(), "reward": "linear"}, "reward 'linear'; allowed: soft"),
         ({"accuracy": never, "latency": MacsLatency(), "target_ms": -1}, "target of latency_ms is -1"),
         (
@@ -479,6 +493,11 @@ def test_a_run_begun_for_other_costs_is_refused(tmp_path: Path) -> None:
 def test_what_lacks_or_does_not_fit_is_said(given: dict[str, object], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         search(ToySpace(), "random", **given)  # type: ignore[arg-type]  # what is wrong
+
+
+def test_a_sampler_is_an_object() -> None:
+    with pytest.raises(BadInput, match="a strategy's name or an Optuna sampler, an object"):
+        search(ToySpace(), optuna.samplers.RandomSampler, accuracy=never, latency=MacsLatency())  # type: ignore[arg-type]
 
 
 def test_settings_are_for_strategies_by_name() -> None:

@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optuna.samplers import RandomSampler
+from optuna.samplers import GridSampler, RandomSampler
 
 from controllers import registry
 from controllers.errors import MissingExtra
 from mnas.costs import Goal
 from mnas.errors import BadInput, Infeasible
+from mnas.latency import Latency
 from mnas.search import search
-from mnas.spaces.tabular import TableSpace
+from mnas.spaces.tabular import Row, TableSpace
 from mnas.table_search import TableTruth, run_table
 
 NAMES = registry.names()
@@ -120,15 +121,37 @@ def test_the_curves_are_shares_of_the_tables_own_hypervolume(seed: int, rows: li
     assert [points[row][1] for row in result.front] == sorted(points[row][1] for row in result.front)
 
 
-def test_a_cap_rules_rows_out_before_they_are_evaluated() -> None:
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "gp"])
+def test_a_cap_rules_rows_out_before_they_are_evaluated(name: str) -> None:
     space = sparse(4, rows=30)
     cap = float(np.median(space.figures[:, 1]))
-    result = run_table(space, "random", trials=100, goals=[Goal("ms0", cap=cap)])
+    result = run_table(space, name, trials=100, goals=[Goal("ms0", cap=cap)])
     under = np.flatnonzero(space.figures[:, 1] <= cap).tolist()
     assert sorted(result.evaluated) == under
-    assert sorted([*result.evaluated, *result.infeasible]) == list(range(30))
+    assert len(result.infeasible) == 1  # by which it was seen that nothing else is left
+    assert result.stopped == "every point of the space that the caps allow has been looked at"
+    assert result.exhausted
     assert result.hypervolume_ratio == result.hypervolume_ratio_lowest == 1.0
     assert result.front_found == result.front_size
+
+
+@pytest.mark.parametrize("settings", [{"screened": "no"}, {}])
+def test_a_search_ends_when_all_that_a_cap_allows_was_found_also_by_who_is_told_nothing(
+    settings: dict[str, str],
+) -> None:
+    space = TableSpace(frame(sparse(4, rows=30)), latency=["ms0"], known=bool(settings))
+    cap = float(np.sort(space.figures[:, 1])[4])
+    result = run_table(space, "random", trials=100, settings=settings, goals=[Goal("ms0", cap=cap)])
+    assert sorted(result.evaluated) == np.flatnonzero(space.figures[:, 1] <= cap).tolist()
+    assert result.exhausted
+    assert len(result.infeasible) < 26
+
+
+def test_of_rows_that_are_equally_accurate_the_cheapest_is_best() -> None:
+    space = TableSpace(pd.DataFrame({"a": [0, 1, 2], "acc": [0.9, 0.9, 0.8], "ms": [5, 3, 1]}))
+    result = TableTruth(space).judge([0, 1, 2])
+    assert result.best == 1
+    assert result.best in result.front
 
 
 def test_the_best_row_and_its_regret_are_within_the_targets() -> None:
@@ -145,7 +168,7 @@ def test_the_best_row_and_its_regret_are_within_the_targets() -> None:
     assert TableTruth(space, [Goal("ms", target=3), Goal("mj", cap=8)]).judge([1]).regret == pytest.approx(
         0.1
     )
-    with pytest.raises(Infeasible, match=r"no row of table is within 1 of ms, 8 of mj: .* ms, mj is 1, 1"):
+    with pytest.raises(Infeasible, match=r"reaches 1 ms and 8 mj at once, .* has 1 ms and 9 mj: row 0"):
         TableTruth(space, [Goal("ms", target=1), Goal("mj", cap=8)])
     with pytest.raises(BadInput, match="a goal is about watt"):
         TableTruth(space, [Goal("watt")])
@@ -205,6 +228,37 @@ def test_any_optuna_sampler_may_search_where_few_combinations_exist() -> None:
     result = run_table(space, RandomSampler(seed=0), trials=12)
     assert sorted(result.evaluated) == list(range(12))
     assert result.infeasible == ()
+
+
+@pytest.mark.parametrize("trials", [12, 40])
+def test_a_sampler_that_ends_the_study_ends_the_search(trials: int) -> None:
+    space = TableSpace(frame(sparse(7, sizes=(3, 2, 2), rows=12)), latency=["ms0"])
+    menus = {choice.name: list(choice.options) for choice in space.choices}
+    whole = run_table(space, GridSampler(menus, seed=0), trials=trials)
+    assert sorted(whole.evaluated) == list(range(12))
+    assert whole.exhausted is (trials > 12)
+    half = search(space, GridSampler({**menus, "c0": menus["c0"][:1]}, seed=0), trials=trials)
+    assert half.stopped == "the strategy has ended the search"
+    assert len(half.trained) == 4
+
+
+def test_a_latency_of_ones_own_goes_before_the_tables() -> None:
+    space = sparse(6)
+
+    class Constant:
+        name, quick = "mine", True
+
+        def predict(self, row: Row) -> Latency:
+            return Latency(1.0 + row.number)
+
+        def predict_ms(self, row: Row) -> float:
+            return self.predict(row).latency_ms
+
+    status = search(space, "random", latency=Constant(), trials=3)
+    assert status.objectives == ("latency_ms",)
+    assert [one.latency_ms for one in status.trained] == [
+        1.0 + space.decode(one.choices).number for one in status.trained
+    ]
 
 
 def test_a_strategy_that_is_told_no_latency_searches_as_if_it_were_unknown() -> None:
