@@ -13,7 +13,7 @@ from mnas.spaces.sampling import points_of
 
 
 class Left:
-    """The points that exist, by what can be looked up of them, whether or not strategies are told.
+    """The points that exist, by what can be looked up of them.
 
     Args:
         space: of all combinations of options, nothing is said.

@@ -63,7 +63,7 @@ class Exponents:
 
     def weight(self, ratio: NDArray[np.float64]) -> NDArray[np.float64]:
         """What accuracy is multiplied by, from cost / target; finite."""
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", divide="ignore"):
             weight: NDArray[np.float64] = ratio ** np.where(ratio <= 1, self.alpha, self.beta)
         return np.minimum(weight, LARGEST)
 
