@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
 
-from controllers.guided.encoding import Floats, distances
+from controllers.guided.encoding import Floats, Groups
 
 #: points that hyper-parameters are fitted to, at most
 FITTED = 200
@@ -36,13 +36,13 @@ class Overlap(Kernel):  # type: ignore[misc] # scikit-learn ships no types
     differ tell nothing of each other. A rate for each group lets choices that do not matter drop out.
 
     Args:
-        groups: weights of features in each group, [groups, features].
+        groups: what the features count for.
         variance: of the values without noise.
         noise: variance of what one evaluation adds.
         rates: 0 or more, [groups].
     """
 
-    def __init__(self, groups: Floats, variance: float, noise: float, rates: Floats) -> None:
+    def __init__(self, groups: Groups, variance: float, noise: float, rates: Floats) -> None:
         self.groups = groups
         self.variance = variance
         self.noise = noise
@@ -72,15 +72,15 @@ class Overlap(Kernel):  # type: ignore[misc] # scikit-learn ships no types
         if not eval_gradient:
             return smooth + noise
         by_rate = [
-            -rate * distances(group, X, X) * smooth
-            for rate, group in zip(np.atleast_1d(self.rates), self.groups, strict=True)
+            -rate * self.groups.distances(weights, X, X) * smooth
+            for rate, weights in zip(np.atleast_1d(self.rates), self.groups.weights, strict=True)
         ]
         return smooth + noise, np.stack([noise, *by_rate, smooth], axis=-1)
 
     def smooth(self, ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[Any]:
         """Covariances without noise, in the kind of number that the features have."""
-        weights = (np.atleast_1d(self.rates) @ self.groups).astype(ours.dtype)
-        apart = distances(weights, ours, theirs)
+        weights = (np.atleast_1d(self.rates) @ self.groups.weights).astype(ours.dtype)
+        apart = self.groups.distances(weights, ours, theirs)
         np.negative(apart, out=apart)
         np.exp(apart, out=apart)
         apart *= self.variance
@@ -124,7 +124,7 @@ class _WithPrior(GaussianProcessRegressor):  # type: ignore[misc] # scikit-learn
         return found[0] - 0.5 * away @ away, found[1] - away / self.spread
 
 
-def fit(groups: Floats, features: Floats, values: Floats) -> Overlap:
+def fit(groups: Groups, features: Floats, values: Floats) -> Overlap:
     """The kernel for standardised values [n] at features [n, q]."""
     count = max(1, len(groups))
     noise, variance = PRIOR["noise"], PRIOR["variance"]

@@ -21,9 +21,17 @@ def kernel() -> Overlap:
     return Overlap(ENCODING.groups, 1.3, 0.07, np.array([0.4, 0.9, 0.2, 1.1, 0.05]))
 
 
-def test_the_gradient_is_that_of_the_covariance() -> None:
-    features, _ = drawn(6)
-    one = kernel()
+def many_options() -> tuple[Overlap, Floats]:
+    """A kernel, and features of six points, of choices with more options than have features of their own."""
+    words, numbers = [f"w{at}" for at in range(100)], list(range(100))
+    encoding = Encoding.of({"word": words, "few": (1, 2, 3), "number": numbers})
+    points = np.random.default_rng(0).integers(0, (3, 3, 100), size=(6, 3))
+    return Overlap(encoding.groups, 1.3, 0.07, np.array([0.4, 0.9, 0.2, 1.1, 0.5])), encoding.features(points)
+
+
+@pytest.mark.parametrize("options", ["few", "many"])
+def test_the_gradient_is_that_of_the_covariance(options: str) -> None:
+    one, features = (kernel(), drawn(6)[0]) if options == "few" else many_options()
     _, gradient = one(features, eval_gradient=True)
     for row, column in ((0, 0), (0, 1), (2, 5)):
 
