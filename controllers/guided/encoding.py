@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -120,4 +121,9 @@ def _hamming(weights: NDArray[Any], ours: NDArray[Any], theirs: NDArray[Any]) ->
 
 
 def _is_number(option: Option) -> bool:
-    return isinstance(option, int | float) and not isinstance(option, bool) and bool(np.isfinite(option))
+    return isinstance(option, int | float) and not isinstance(option, bool) and _is_finite(option)
+
+
+def _is_finite(number: int | float) -> bool:
+    """Whether it is finite; whole numbers are, also those that no float can have."""
+    return isinstance(number, int) or math.isfinite(number)

@@ -73,3 +73,12 @@ def test_any_number_of_options_takes_memory_and_time_for_the_points_only(kind: t
     assert time.process_time() - began < 5
     assert features.shape[1] <= 8
     assert apart.shape == (500, 500)
+
+
+def test_whole_numbers_of_any_size_are_numbers() -> None:
+    numbers = (10**400, 2**64, 7, -(10**400))
+    encoding = Encoding.of({"number": numbers})
+    features = encoding.features(np.arange(4)[:, None])
+    steps = encoding.groups.distances(encoding.groups.weights[1], features, features)
+    assert 3 * steps[3] == pytest.approx([3, 2, 1, 0])
+    assert len(Encoding.of({"odd": (10**400, 1, float("inf"))}).groups) == 1
