@@ -11,7 +11,7 @@ from controllers.aims import Aims, Rewards
 from controllers.algorithm import Finished, Turn, first_new
 from controllers.errors import BadSetting
 from controllers.policies.independent import Independent
-from controllers.policies.policy import Array, Policy, decide
+from controllers.policies.policy import Array, Policy, check_options, decide
 from controllers.policies.recurrent import Recurrent
 from controllers.problem import Point, Points, Problem
 from controllers.threads import one_thread
@@ -162,8 +162,10 @@ def policy_of(
         independent: that for the independent one.
 
     Raises:
-        BadSetting: there is no policy of that name, or it cannot have that gain.
+        BadSetting: there is no policy of that name, it cannot have that gain, or a choice has too many
+            options.
     """
+    check_options(name, problem)
     if policy not in ("recurrent", "independent"):
         raise BadSetting(f"policy of {name} is {policy!r}; allowed: recurrent, independent")
     if gain == OWN:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
 from controllers.aims import Aims, aims_of
 from controllers.algorithm import Finished, Turn, first_new
 from controllers.errors import BadSetting
-from controllers.policies.policy import absent
+from controllers.policies.policy import check_options
 from controllers.problem import Point, Points, Problem
 
 #: epsilon, and for how many models in the paper (table 2), 2700 in all; afterwards it stays at the last
@@ -30,6 +33,9 @@ DRAWS = 64
 UNKNOWN = 100
 #: the most trials that are drawn from memory
 MOST_REPLAYS = 10_000
+
+#: of an aim: for each choice, values by the option before it and its own
+Values = Sequence[NDArray[np.float64]]
 
 
 class QLearning:
@@ -55,7 +61,7 @@ class QLearning:
         replays: trials drawn from memory after each finished one, 1 to 10000.
 
     Raises:
-        BadSetting: one of these is out of range.
+        BadSetting: one of these is out of range, or a choice has too many options.
     """
 
     def __init__(
@@ -72,12 +78,12 @@ class QLearning:
         self._trials = trials or problem.trials or UNKNOWN
         self._learning_rate = learning_rate
         self._replays = replays
+        check_options("q_learning", problem)
         self._sizes = np.array(problem.sizes)
-        self._absent = absent(problem.sizes)
-        choices, options = self._absent.shape
         self._aims = Aims(aims_of("q_learning", aims, problem))
-        # of an aim, a choice, the option before it (0 for the first choice), and an option
-        self._values = np.zeros((self._aims.count, choices, options, options))
+        # of an aim and a choice, by the option before it (0 for the first choice) and an option
+        shapes = list(pairwise((1, *problem.sizes)))
+        self._values = [[np.zeros(shape) for shape in shapes] for _ in range(self._aims.count)]
         self._points: list[Point] = []
 
     def learn(self, finished: Finished) -> None:
@@ -111,16 +117,16 @@ class QLearning:
                 return epsilon
         return SCHEDULE[-1][0]
 
-    def _drawn(self, values: NDArray[np.float64], epsilon: float, rng: np.random.Generator) -> Point:
+    def _drawn(self, values: Values, epsilon: float, rng: np.random.Generator) -> Point:
         at_random = rng.random(len(self._sizes)) < epsilon
         point = rng.integers(self._sizes)
-        ties = rng.random(self._absent.shape)
-        for at in np.flatnonzero(~at_random):
-            before = point[at - 1] if at else 0
-            point[at] = np.lexsort((ties[at], values[at, before] + self._absent[at]))[-1]
+        ties = rng.random((len(self._sizes), max(self._sizes)))
+        for at in np.flatnonzero(~at_random).tolist():
+            own = values[at][point[at - 1] if at else 0]
+            point[at] = np.lexsort((ties[at, : len(own)], own))[-1]
         return tuple(point.tolist())
 
-    def _replay(self, values: NDArray[np.float64], points: Points, rewards: NDArray[np.float64]) -> None:
+    def _replay(self, values: Values, points: Points, rewards: NDArray[np.float64]) -> None:
         """One step of each value that occurs towards the target of each of its occurrences.
 
         Args:
@@ -129,16 +135,16 @@ class QLearning:
             rewards: [n].
         """
         count, choices = points.shape
-        options = self._absent.shape[1]
         share = rewards / choices
         ahead = np.zeros(count)
         for at in reversed(range(choices)):
             before = points[:, at - 1] if at else np.zeros(count, np.int64)
-            cells = before * options + points[:, at]
-            times = np.bincount(cells, minlength=options * options)
-            totals = np.bincount(cells, share + ahead, minlength=options * options)
-            targets = totals / np.maximum(times, 1)
+            cells, cell = np.unique(before * self._sizes[at] + points[:, at], return_inverse=True)
+            times = np.bincount(cell)
+            targets = np.bincount(cell, share + ahead) / times
             # k steps towards one target leave (1 - rate)^k of the way to it
-            left = ((1 - self._learning_rate) ** times).reshape(options, options)
-            values[at] = left * values[at] + (1 - left) * targets.reshape(options, options)
-            ahead = np.max(values[at] + self._absent[at], axis=1)[before]
+            left = (1 - self._learning_rate) ** times
+            own = values[at].reshape(-1)
+            own[cells] = left * own[cells] + (1 - left) * targets
+            states, state = np.unique(before, return_inverse=True)
+            ahead = np.max(values[at][states], axis=1)[state]

@@ -42,14 +42,14 @@ class Replay:
         problem: what is known beforehand; without it the choices are those that every trial of the study has.
 
     Raises:
-        BadSetting: the algorithm does not take its settings: one is made at once to find out.
+        BadSetting: the algorithm does not take its settings, or the problem: one is made at once to find out.
     """
 
     def __init__(self, make: Callable[[Problem], Algorithm], problem: Problem | None) -> None:
         self.make = make
         self.problem = problem
         self.courses = PerStudy(_Course)
-        make(Problem({"choice": ("option",)}))
+        make(problem or Problem({"choice": ("option",)}))
 
     def __call__(self, seed: int) -> BaseSampler:
         """A sampler for one proposal, with a generator of its own."""

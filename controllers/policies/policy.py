@@ -9,13 +9,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from controllers.problem import Points
+from controllers.errors import BadSetting
+from controllers.problem import Points, Problem
 
 Array = NDArray[np.floating[Any]]
 Indices = NDArray[np.int64]
 
 #: logit of an option that a choice does not have: its probability is 0, and its slope too
 ABSENT = -1e9
+#: the most options of a choice: what is learned of each option takes memory, and time for each trial
+MOST_OPTIONS = 5000
 
 
 class Policy(Protocol):
@@ -95,3 +98,18 @@ def drawn(logits: Array, rng: np.random.Generator) -> Indices:
 def absent(sizes: Sequence[int]) -> Array:
     """What to add to logits [d, o]: 0 for an option that there is, `ABSENT` for one that is not."""
     return np.where(np.arange(max(sizes)) < np.array(sizes)[:, None], 0.0, ABSENT)
+
+
+def check_options(name: str, problem: Problem) -> None:
+    """Refuse what a strategy of a name, which learns something of each option, has no room for.
+
+    Raises:
+        BadSetting: a choice has more than `MOST_OPTIONS` options.
+    """
+    for choice, options in problem.choices.items():
+        if len(options) > MOST_OPTIONS:
+            raise BadSetting(
+                f"choice {choice!r} has {len(options)} options; {name} learns of each option by itself, and "
+                f"takes choices of at most {MOST_OPTIONS}: leave the choice out (of a table: --ignore "
+                f"{choice}), or take another strategy, such as predictor_guided"
+            )

@@ -1,3 +1,5 @@
+import time
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -107,3 +109,17 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
         BadSetting, match=r"q_learning.*must be 0 .* or more, 1 to 10000, and above 0 up to 1"
     ):
         make(problem(), 0, **settings)
+
+
+def test_values_of_many_options_take_little_memory_and_time() -> None:
+    """Two tables of 5000 x 3 values for each aim, where one of 5000 x 5000 for each choice took gigabytes."""
+    space = Problem({"a": (0, 1, 2), "id": tuple(range(5000)), "b": (0, 1, 2)})
+    began = time.process_time()
+    tracemalloc.start()
+    algorithm = make(space, 0, trials=10)
+    for number in range(20):
+        point = algorithm.propose(Turn(np.random.default_rng(number), number, (), ()))
+        algorithm.learn(Finished(point, "complete", np.array([point[1], -point[1]], float), 0.0))
+    assert tracemalloc.get_traced_memory()[1] < 20e6
+    tracemalloc.stop()
+    assert time.process_time() - began < 5

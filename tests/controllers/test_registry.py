@@ -106,3 +106,16 @@ def test_the_names_cost_no_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("ppo", {}), ("ppo", {"policy": "independent"}), ("reinforce", {}), ("q_learning", {})],
+)
+def test_a_choice_of_more_options_than_can_be_learned_is_refused_at_once(
+    name: str, settings: dict[str, Any]
+) -> None:
+    few, many = (Problem({"kernel": (3, 5), "id": tuple(range(count))}) for count in (5000, 5001))
+    registry.create(name, 0, few, settings)
+    with pytest.raises(BadSetting, match=f"'id' has 5001 options; {name} .* at most 5000: .* --ignore id"):
+        registry.create(name, 0, many, settings)

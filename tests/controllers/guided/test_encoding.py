@@ -49,14 +49,10 @@ def test_with_many_options_distances_are_the_same_as_with_few() -> None:
             assert found.dtype == kind
             return found
 
-        # of the first: number, its order, word, little, its order; of the second: little, its order, number ...
-        for ours, theirs, scale in (
-            (0, 2, 1),
-            (1, 4, (many - 1) / (few - 1)),
-            (2, 3, 1),
-            (3, 0, 1),
-            (4, 1, 1),
-        ):
+        # groups of the first: number, its order, word, little, its order; of the second: little, its order,
+        # number, word, number's order, which has one step more
+        pairs = {0: (2, 1), 1: (4, (many - 1) / (few - 1)), 2: (3, 1), 3: (0, 1), 4: (1, 1)}
+        for ours, (theirs, scale) in pairs.items():
             assert apart(small, ours) == pytest.approx(scale * apart(large, theirs), abs=1e-5)
 
 
