@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
+from functools import partial
 from importlib.util import find_spec
 from threading import Lock
 from typing import Any
@@ -27,10 +28,11 @@ from optuna.samplers import (
     RandomSampler,
     TPESampler,
 )
+from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from controllers.archive import ordinal
+from controllers.archive import PerStudy, ordinal
 from controllers.errors import BadSetting, MissingExtra
 from controllers.problem import Problem
 
@@ -48,21 +50,44 @@ def _no_warning_of_experiments() -> Iterator[None]:
         yield
 
 
+class Generations:
+    """Makes genetic samplers, one per proposal, that look at each of a study's trials once.
+
+    Args:
+        make: a genetic sampler from a `seed`.
+    """
+
+    def __init__(self, make: Callable[..., BaseGASampler]) -> None:
+        self.make = make
+        # each sampler has one of its own, which begins with the first trial
+        self.common = PerStudy(IntersectionSearchSpace)
+
+    def __call__(self, seed: int) -> BaseSampler:
+        """A sampler for one proposal."""
+        return Generational(self, seed)
+
+
 class Generational(BaseSampler):
     """A genetic sampler for one proposal, whose study always has the parents' note before a child is made.
 
     Args:
-        make: a genetic sampler from a seed.
+        owner: its maker.
         seed: of this proposal.
     """
 
-    def __init__(self, make: Callable[[int], BaseGASampler], seed: int) -> None:
-        self._selecting = make(seed)
-        self._breeding = make(seed)
+    def __init__(self, owner: Generations, seed: int) -> None:
+        self._common = owner.common
+        self._selecting = owner.make(seed=seed)
+        self._breeding = owner.make(seed=seed)
 
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """As the sampler."""
-        return self._breeding.infer_relative_search_space(study, trial)
+    def infer_relative_search_space(
+        self,
+        study: Study,
+        trial: FrozenTrial,  # noqa: ARG002 - Optuna's interface
+    ) -> dict[str, BaseDistribution]:
+        """What all complete trials have, less choices of one option, as the sampler."""
+        common = self._common.of(study).calculate(study)
+        return {name: distribution for name, distribution in common.items() if not distribution.single()}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -85,21 +110,22 @@ class Generational(BaseSampler):
         self._breeding.after_trial(study, trial, state, values)
 
 
-def nsga2(seed: int, *, population: int) -> BaseSampler:
-    """Optuna's NSGA-II for one proposal."""
+def nsga2(*, population: int) -> Callable[[int], BaseSampler]:
+    """Makes Optuna's NSGA-II, one for each proposal."""
     _within(2, MOST, "population of nsga2", population)
-    return Generational(lambda own: NSGAIISampler(seed=own, population_size=population), seed)
+    return Generations(partial(NSGAIISampler, population_size=population))
 
 
-def nsga3(seed: int, *, population: int, divisions: int) -> BaseSampler:
-    """Optuna's NSGA-III for one proposal; reference points divide each objective into `divisions` parts."""
+def nsga3(*, population: int, divisions: int) -> Callable[[int], BaseSampler]:
+    """Makes Optuna's NSGA-III, one for each proposal, with `divisions` parts of each objective."""
     _within(2, MOST, "population of nsga3", population)
     _within(1, FINEST, "divisions of nsga3", divisions)
+    return Generations(partial(_nsga3, population_size=population, dividing_parameter=divisions))
+
+
+def _nsga3(**settings: Any) -> BaseGASampler:
     with _no_warning_of_experiments():
-        return Generational(
-            lambda own: NSGAIIISampler(seed=own, population_size=population, dividing_parameter=divisions),
-            seed,
-        )
+        return NSGAIIISampler(**settings)
 
 
 def tpe(seed: int, *, startup: int) -> BaseSampler:

@@ -152,16 +152,24 @@ def _random(seed: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
-def _nsga2(seed: int, **settings: Any) -> BaseSampler:
+def _nsga2(
+    problem: Problem | None,  # noqa: ARG001 - a maker's interface
+    seed: int,  # noqa: ARG001 - likewise
+    **settings: Any,
+) -> Callable[[int], BaseSampler]:
     from controllers.optunas import nsga2
 
-    return nsga2(seed, **settings)
+    return nsga2(**settings)
 
 
-def _nsga3(seed: int, **settings: Any) -> BaseSampler:
+def _nsga3(
+    problem: Problem | None,  # noqa: ARG001 - a maker's interface
+    seed: int,  # noqa: ARG001 - likewise
+    **settings: Any,
+) -> Callable[[int], BaseSampler]:
     from controllers.optunas import nsga3
 
-    return nsga3(seed, **settings)
+    return nsga3(**settings)
 
 
 def _tpe(seed: int, **settings: Any) -> BaseSampler:
@@ -230,14 +238,14 @@ _CONTROLLERS: Mapping[str, Controller] = {
     "nsga2": Controller(
         "genetic algorithm by non-dominated sorting",
         "Deb et al., A fast and elitist multiobjective genetic algorithm: NSGA-II, 2002",
-        partial(_wrapped, _nsga2),
+        _nsga2,
         # half of Optuna's default of 50, since a search trains tens of candidates rather than thousands
         {"population": 24},
     ),
     "nsga3": Controller(
         "genetic algorithm by reference points, for three or more objectives",
         "Deb and Jain, An evolutionary many-objective optimization algorithm: NSGA-III, 2014",
-        partial(_wrapped, _nsga3),
+        _nsga3,
         # 21 reference points for three objectives: about one for each member, as the paper has it
         {"population": 24, "divisions": 5},
     ),
