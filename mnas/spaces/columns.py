@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from difflib import get_close_matches
 from math import isfinite
@@ -66,16 +67,23 @@ def choice_of(name: str, column: pd.Series) -> tuple[Choice, NDArray[np.int64]]:
         )
     values = [value.item() if isinstance(value, np.generic) else value for value in column.tolist()]
     for number, value in enumerate(values):
-        if not isinstance(value, str | int | float) or (isinstance(value, float) and not isfinite(value)):
+        if not _is_option(value):
             raise BadInput(
-                f"column {name!r} has {value!r} in row {number}; an option is a text, yes or no, or a finite "
-                "number: convert it, or ignore the column"
+                f"column {name!r} has {reprlib.repr(value)} in row {number}; an option is a text, yes or no, "
+                "or a finite number of at most 1.8e308: convert it, or ignore the column"
             )
     if 0 < sum(isinstance(value, bool) for value in values) < len(values):
         raise BadInput(f"column {name!r} has yes or no in some rows and something else in others; take one")
     options = sorted(set(values), key=lambda value: (isinstance(value, str), value))
     index = {option: at for at, option in enumerate(options)}
     return Choice(name, tuple(options)), np.array([index[value] for value in values], np.int64)
+
+
+def _is_option(value: object) -> bool:
+    try:
+        return isinstance(value, str) or (isinstance(value, int | float) and isfinite(value))
+    except OverflowError:  # a whole number that no float can have; Optuna wants one
+        return False
 
 
 def figures_of(name: str, column: pd.Series) -> NDArray[np.float64]:

@@ -85,6 +85,7 @@ BAD = {
     "infinite latency": ({"ms": [1.0, np.inf, 2.0, 3.0]}, {}, "'ms' has inf in row 1; "),
     "no option": ({"kernel": [3, None, 5, None]}, {}, "'kernel' is empty in rows 1, 3; .* ignore the column"),
     "infinite option": ({"ratio": [1.0, 2.0, np.inf, 2.0]}, {}, "'ratio' has inf in row 2; "),
+    "an option beyond floats": ({"ratio": [1, 2, 10**400, 2]}, {}, r"'ratio' has 10*\.\.\.0* in row 2; "),
     "list as option": ({"ratio": [[1], [2], [3], [4]]}, {}, r"'ratio' has \[1\] in row 0; "),
     "date as option": ({"ratio": pd.date_range("2020", periods=4)}, {}, "'ratio' has Timestamp"),
     "unknown accuracy": ({}, {"accuracy": "accc"}, r"no column 'accc' as accuracy \(did you mean acc\?\);"),
