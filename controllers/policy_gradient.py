@@ -192,11 +192,11 @@ def check(name: str, **settings: float) -> None:
 
 #: what a setting may be, in code and in words
 _RANGES: Mapping[str, tuple[Callable[[float], bool], str]] = {
-    "gain": (lambda value: 0 <= value <= 1e6, "0 to 1e6"),
+    "gain": (lambda value: 0 <= value <= 1000, "0 to 1000"),
     "batch": (lambda value: 1 <= value <= 1000, "1 to 1000"),
     "epochs": (lambda value: 1 <= value <= 100, "1 to 100"),
-    "clip": (lambda value: 0 < value < np.inf, "above 0"),
-    "learning_rate": (lambda value: 0 < value < np.inf, "above 0"),
-    "entropy": (lambda value: 0 <= value < np.inf, "0 or more"),
+    "clip": (lambda value: 0 < value <= 10, "above 0 and at most 10"),
+    "learning_rate": (lambda value: 0 < value <= 1, "above 0 and at most 1"),
+    "entropy": (lambda value: 0 <= value <= 10, "0 to 10"),
     "baseline": (lambda value: 0 <= value < 1, "0 or more and below 1"),
 }

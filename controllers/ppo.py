@@ -118,23 +118,27 @@ def ppo(
     )  # fmt: skip
 
 
+#: logarithm of the largest ratio of probabilities that counts: with a large gain, a step may go beyond floats
+FAR = 20.0
+
+
 def objective(before: Array, now: Array, advantages: Array, *, clip: float) -> Array:
     """The clipped objective of each decision, min(r A, clip(r, 1 - c, 1 + c) A), before any mean.
 
     Args:
         before: log-probabilities before the update, [n, d].
-        now: log-probabilities, [n, d]; r = exp(now - before).
+        now: log-probabilities, [n, d]; r = exp(now - before), at most exp(`FAR`).
         advantages: A, of a shape that broadcasts with them.
         clip: c.
     """
-    ratios = np.exp(now - before)
+    ratios = np.exp(np.minimum(now - before, FAR))
     found: Array = np.minimum(ratios * advantages, np.clip(ratios, 1 - clip, 1 + clip) * advantages)
     return found
 
 
 def clipped(before: Array, now: Array, advantages: Array, *, clip: float) -> Array:
     """The slopes of `objective` by `now`: r A, or 0 where r has gone far enough already."""
-    ratios = np.exp(now - before)
+    ratios = np.exp(np.minimum(now - before, FAR))
     over = np.where(advantages > 0, ratios > 1 + clip, ratios < 1 - clip)
     slopes: Array = np.where(over, 0.0, ratios * advantages)
     return slopes

@@ -1,4 +1,5 @@
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -201,6 +202,29 @@ def test_aims_depend_on_whether_there_is_a_reward() -> None:
         assert bool(sums[1].mean() - sums[0].mean() > 3) == several
 
 
+def test_a_step_beyond_what_a_float_has_is_no_trouble() -> None:
+    """With a gain of 1000 a single step of the learning rate 1 is a thousand nats."""
+    before, now = np.full((1, 1), -1000, np.float32), np.zeros((1, 1), np.float32)
+    for advantage, slope in ((1.0, 0.0), (-1.0, -np.exp(20.0))):
+        advantages = np.array([[advantage]])
+        assert clipped(before, now, advantages, clip=0.2) == pytest.approx(slope)
+        assert np.isfinite(objective(before, now, advantages, clip=0.2))
+
+
+@pytest.mark.parametrize("policy", ["recurrent", "independent"])
+def test_settings_at_the_ends_of_their_ranges_are_no_trouble(policy: str) -> None:
+    """A warning of NumPy's is an error here."""
+    space = problem(4)
+    for learning_rate, entropy, clip in product((1e-12, 1.0), (0.0, 10.0), (1e-12, 10.0)):
+        algorithm = make(
+            space, 0, policy=policy, gain=1000.0, learning_rate=learning_rate, entropy=entropy, clip=clip,
+            epochs=20, baseline=0.0,
+        )  # fmt: skip
+        searched(algorithm, Separable(0, 4), 30, 0, space.sizes)
+        drawn = np.array([algorithm.propose(turn(number)) for number in range(5)])
+        assert np.all((drawn >= 0) & (drawn < 3))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -210,12 +234,16 @@ def test_aims_depend_on_whether_there_is_a_reward() -> None:
         ({"batch": 1001}, "batch of ppo is 1001; it must be 1 to 1000"),
         ({"epochs": 0}, "epochs of ppo is 0; it must be 1 to 100"),
         ({"epochs": 101}, "epochs of ppo is 101; it must be 1 to 100"),
-        ({"clip": 0.0}, "clip of ppo is 0.0; it must be above 0"),
-        ({"learning_rate": -0.1}, "learning_rate of ppo is -0.1; it must be above 0"),
-        ({"learning_rate": float("nan")}, "learning_rate of ppo is nan; it must be above 0"),
-        ({"entropy": -0.1}, "entropy of ppo is -0.1; it must be 0 or more"),
+        ({"clip": 0.0}, "clip of ppo is 0.0; it must be above 0 and at most 10"),
+        ({"clip": 1e300}, r"clip of ppo is 1e\+300; it must be above 0 and at most 10"),
+        ({"learning_rate": -0.1}, "learning_rate of ppo is -0.1; it must be above 0 and at most 1"),
+        ({"learning_rate": float("nan")}, "learning_rate of ppo is nan; it must be above 0 and at most 1"),
+        ({"learning_rate": 1.5}, "learning_rate of ppo is 1.5; it must be above 0 and at most 1"),
+        ({"entropy": -0.1}, "entropy of ppo is -0.1; it must be 0 to 10"),
+        ({"entropy": 1e300}, r"entropy of ppo is 1e\+300; it must be 0 to 10"),
         ({"baseline": 1.0}, "baseline of ppo is 1.0; it must be 0 or more and below 1"),
-        ({"gain": -2.0}, "gain of ppo is -2.0; it must be 0 to 1e6"),
+        ({"gain": -2.0}, "gain of ppo is -2.0; it must be 0 to 1000"),
+        ({"gain": 1e6}, "gain of ppo is 1000000.0; it must be 0 to 1000"),
         (
             {"gain": 0.0, "policy": "independent"},
             "gain of ppo is 0.0; the independent policy needs one above",
