@@ -36,11 +36,12 @@ def revive(model: Any, images: NDArray[np.float32]) -> tuple[str, ...]:
     squeezes = [name for name in layers if name.endswith("_squeeze")]
     if not squeezes:
         return ()
-    ends = [layers.get(f"{name}_relu6") or layers[f"{name}_relu"] for name in squeezes]
-    largest = keras.Model(model.input, [end.output for end in ends])(images, training=False)
+    ends = {name: layers.get(f"{name}_relu6") or layers[f"{name}_relu"] for name in squeezes}
+    # by name: of a list of one output Keras gives the output itself
+    given = keras.Model(model.input, {name: end.output for name, end in ends.items()})(images, training=False)
     revived = []
-    for name, values in zip(squeezes, largest, strict=True):
-        if float(np.max(values)) >= DEAD:
+    for name in squeezes:
+        if float(np.max(given[name])) >= DEAD:
             continue
         kernel, bias = layers[name].get_weights()
         kernel[..., 0] = 0
