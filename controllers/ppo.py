@@ -14,6 +14,9 @@ from controllers.policies.policy import Array
 from controllers.policy_gradient import GAIN, OWN, PolicyGradient, check, policy_of
 from controllers.problem import Problem
 
+#: logarithm of the largest ratio of probabilities that counts: with a large gain, a step may go beyond floats
+FAR = 20.0
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -118,10 +121,6 @@ def ppo(
     )  # fmt: skip
 
 
-#: logarithm of the largest ratio of probabilities that counts: with a large gain, a step may go beyond floats
-FAR = 20.0
-
-
 def objective(before: Array, now: Array, advantages: Array, *, clip: float) -> Array:
     """The clipped objective of each decision, min(r A, clip(r, 1 - c, 1 + c) A), before any mean.
 
@@ -131,14 +130,19 @@ def objective(before: Array, now: Array, advantages: Array, *, clip: float) -> A
         advantages: A, of a shape that broadcasts with them.
         clip: c.
     """
-    ratios = np.exp(np.minimum(now - before, FAR))
+    ratios = _ratios(before, now)
     found: Array = np.minimum(ratios * advantages, np.clip(ratios, 1 - clip, 1 + clip) * advantages)
     return found
 
 
 def clipped(before: Array, now: Array, advantages: Array, *, clip: float) -> Array:
     """The slopes of `objective` by `now`: r A, or 0 where r has gone far enough already."""
-    ratios = np.exp(np.minimum(now - before, FAR))
+    ratios = _ratios(before, now)
     over = np.where(advantages > 0, ratios > 1 + clip, ratios < 1 - clip)
     slopes: Array = np.where(over, 0.0, ratios * advantages)
     return slopes
+
+
+def _ratios(before: Array, now: Array) -> Array:
+    found: Array = np.exp(np.minimum(now - before, FAR))
+    return found

@@ -134,54 +134,46 @@ def _read(name: str, key: str, default: Setting, value: Any) -> Setting:
 _KINDS: Mapping[type, str] = {str: "word", int: "whole number", float: "number", bool: "yes or no"}
 
 
-def _wrapped(
-    make: Callable[..., BaseSampler],
+def _by_the_study(
+    make: Callable[..., Callable[[int], BaseSampler]],
     problem: Problem | None,  # noqa: ARG001 - a maker's interface
     seed: int,  # noqa: ARG001 - likewise
     **settings: Setting,
 ) -> Callable[[int], BaseSampler]:
     """Optuna's own samplers see the study alone. One is made at once, to refuse what it does not take."""
-    made = partial(make, **settings)
+    made = make(**settings)
     made(0)
     return made
 
 
-def _random(seed: int) -> BaseSampler:
+def _random() -> Callable[[int], BaseSampler]:
     from optuna.samplers import RandomSampler
 
-    return RandomSampler(seed=seed)
+    return RandomSampler
 
 
-def _nsga2(
-    problem: Problem | None,  # noqa: ARG001 - a maker's interface
-    seed: int,  # noqa: ARG001 - likewise
-    **settings: Any,
-) -> Callable[[int], BaseSampler]:
+def _nsga2(**settings: Any) -> Callable[[int], BaseSampler]:
     from controllers.optunas import nsga2
 
     return nsga2(**settings)
 
 
-def _nsga3(
-    problem: Problem | None,  # noqa: ARG001 - a maker's interface
-    seed: int,  # noqa: ARG001 - likewise
-    **settings: Any,
-) -> Callable[[int], BaseSampler]:
+def _nsga3(**settings: Any) -> Callable[[int], BaseSampler]:
     from controllers.optunas import nsga3
 
     return nsga3(**settings)
 
 
-def _tpe(seed: int, **settings: Any) -> BaseSampler:
+def _tpe(**settings: Any) -> Callable[[int], BaseSampler]:
     from controllers.optunas import tpe
 
-    return tpe(seed, **settings)
+    return partial(tpe, **settings)
 
 
-def _gp(seed: int, **settings: Any) -> BaseSampler:
+def _gp(**settings: Any) -> Callable[[int], BaseSampler]:
     from controllers.optunas import gp
 
-    return gp(seed, **settings)
+    return partial(gp, **settings)
 
 
 def _qmc(problem: Problem | None, seed: int) -> Callable[[int], BaseSampler]:
@@ -233,32 +225,34 @@ def _q_learning(problem: Problem | None, seed: int, **settings: Any) -> Callable
 
 _CONTROLLERS: Mapping[str, Controller] = {
     "random": Controller(
-        "every option equally likely: the reference", "Optuna's RandomSampler", partial(_wrapped, _random)
+        "every option equally likely: the reference",
+        "Optuna's RandomSampler",
+        partial(_by_the_study, _random),
     ),
     "nsga2": Controller(
         "genetic algorithm by non-dominated sorting",
         "Deb et al., A fast and elitist multiobjective genetic algorithm: NSGA-II, 2002",
-        _nsga2,
+        partial(_by_the_study, _nsga2),
         # half of Optuna's default of 50, since a search trains tens of candidates rather than thousands
         {"population": 24},
     ),
     "nsga3": Controller(
         "genetic algorithm by reference points, for three or more objectives",
         "Deb and Jain, An evolutionary many-objective optimization algorithm: NSGA-III, 2014",
-        _nsga3,
+        partial(_by_the_study, _nsga3),
         # 21 reference points for three objectives: about one for each member, as the paper has it
         {"population": 24, "divisions": 5},
     ),
     "tpe": Controller(
         "multi-objective tree-structured Parzen estimator",
         "Ozaki et al., Multiobjective tree-structured Parzen estimator, 2022",
-        partial(_wrapped, _tpe),
+        partial(_by_the_study, _tpe),
         {"startup": 10},
     ),
     "gp": Controller(
         "Gaussian processes and expected hypervolume improvement; needs the extra mnas[gp]",
         "Optuna's GPSampler; Daulton et al., Differentiable expected hypervolume improvement, 2020",
-        partial(_wrapped, _gp),
+        partial(_by_the_study, _gp),
         {"startup": 10},
     ),
     "qmc": Controller(

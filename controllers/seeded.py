@@ -64,12 +64,13 @@ class SeededSampler(BaseSampler):
         self._seed = seed
         self._problem = problem
         self._screened = screened
+        self._screened_by = None if problem is None or screened == "no" else problem.known
         self._memories = PerStudy(_Memory)
 
     @property
     def screens(self) -> bool:
         """Whether what is ruled out is proposed only where nothing else was found, near or by chance."""
-        return self._screened != "no" and self._problem is not None and self._problem.known is not None
+        return self._screened_by is not None
 
     def __str__(self) -> str:
         return f"{self._name}(seed={self._seed})"
@@ -128,8 +129,8 @@ class SeededSampler(BaseSampler):
         problem = self._problem
         exists = None if problem is None else problem.existing
         screen = None
-        if self.screens and problem is not None and problem.known is not None:
-            screen = Screen(problem.known, study, front=self._screened == "front")
+        if self._screened_by is not None:
+            screen = Screen(self._screened_by, study, front=self._screened == "front")
         place: Place | None = None
         best: Place | None = None
         best_grade = RULED_OUT - 1

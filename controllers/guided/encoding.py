@@ -40,11 +40,7 @@ class Groups:
     def distances(self, weights: NDArray[Any], ours: NDArray[Any], theirs: NDArray[Any]) -> NDArray[Any]:
         """Weighted distances between features [n, q] and [m, q], [n, m]; weights [q]."""
         width = self.binary
-        found: NDArray[Any]
-        if width == len(weights):
-            found = _hamming(weights, ours, theirs)
-        else:
-            found = _hamming(weights[:width], ours[:, :width], theirs[:, :width])
+        found = _hamming(weights[:width], ours[:, :width], theirs[:, :width])
         for column in range(width, len(weights)):
             if not weights[column]:
                 continue
