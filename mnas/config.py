@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 import tomli_w
 
 from mnas.errors import BadInput, BadRun
 from mnas.lower import DTYPES
+from mnas.records import require_fields
 from mnas.reward import Exponents
 from mnas.wanted import LATENCY, OF_NETWORKS, OtherCost, check_name, label_of
 
@@ -183,9 +184,7 @@ class RunConfig:
             for name, value in values.get(part, {}).items():
                 if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
                     raise BadRun(f"field {part}.{name} is {value!r}; it must be a number or a word")
-        needed = [one.name for one in fields(cls) if one.default is one.default_factory is MISSING]
-        if missing := [name for name in needed if name not in values]:
-            raise BadRun(f"missing field(s): {', '.join(missing)}")
+        require_fields(values, cls)
         values = {"measure_every": 0, **values}  # runs of before did not measure
         if not all(isinstance(name, str) for name in values.get("across", [])):
             raise BadRun(f"field across is {values['across']!r}; it must be a list of words")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mnas.errors import BadInput, BadRun
 from mnas.jsonl import append_jsonl, read_records
-from mnas.records import ABOVE_0, COUNT, NOTHING, NUMBER, TEXT, Kind, check
+from mnas.records import ABOVE_0, COUNT, NOTHING, NUMBER, TEXT, Kind, check, require_fields
 
 if TYPE_CHECKING:
     from mnas.run import RunDirectory
@@ -124,9 +124,10 @@ class Gap:
             BadRun: fields are missing, unknown or unusable.
         """
         check(record, _KINDS)
+        require_fields(record, cls)
         try:
             return cls(**record)
-        except (TypeError, BadInput) as error:
+        except BadInput as error:
             raise BadRun(f"no predicted and measured network of a search: {error}") from error
 
 

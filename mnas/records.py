@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from mnas.errors import BadRun
@@ -33,6 +33,17 @@ def check(record: Mapping[str, Any], kinds: Mapping[str, Kind]) -> None:
             raise BadRun(f"there is no field {name!r}; allowed: {', '.join(kinds)}")
         if not kinds[name].holds(value):
             raise BadRun(f"{name} is {_brief(value)}; it must be {kinds[name].words}")
+
+
+def require_fields(record: Mapping[str, Any], of: Any) -> None:
+    """See that a record has every field of a dataclass but those with a default.
+
+    Raises:
+        BadRun: it does not; the message names them.
+    """
+    needed = [one.name for one in fields(of) if one.default is one.default_factory is MISSING]
+    if missing := [name for name in needed if name not in record]:
+        raise BadRun(f"missing field(s): {', '.join(missing)}")
 
 
 def number(value: Any, low: float = -math.inf, high: float = math.inf) -> bool:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from mnas.errors import BadInput, BadRun
-from mnas.records import ABOVE_0, COSTS, COUNT, COUNTS, FROM_0, NOTHING, NUMBER, SHARE, TEXT, Kind, check
+from mnas.records import (
+    ABOVE_0,
+    COSTS,
+    COUNT,
+    COUNTS,
+    FROM_0,
+    NOTHING,
+    NUMBER,
+    SHARE,
+    TEXT,
+    Kind,
+    check,
+    require_fields,
+)
 
 if TYPE_CHECKING:
     from mnas.spaces.base import Choice
@@ -102,20 +115,11 @@ class Result:
             BadRun: fields are missing, unknown or unusable.
         """
         check(record, _KINDS)
-        if missing := [name for name in _KINDS if name not in record and name not in _LATER]:
-            raise BadRun(f"missing field(s): {', '.join(missing)}")
+        require_fields(record, cls)  # results of before lack what has a default
         try:
             return cls(**{**record, "choices": tuple(record["choices"])})
         except BadInput as error:
             raise BadRun(str(error)) from error
-
-
-#: fields that have a default: results of before lack them
-_LATER = frozenset(
-    entry.name
-    for entry in fields(Result)
-    if not (entry.default is MISSING and entry.default_factory is MISSING)
-)
 
 
 def require_points(results: Iterable[Result], choices: Sequence[Choice], file: object) -> None:

@@ -1,9 +1,26 @@
+"""What fields of kept records may hold, and which have to be there."""
+
+from __future__ import annotations
+
 import math
+from dataclasses import dataclass, field
 
 import pytest
 
 from mnas.errors import BadRun
-from mnas.records import ABOVE_0, COSTS, COUNT, COUNTS, NOTHING, NUMBER, SHARE, TEXT, Kind, check
+from mnas.records import (
+    ABOVE_0,
+    COSTS,
+    COUNT,
+    COUNTS,
+    NOTHING,
+    NUMBER,
+    SHARE,
+    TEXT,
+    Kind,
+    check,
+    require_fields,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,3 +51,16 @@ def test_messages_say_what_was_found_and_what_is_allowed() -> None:
         check({"shares": 1}, kinds)
     with pytest.raises(BadRun, match=r"share is 'x{59}\.\.\.; it"):
         check({"share": "x" * 1000}, kinds)
+
+
+def test_a_field_without_a_default_has_to_be_there() -> None:
+    @dataclass
+    class Record:
+        one: int
+        two: str
+        three: list[int] = field(default_factory=list)
+        four: int = 4
+
+    require_fields({"one": 1, "two": ""}, Record)
+    with pytest.raises(BadRun, match=r"^missing field\(s\): one, two$"):
+        require_fields({"three": []}, Record)
