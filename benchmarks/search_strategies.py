@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import peers
-from comparison import MARKS
+from comparison import MARK
 
 from controllers import registry
 from mnas.errors import BadInput
@@ -76,7 +76,7 @@ def strategies_of(arguments: Namespace) -> dict[str, Strategy]:
     every = strategies(arguments.gp)
     if arguments.strategies is None:
         return every
-    wanted = {"random", *MARKS, *known("strategy", arguments.strategies.split(";"), every)}
+    wanted = {"random", MARK, *known("strategy", arguments.strategies.split(";"), every)}
     return {name: strategy for name, strategy in every.items() if name in wanted}
 
 

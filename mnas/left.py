@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from functools import cached_property
 
-from controllers.problem import Known
 from mnas.costs import Cost, Figures, Goal
 from mnas.problem import Correction, known_of
 from mnas.spaces.base import SearchSpace
@@ -30,8 +29,7 @@ class Left:
         correction: Correction | None = None,
     ) -> None:
         self._points = points_of(space)
-        objectives = [goal.cost for goal in goals if goal.objective]
-        self._known: Known | None = known_of(costs, goals, objectives, correction)
+        self._known = known_of(costs, goals, correction)  # what has a cap is known
 
     def none(self, seen: Set[tuple[int, ...]]) -> bool:
         """Whether each point that the caps allow now is among those seen; False where that is not known."""

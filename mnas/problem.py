@@ -57,12 +57,11 @@ def problem_of(
         trials: how many the search is begun for; None if that may change while proposals must not.
     """
     objectives = [goal.cost for goal in goals if goal.objective]
-    told = [pair for pair in zip(costs, goals, strict=True) if pair[1].known]
     if reward is None and any(goal.target is not None for goal in goals):
         reward = default_reward(space, costs, goals)
     return Problem(
         {choice.name: choice.options for choice in space.choices},
-        known_of([cost for cost, _ in told], [goal for _, goal in told], objectives, correction),
+        known_of(costs, goals, correction),
         None if reward is None else _Noted(reward, tuple(objectives)),
         points_of(space),
         trials,
@@ -70,20 +69,17 @@ def problem_of(
 
 
 def known_of(
-    costs: Sequence[Cost],
-    goals: Sequence[Goal],
-    objectives: Sequence[str],
-    correction: Correction | None = None,
+    costs: Sequence[Cost], goals: Sequence[Goal], correction: Correction | None = None
 ) -> Known | None:
     """What can be looked up of points; None if nothing can.
 
     Args:
         costs: those that are measured one by one are left out.
-        goals: one for each cost, in their order.
-        objectives: names of all costs that are, in the study's order.
+        goals: one for each cost, in their order; costs that are to be unknown are left out, too.
         correction: by which caps move as the search goes on.
     """
-    pairs = [pair for pair in zip(costs, goals, strict=True) if pair[0].quick]
+    objectives = [goal.cost for goal in goals if goal.objective]
+    pairs = [pair for pair in zip(costs, goals, strict=True) if pair[0].quick and pair[1].known]
     if not pairs:
         return None
     asked = tuple(cost for cost, _ in pairs)

@@ -32,8 +32,7 @@ class Standing:
     Attributes:
         path: its directory.
         state: `running` if a process holds it; `finished` if all its candidates are trained or its space has
-            no more; `stopped` if neither; `unusable` if its files cannot be read, or results are
-            missing.
+            no more; `stopped` if neither; `unusable` if its files cannot be read, or lack results.
         process: number of the process that holds it; None if none does.
         age_s: seconds since it was last written to; None if unknown.
         run: None if its settings cannot be read.

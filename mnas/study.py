@@ -122,11 +122,14 @@ class RunStudy:
 
     def note(self, number: int, attributes: Mapping[str, Any]) -> None:
         """Attach user attributes to a trial."""
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(
-            self._storage.get_study_id_from_name(NAME), number
-        )
+        trial_id = self._id(number)
         for key, value in attributes.items():
             self._storage.set_trial_user_attr(trial_id, key, value)
+
+    def _id(self, number: int) -> int:
+        """The storage's own number of a trial."""
+        study = self._storage.get_study_id_from_name(NAME)
+        return self._storage.get_trial_id_from_study_id_trial_number(study, number)
 
     def tell(self, result: Result) -> None:
         """Finish a trial with its result."""
@@ -217,16 +220,14 @@ class RunStudy:
 
     def _complete(self, trial: FrozenTrial, result: Result) -> None:
         """Tell a result of a trial that a kill, or a cut journal, left before that."""
-        number = self._storage.get_trial_id_from_study_id_trial_number(
-            self._storage.get_study_id_from_name(NAME), trial.number
-        )
+        trial_id = self._id(trial.number)
         if trial.state is TrialState.WAITING:
-            self._storage.set_trial_state_values(number, TrialState.RUNNING)
+            self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
         for name, value in self._params(result).items():
             if name not in trial.params:
                 distribution = self._distributions[name]
                 internal = distribution.to_internal_repr(value)
-                self._storage.set_trial_param(number, name, internal, distribution)
+                self._storage.set_trial_param(trial_id, name, internal, distribution)
         self.tell(result)
 
     def _abandon(self, trial: FrozenTrial, trials: Sequence[FrozenTrial]) -> None:
