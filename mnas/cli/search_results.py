@@ -182,14 +182,14 @@ def outcome(run: RunDirectory, status: Status) -> Exit:
 def _advice(run: RunDirectory, status: Status) -> str:
     if status.exhausted:
         return "There is nothing more to find here"
-    if status.count("infeasible") > len(status.results) / 2:
+    count = status.count("infeasible")
+    if count > len(status.results) / 2 or (count and not status.count("failed")):
         caps = [
             amount(goal.cost, goal.cap, run.config.names, "g")
             for goal in status.goals
             if goal.cap is not None
         ]
         raised = "it" if len(caps) == 1 else "one of them"
-        count = status.count("infeasible")
         advice = (
             f"{count} proposals were above the cap of {' or '.join(caps)}: raise {raised} in a new search"
         )

@@ -23,6 +23,10 @@ def ruled_out(number: int) -> Result:
     return Result(number, (number,), f"net {number}", None, 9.0, "infeasible", 0.0)
 
 
+def failed(number: int) -> Result:
+    return Result(number, (number,), f"net {number}", None, 1.0, "failed", 1.0, "a crash")
+
+
 def made(path: Path, *results: Result, **settings: object) -> RunDirectory:
     with make_run(path, config(**{"trials": 3, **settings})) as run:
         for result in results:
@@ -71,3 +75,19 @@ def test_advice_names_what_would_pass_over_the_ruled_out(
     said = " ".join(capsys.readouterr().err.split())
     assert "2 proposals were above the cap of 2 ms: raise it in a new search" in said
     assert ("--controller-option screened=ruled_out" in said) is named
+
+
+@pytest.mark.parametrize(
+    ("results", "said"),
+    [
+        ((trained(0), trained(1), ruled_out(2)), "1 proposals were above the cap of 2 ms"),
+        ((trained(0), ruled_out(1), failed(2), failed(3)), "The trace of each failure"),
+        ((failed(0), ruled_out(1), ruled_out(2)), "2 proposals were above the cap of 2 ms"),
+    ],
+)
+def test_advice_is_about_what_hindered(
+    results: tuple[Result, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = made(tmp_path / "run", *results, cap_ms=2.0)
+    outcome(run, replace(status_of(run), stopped="nothing that the caps allow was found, 20 times in a row"))
+    assert said in " ".join(capsys.readouterr().err.split())
